@@ -1,0 +1,2 @@
+//! Consumer groups and committed offsets. Pure.
+#![forbid(unsafe_code)]

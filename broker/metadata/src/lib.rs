@@ -1,0 +1,2 @@
+//! Cluster metadata: topics, brokers, placement, configurations. Pure.
+#![forbid(unsafe_code)]

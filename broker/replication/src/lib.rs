@@ -1,0 +1,2 @@
+//! One partition's Raft replica. Pure.
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! Klamm: the process.

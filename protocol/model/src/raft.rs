@@ -1,0 +1,54 @@
+//! What a partition's Raft log is made of, as seen from both sides of the consensus core: the
+//! replica decides these, the storage keeps them.
+//!
+//! Data entries are record batches in the partition's `.log`. Entries that Kafka has no place for
+//! ([`MetaEntry`]) live in the journal of the log directory and take no offset.
+
+use bytes::Bytes;
+
+use crate::{LogIndex, Offset, RecordBatch, Term};
+
+/// One Raft entry that holds records: its batch already carries its base offset and, as leader
+/// epoch, its term.
+#[derive(Clone, Debug)]
+pub struct DataEntry {
+    /// Its place in the Raft log.
+    pub index: LogIndex,
+    /// The term it was proposed in; equal to the batch's leader epoch.
+    pub term: Term,
+    /// The records.
+    pub batch: RecordBatch,
+}
+
+/// One Raft entry that holds no record and takes no offset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetaEntry {
+    /// Its place in the Raft log.
+    pub index: LogIndex,
+    /// The term it was proposed in.
+    pub term: Term,
+    /// The log end offset when it was appended: the next record gets this offset.
+    pub at_offset: Offset,
+    /// What it says.
+    pub kind: MetaKind,
+}
+
+/// What an entry without records says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MetaKind {
+    /// A leader's first entry. Of term T at offset O it *is* Kafka's leader-epoch entry (T, O).
+    Noop,
+    /// A change of the group's members, encoded by the consensus core.
+    Membership(Bytes),
+}
+
+/// What Raft must remember across a restart, besides the entries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct HardState {
+    /// The latest term seen.
+    pub term: Term,
+    /// The replica voted for in that term; 0 for none.
+    pub vote: u64,
+    /// A hint: everything up to here was committed when this was written.
+    pub commit: LogIndex,
+}

@@ -1,0 +1,2 @@
+//! The Kafka wire: frames, the API table, requests and responses. Pure.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The log on the local disk. Synchronous; all IO through one trait.
+#![forbid(unsafe_code)]

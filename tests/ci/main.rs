@@ -1,0 +1,2 @@
+//! `cargo ci`: the one test command.
+fn main() {}

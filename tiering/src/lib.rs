@@ -1,0 +1,2 @@
+//! Closed segments to object storage and back.
+#![forbid(unsafe_code)]

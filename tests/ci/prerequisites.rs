@@ -1,0 +1,79 @@
+//! What the tests drive from outside, and how a fresh Debian machine gets it.
+//!
+//! Only what is missing is installed, and only as root. Libraries of the clients (from Maven,
+//! PyPI, npm, the Go proxy) are installed by the conformance tests themselves, by name and version.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::command::{run, words};
+use crate::steps::Outcome;
+
+/// A program, and the Debian package that brings it.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("cc", "gcc"),
+    ("make", "make"),
+    ("git", "git"),
+    ("kcat", "kcat"),
+    ("java", "default-jdk-headless"),
+    ("mvn", "maven"),
+    ("go", "golang"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+    ("python3", "python3-venv"),
+];
+
+const INSTALL_LIMIT: Duration = Duration::from_secs(10 * 60);
+
+/// Installs the packages of missing programs.
+pub(crate) fn install() -> Outcome {
+    let missing: Vec<_> = PROGRAMS
+        .iter()
+        .filter(|(program, _)| !is_on_path(program))
+        .collect();
+    if missing.is_empty() {
+        return Outcome::passed();
+    }
+    let packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
+    let packages = packages.join(" ");
+    if !is_root() {
+        return Outcome::failed(format!("as root: apt-get install {packages}"));
+    }
+    let apt = |line: &str| {
+        let mut command = words(line);
+        command.env("DEBIAN_FRONTEND", "noninteractive");
+        run(command, INSTALL_LIMIT)
+    };
+    let install = format!(
+        "apt-get install --quiet=2 -o=Dpkg::Use-Pty=0 --yes --no-install-recommends {packages}"
+    );
+    // Package lists may be old or absent; a failed update still leaves usable ones sometimes.
+    apt("apt-get update --quiet=2");
+    let finished = apt(&install);
+    let still: Vec<_> = missing
+        .iter()
+        .map(|(program, _)| *program)
+        .filter(|program| !is_on_path(program))
+        .collect();
+    match still.is_empty() {
+        true => Outcome::passed(),
+        false => {
+            let detail = finished.tail.back().map_or("", String::as_str);
+            Outcome::failed(format!("still missing: {} {detail}", still.join(" ")))
+        }
+    }
+}
+
+/// Whether a program of that name can be started.
+pub(crate) fn is_on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+/// `/proc/self` belongs to the user who runs us.
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    Path::new("/proc/self")
+        .metadata()
+        .is_ok_and(|metadata| metadata.uid() == 0)
+}

@@ -1,0 +1,5 @@
+//! x
+#![forbid(unsafe_code)]
+use rdkafka as _;
+use rustix as _;
+fn main() {}

@@ -1,2 +1,55 @@
-//! One partition's Raft replica. Pure.
+//! One partition's Raft replica: who leads, which entry stands where, and up to where the log is
+//! held by a majority. Pure: it performs no IO and knows neither clock nor randomness; what must
+//! happen is an [`Effect`], what has happened is an [`Event`].
+//!
+//! It is *not* the log. Record bytes pass through once, on their way from [`Event::Propose`] to
+//! [`Effect::Append`]; what stays here is a term table and two watermarks. raft-rs sees headers
+//! (index, term) only, and nothing outside the module `consensus` sees raft-rs.
+//!
+//! Invariants:
+//! - raft-rs is told that an entry is persisted only after [`Event::Synced`] or
+//!   [`Event::JournalSynced`] said so.
+//! - `commit` (fsynced by a majority) ≤ `visible` (written by a majority) ≤ last written.
+//! - The first entry of a term is its no-op; it is fsynced before a batch of the term is appended.
+//! - What is kept in memory per entry is dropped once the entry is committed.
+//!
+//! Start with [`Replica`].
 #![forbid(unsafe_code)]
+
+mod consensus;
+mod effect;
+mod election;
+mod event;
+mod outbox;
+mod persistence;
+mod position;
+mod replica;
+mod restored;
+mod terms;
+
+pub use consensus::{Envelope, MessageKind};
+pub use effect::{Effect, JournalTicket};
+pub use event::{Event, VisibleWhen};
+pub use position::Position;
+pub use replica::{Replica, ReplicaSettings};
+pub use restored::{RestoreError, Restored};
+
+/// A replica's number within its group; never 0. Each assignment of a partition to a log directory
+/// gets a number of its own, so that a wiped disk never speaks for the replica it once held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ReplicaId(std::num::NonZeroU64);
+
+impl ReplicaId {
+    /// `None` for 0, which Raft reads as "nobody".
+    pub const fn new(id: u64) -> Option<Self> {
+        match std::num::NonZeroU64::new(id) {
+            Some(id) => Some(Self(id)),
+            None => None,
+        }
+    }
+
+    /// The number.
+    pub const fn get(self) -> u64 {
+        self.0.get()
+    }
+}

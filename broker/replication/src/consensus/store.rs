@@ -1,0 +1,105 @@
+//! raft-rs' view of the log, answered from memory: a term table and the last index. Entries are
+//! made up when asked for, since a header is all there is to them.
+
+use klamm_model::{LogIndex, Term};
+use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
+use raft::{GetEntriesContext, RaftState, Storage, StorageError};
+
+use crate::ReplicaId;
+use crate::terms::Terms;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Store {
+    terms: Terms,
+    last_index: LogIndex,
+    hard_state: HardState,
+    members: ConfState,
+}
+
+/// The most headers given out at once where the caller sets a limit; it asks again for the rest.
+const ENTRIES_MAX: u64 = 1_024;
+
+impl Store {
+    pub(super) fn new(
+        terms: Terms,
+        last_index: LogIndex,
+        hard_state: HardState,
+        voters: &[ReplicaId],
+    ) -> Self {
+        let voters: Vec<u64> = voters.iter().map(|voter| voter.get()).collect();
+        Self {
+            terms,
+            last_index,
+            hard_state,
+            members: ConfState::from((voters, Vec::new())),
+        }
+    }
+
+    /// Takes the next entry. Replacing entries needs followers; it is refused here so that it
+    /// cannot happen unnoticed.
+    pub(super) fn append(&mut self, index: LogIndex, term: Term) {
+        assert_eq!(index, self.last_index.next(), "entries are appended only");
+        self.terms.note(index, term);
+        self.last_index = index;
+    }
+
+    pub(super) fn term_at(&self, index: LogIndex) -> Option<Term> {
+        (index <= self.last_index).then(|| self.terms.at(index))?
+    }
+
+    fn entry(&self, index: u64) -> Entry {
+        let term = self.terms.at(LogIndex(index)).expect("inside the log");
+        Entry {
+            index,
+            term: term.get(),
+            ..Entry::default()
+        }
+    }
+}
+
+impl Storage for Store {
+    fn initial_state(&self) -> raft::Result<RaftState> {
+        Ok(RaftState::new(
+            self.hard_state.clone(),
+            self.members.clone(),
+        ))
+    }
+
+    fn entries(
+        &self,
+        low: u64,
+        high: u64,
+        max_size: impl Into<Option<u64>>,
+        _context: GetEntriesContext,
+    ) -> raft::Result<Vec<Entry>> {
+        if low < self.terms.first_index().0 {
+            return Err(StorageError::Compacted.into());
+        }
+        assert!(high <= self.last_index.0 + 1, "asked beyond the log");
+        let limited = max_size.into().is_some();
+        let count = if limited { ENTRIES_MAX } else { high - low };
+        let end = high.min(low.saturating_add(count));
+        Ok((low..end).map(|index| self.entry(index)).collect())
+    }
+
+    fn term(&self, index: u64) -> raft::Result<u64> {
+        match self.term_at(LogIndex(index)) {
+            Some(term) => Ok(term.get()),
+            None if index > self.last_index.0 => Err(StorageError::Unavailable.into()),
+            None => Err(StorageError::Compacted.into()),
+        }
+    }
+
+    fn first_index(&self) -> raft::Result<u64> {
+        Ok(self.terms.first_index().0)
+    }
+
+    fn last_index(&self) -> raft::Result<u64> {
+        Ok(self.last_index.0)
+    }
+
+    fn snapshot(&self, _request_index: u64, _to: u64) -> raft::Result<Snapshot> {
+        Err(StorageError::SnapshotTemporarilyUnavailable.into())
+    }
+}

@@ -1,0 +1,101 @@
+//! What a replica wants done.
+
+use klamm_model::raft::{DataEntry, HardState, MetaEntry};
+use klamm_model::{LogIndex, Offset, Term};
+
+use crate::{Envelope, Position};
+
+/// Something to be done, in the order given.
+#[derive(Debug)]
+pub enum Effect {
+    /// Put these into the journal, fsync it, and answer
+    /// [`Event::JournalSynced`](crate::Event::JournalSynced). Many groups may share one fsync.
+    Journal {
+        /// To be given back; tickets rise.
+        ticket: JournalTicket,
+        /// Term and vote, if they changed.
+        hard_state: Option<HardState>,
+        /// Entries without records, in order of index.
+        metas: Vec<MetaEntry>,
+    },
+    /// Append these to the log and answer [`Event::Written`](crate::Event::Written).
+    Append(Vec<DataEntry>),
+    /// Give this to another replica. What it depends on has been made durable.
+    Send(Envelope),
+    /// This replica leads: its no-op is in the journal, and batches may be proposed.
+    BecameLeader {
+        /// Its term, which clients know as the leader epoch.
+        term: Term,
+        /// Where the term's records begin.
+        start_offset: Offset,
+    },
+    /// This replica has ceased to lead.
+    LostLeadership {
+        /// The term it now knows of.
+        term: Term,
+    },
+    /// The batches of a proposal were not taken; nothing of it is in the log.
+    ProposalDropped,
+    /// The high watermark has risen: consumers may read below it, producers be answered.
+    Visible(Position),
+    /// A majority has fsynced the log up to here: it may be archived, compacted, deleted.
+    Commit(Position),
+}
+
+/// Orders what goes into the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct JournalTicket(pub u64);
+
+impl Effect {
+    /// The last index an [`Effect::Append`] carries.
+    pub(crate) fn append(entries: Vec<DataEntry>) -> Option<Self> {
+        let ordered = |pair: &[DataEntry]| pair[0].index.next() == pair[1].index;
+        assert!(entries.windows(2).all(ordered), "entries follow each other");
+        (!entries.is_empty()).then_some(Self::Append(entries))
+    }
+}
+
+impl std::fmt::Display for Effect {
+    /// One line per effect, as scripts show it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Journal {
+                ticket,
+                hard_state,
+                metas,
+            } => {
+                write!(f, "journal ticket={}", ticket.0)?;
+                if let Some(state) = hard_state {
+                    write!(f, " term={} vote={}", state.term.get(), state.vote)?;
+                }
+                for meta in metas {
+                    write_meta(f, meta)?;
+                }
+                Ok(())
+            }
+            Self::Append(entries) => {
+                f.write_str("append")?;
+                entries.iter().try_for_each(|entry| write_entry(f, entry))
+            }
+            Self::Send(envelope) => write!(f, "send {envelope}"),
+            Self::BecameLeader { term, start_offset } => {
+                write!(f, "became-leader term={} start={start_offset}", term.get())
+            }
+            Self::LostLeadership { term } => write!(f, "lost-leadership term={}", term.get()),
+            Self::ProposalDropped => f.write_str("proposal-dropped"),
+            Self::Visible(position) => write!(f, "visible {position}"),
+            Self::Commit(position) => write!(f, "commit {position}"),
+        }
+    }
+}
+
+fn write_meta(f: &mut std::fmt::Formatter<'_>, meta: &MetaEntry) -> std::fmt::Result {
+    let (index, term) = (meta.index, meta.term.get());
+    write!(f, " noop#{index}/{term}@{}", meta.at_offset)
+}
+
+fn write_entry(f: &mut std::fmt::Formatter<'_>, entry: &DataEntry) -> std::fmt::Result {
+    let (first, last) = (entry.batch.base_offset(), entry.batch.last_offset());
+    let (index, term): (LogIndex, Term) = (entry.index, entry.term);
+    write!(f, " #{index}/{}@{first}..{last}", term.get())
+}

@@ -1,0 +1,70 @@
+//! Which term an index belongs to: one row per term, because each term's entries are one stretch
+//! that begins with its no-op.
+
+use klamm_model::{LogIndex, Term};
+
+/// (term, its first index), both rising. The first row stands for the entry before the log's
+/// first, whose term is remembered when the entry itself is gone.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    rows: Vec<(Term, LogIndex)>,
+}
+
+impl Terms {
+    /// `previous` is the term of the entry before `first_index`.
+    pub(crate) fn new(previous: Term, first_index: LogIndex) -> Self {
+        let before_first = LogIndex(first_index.0.checked_sub(1).expect("indexes start at 1"));
+        Self {
+            rows: vec![(previous, before_first)],
+        }
+    }
+
+    /// The first index of the log; the row before it is kept for matching.
+    pub(crate) fn first_index(&self) -> LogIndex {
+        self.rows[0].1.next()
+    }
+
+    /// The highest term.
+    pub(crate) fn last_term(&self) -> Term {
+        self.rows[self.rows.len() - 1].0
+    }
+
+    /// Notes that the entry at `index` is of `term`; indexes and terms never go back.
+    pub(crate) fn note(&mut self, index: LogIndex, term: Term) {
+        let &(last_term, start) = self.rows.last().expect("the first row stays");
+        assert!(term >= last_term && index > start, "terms do not go back");
+        if term > last_term {
+            self.rows.push((term, index));
+        }
+    }
+
+    /// The term at `index`; `None` before the log.
+    pub(crate) fn at(&self, index: LogIndex) -> Option<Term> {
+        let after = self.rows.partition_point(|&(_, start)| start <= index);
+        after.checked_sub(1).map(|row| self.rows[row].0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_term_of_an_index_is_that_of_the_stretch_it_lies_in() {
+        let mut terms = Terms::new(Term::new(2), LogIndex(10));
+        for (index, term) in [(10, 2), (11, 4), (12, 4), (20, 7)] {
+            terms.note(LogIndex(index), Term::new(term));
+        }
+        let check = |index, term: Option<u64>| {
+            assert_eq!(terms.at(LogIndex(index)).map(Term::get), term, "at {index}");
+        };
+        check(8, None);
+        check(9, Some(2));
+        check(10, Some(2));
+        check(11, Some(4));
+        check(19, Some(4));
+        check(20, Some(7));
+        check(99, Some(7));
+        assert_eq!(terms.first_index(), LogIndex(10));
+    }
+}

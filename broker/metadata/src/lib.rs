@@ -1,2 +1,27 @@
 //! Cluster metadata: topics, brokers, placement, configurations. Pure.
+//!
+//! - [`MetadataImage`] is what the cluster is: every reader shares one by `Arc`.
+//! - [`MetadataRecord`] is one change, with its own compact encoding; applying records in order is
+//!   the only way an image changes, on the broker that decided them, on those that follow, and at
+//!   start.
+//! - [`Controller`] turns a request and an image into records and a reply. The reply leaves when
+//!   the records are committed.
+//! - [`setting`] is the row type of all settings tables; [`topic_config`] holds the table of the
+//!   topic settings and their typed values.
+//!
+//! Not here: who leads a partition (its Raft group knows), sockets, disks, clocks.
 #![forbid(unsafe_code)]
+
+pub mod image;
+pub mod layers;
+pub mod record;
+pub mod setting;
+pub mod topic_config;
+
+pub use image::{
+    BrokerImage, ConfigResource, MetadataImage, PartitionImage, ResourceKind, TopicImage,
+};
+pub use layers::{BrokerLayers, ConfigSource, ConfigSynonym};
+pub use record::{CorruptRecord, MetadataRecord};
+pub use setting::{ConfigError, Setting, Table};
+pub use topic_config::{CleanupPolicy, Configs, TOPIC_SETTINGS, TopicConfig};

@@ -1,0 +1,374 @@
+//! What the cluster is: an immutable picture that readers share, changed record by record.
+//!
+//! The maps share their structure with older pictures (persistent trees), so keeping one while
+//! ten thousand topics are created costs a path of nodes per change, never a copy of all.
+
+use std::collections::BTreeSet;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use klamm_model::{BrokerId, PartitionIndex, ProducerId, TopicId, TopicName};
+use rpds::RedBlackTreeMapSync;
+
+use crate::record::{ListenerAddress, MetadataRecord};
+use crate::topic_config::Configs;
+
+/// The cluster at one position of the metadata log. A clone is a few counters.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct MetadataImage {
+    cluster_id: Option<Arc<str>>,
+    brokers: RedBlackTreeMapSync<BrokerId, BrokerImage>,
+    topics: RedBlackTreeMapSync<TopicName, Arc<TopicImage>>,
+    names: RedBlackTreeMapSync<TopicId, TopicName>,
+    /// Names with `.` or `_`, under the name with all `.` made `_`: they would share metric names.
+    look_alikes: RedBlackTreeMapSync<String, BTreeSet<TopicName>>,
+    configs: RedBlackTreeMapSync<ConfigResource, Arc<Configs>>,
+    next_producer_id: i64,
+}
+
+/// A broker that registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerImage {
+    /// Its number.
+    pub id: BrokerId,
+    /// Where it stands (`broker.rack`).
+    pub rack: Option<String>,
+    /// Where clients reach it, one address per listener.
+    pub listeners: Vec<ListenerAddress>,
+}
+
+/// A topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicImage {
+    /// Its name.
+    pub name: TopicName,
+    /// Its identity.
+    pub id: TopicId,
+    /// Its partitions; the position is the partition's number.
+    pub partitions: Vec<PartitionImage>,
+}
+
+/// A partition as the cluster knows it. Its leader and in-sync replicas are its own affair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionImage {
+    /// Who holds it; the first is the preferred leader. Never empty.
+    pub replicas: Vec<BrokerId>,
+}
+
+/// What can be configured.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ConfigResource {
+    /// What it is.
+    pub kind: ResourceKind,
+    /// Its name; for all brokers the empty text.
+    pub name: String,
+}
+
+/// The kinds of things that can be configured (`ConfigResource.Type`; the numbers are Kafka's).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ResourceKind {
+    /// A topic, by name.
+    Topic = 2,
+    /// A broker, by number; or all of them.
+    Broker = 4,
+    /// A consumer group.
+    Group = 32,
+}
+
+/// A record that does not fit the image: the metadata log is not the one this image grew from.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OutOfPlace {
+    /// A topic of that name or identity is there already.
+    #[error("the topic exists already name={name} id={id}")]
+    TopicExists {
+        /// The name.
+        name: TopicName,
+        /// The identity.
+        id: TopicId,
+    },
+    /// The record concerns a topic that is not there.
+    #[error("no such topic id={0}")]
+    NoTopic(TopicId),
+    /// A partition whose number leaves a gap.
+    #[error("a partition is missing before this one topic={topic} partition={partition}")]
+    Gap {
+        /// The topic.
+        topic: TopicName,
+        /// The number in the record.
+        partition: i32,
+    },
+    /// Producer ids would be given out twice.
+    #[error("producer ids go backwards from={from} to={to}")]
+    ProducerIdsGoBack {
+        /// The next id of the image.
+        from: i64,
+        /// The next id in the record.
+        to: i64,
+    },
+}
+
+static NO_CONFIGS: Configs = Configs::new();
+
+impl MetadataImage {
+    /// The cluster's identity; `None` before the first start is complete.
+    pub fn cluster_id(&self) -> Option<&str> {
+        self.cluster_id.as_deref()
+    }
+
+    /// All brokers, by number.
+    pub fn brokers(&self) -> impl Iterator<Item = &BrokerImage> {
+        self.brokers.values()
+    }
+
+    /// One broker.
+    pub fn broker(&self, id: BrokerId) -> Option<&BrokerImage> {
+        self.brokers.get(&id)
+    }
+
+    /// How many brokers there are.
+    pub fn broker_count(&self) -> usize {
+        self.brokers.size()
+    }
+
+    /// All topics, sorted by name.
+    pub fn topics(&self) -> impl Iterator<Item = &Arc<TopicImage>> {
+        self.topics.values()
+    }
+
+    /// All topics from `name` on, sorted by name: one page of a listing after another.
+    pub fn topics_from(&self, name: &str) -> impl Iterator<Item = &Arc<TopicImage>> {
+        let from = (Bound::Included(name), Bound::Unbounded);
+        self.topics.range::<str, _>(from).map(|(_, topic)| topic)
+    }
+
+    /// How many topics there are.
+    pub fn topic_count(&self) -> usize {
+        self.topics.size()
+    }
+
+    /// The topic of that name.
+    pub fn topic(&self, name: &str) -> Option<&Arc<TopicImage>> {
+        self.topics.get(name)
+    }
+
+    /// The topic of that identity.
+    pub fn topic_by_id(&self, id: TopicId) -> Option<&Arc<TopicImage>> {
+        self.topics.get(self.names.get(&id)?)
+    }
+
+    /// An existing topic whose name differs from `name` in `.` and `_` only (or not at all).
+    pub fn look_alike(&self, name: &str) -> Option<&TopicName> {
+        let alike = self.look_alikes.get(&unified(name)?)?;
+        alike.first()
+    }
+
+    /// What was set for a resource while the cluster ran; empty if nothing was.
+    pub fn configs(&self, kind: ResourceKind, name: &str) -> &Configs {
+        // A tree of owned keys is asked with an owned key: configuration is read seldom.
+        let resource = ConfigResource {
+            kind,
+            name: name.to_owned(),
+        };
+        self.configs
+            .get(&resource)
+            .map_or(&NO_CONFIGS, |configs| configs)
+    }
+
+    /// The resources of a kind for which something was set, sorted by name.
+    pub fn configured(&self, kind: ResourceKind) -> impl Iterator<Item = &str> {
+        let of_kind = move |resource: &&ConfigResource| resource.kind == kind;
+        self.configs
+            .keys()
+            .filter(of_kind)
+            .map(|resource| resource.name.as_str())
+    }
+
+    /// The first producer id that no broker was given yet.
+    pub fn next_producer_id(&self) -> ProducerId {
+        ProducerId(self.next_producer_id)
+    }
+
+    /// Applies one change.
+    ///
+    /// # Errors
+    /// If the record does not fit; the image is as before. The controller never makes such a
+    /// record, so this is a damaged or foreign metadata log.
+    pub fn apply(&mut self, record: &MetadataRecord) -> Result<(), OutOfPlace> {
+        match record {
+            MetadataRecord::Cluster { id } => self.cluster_id = Some(id.as_str().into()),
+            MetadataRecord::RegisterBroker {
+                id,
+                rack,
+                listeners,
+            } => {
+                let broker = BrokerImage {
+                    id: *id,
+                    rack: rack.clone(),
+                    listeners: listeners.clone(),
+                };
+                self.brokers.insert_mut(*id, broker);
+            }
+            MetadataRecord::Topic { name, id } => return self.add_topic(name, *id),
+            MetadataRecord::Partition {
+                topic,
+                index,
+                replicas,
+            } => {
+                return self.set_partition(*topic, *index, replicas);
+            }
+            MetadataRecord::RemoveTopic { id } => return self.remove_topic(*id),
+            MetadataRecord::Config {
+                resource,
+                key,
+                value,
+            } => {
+                self.set_config(resource, key, value.as_deref());
+            }
+            MetadataRecord::ProducerIds { next } => {
+                let (from, to) = (self.next_producer_id, next.0);
+                if to < from {
+                    return Err(OutOfPlace::ProducerIdsGoBack { from, to });
+                }
+                self.next_producer_id = to;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_topic(&mut self, name: &TopicName, id: TopicId) -> Result<(), OutOfPlace> {
+        if self.topics.contains_key(name) || self.names.contains_key(&id) || id.is_zero() {
+            return Err(OutOfPlace::TopicExists {
+                name: name.clone(),
+                id,
+            });
+        }
+        let topic = TopicImage {
+            name: name.clone(),
+            id,
+            partitions: Vec::new(),
+        };
+        self.topics.insert_mut(name.clone(), Arc::new(topic));
+        self.names.insert_mut(id, name.clone());
+        if let Some(unified) = unified(name.as_str()) {
+            let mut alike = self.look_alikes.get(&unified).cloned().unwrap_or_default();
+            alike.insert(name.clone());
+            self.look_alikes.insert_mut(unified, alike);
+        }
+        Ok(())
+    }
+
+    fn set_partition(
+        &mut self,
+        id: TopicId,
+        index: PartitionIndex,
+        replicas: &[BrokerId],
+    ) -> Result<(), OutOfPlace> {
+        let name = self.names.get(&id).ok_or(OutOfPlace::NoTopic(id))?;
+        let topic = self.topics.get_mut(name).ok_or(OutOfPlace::NoTopic(id))?;
+        let partition = PartitionImage {
+            replicas: replicas.to_vec(),
+        };
+        let position = usize::try_from(index.0).ok();
+        match position.filter(|position| *position <= topic.partitions.len()) {
+            Some(position) if position < topic.partitions.len() => {
+                Arc::make_mut(topic).partitions[position] = partition;
+            }
+            Some(_) => Arc::make_mut(topic).partitions.push(partition),
+            None => {
+                let (topic, partition) = (topic.name.clone(), index.0);
+                return Err(OutOfPlace::Gap { topic, partition });
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_topic(&mut self, id: TopicId) -> Result<(), OutOfPlace> {
+        let name = self
+            .names
+            .get(&id)
+            .cloned()
+            .ok_or(OutOfPlace::NoTopic(id))?;
+        self.names.remove_mut(&id);
+        self.topics.remove_mut(&name);
+        let kind = ResourceKind::Topic;
+        self.configs.remove_mut(&ConfigResource {
+            kind,
+            name: name.as_str().to_owned(),
+        });
+        if let Some(unified) = unified(name.as_str()) {
+            let mut alike = self.look_alikes.get(&unified).cloned().unwrap_or_default();
+            alike.remove(&name);
+            if alike.is_empty() {
+                self.look_alikes.remove_mut(&unified);
+            } else {
+                self.look_alikes.insert_mut(unified, alike);
+            }
+        }
+        Ok(())
+    }
+
+    fn set_config(&mut self, resource: &ConfigResource, key: &str, value: Option<&str>) {
+        let mut configs = self
+            .configs
+            .get(resource)
+            .map(|c| (**c).clone())
+            .unwrap_or_default();
+        match value {
+            Some(value) => drop(configs.insert(key.to_owned(), value.to_owned())),
+            None => drop(configs.remove(key)),
+        }
+        if configs.is_empty() {
+            self.configs.remove_mut(resource);
+        } else {
+            self.configs.insert_mut(resource.clone(), Arc::new(configs));
+        }
+    }
+}
+
+impl TopicImage {
+    /// One partition.
+    pub fn partition(&self, index: PartitionIndex) -> Option<&PartitionImage> {
+        self.partitions.get(usize::try_from(index.0).ok()?)
+    }
+
+    /// How many replicas its first partition has: what Kafka calls the topic's replication factor.
+    pub fn replication_factor(&self) -> usize {
+        self.partitions
+            .first()
+            .map_or(0, |partition| partition.replicas.len())
+    }
+}
+
+impl PartitionImage {
+    /// The replica that should lead when all are alive.
+    pub fn preferred_leader(&self) -> Option<BrokerId> {
+        self.replicas.first().copied()
+    }
+}
+
+impl ConfigResource {
+    /// Pairs the two.
+    pub fn new(kind: ResourceKind, name: impl Into<String>) -> Self {
+        Self {
+            kind,
+            name: name.into(),
+        }
+    }
+}
+
+impl ResourceKind {
+    /// The kind Kafka sends as this number; `None` for those Klamm has not.
+    pub fn from_wire(code: i8) -> Option<Self> {
+        match code {
+            2 => Some(Self::Topic),
+            4 => Some(Self::Broker),
+            32 => Some(Self::Group),
+            _ => None,
+        }
+    }
+}
+
+/// `name` with all `.` made `_`, if it has either (`Topic.unifyCollisionChars`).
+fn unified(name: &str) -> Option<String> {
+    name.contains(['.', '_']).then(|| name.replace('.', "_"))
+}

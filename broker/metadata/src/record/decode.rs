@@ -1,0 +1,189 @@
+//! From bytes on disk to a record. Nothing here trusts a length: texts and lists are cut out of
+//! what is there, and grow element by element.
+
+use klamm_model::{BrokerId, PartitionIndex, ProducerId, TopicId, TopicName};
+
+use super::{
+    CLUSTER, CONFIG, CorruptRecord, ListenerAddress, MetadataRecord, PARTITION, PRODUCER_IDS,
+    REGISTER_BROKER, REMOVE_TOPIC, TOPIC, VERSION,
+};
+use crate::image::{ConfigResource, ResourceKind};
+
+impl MetadataRecord {
+    /// Reads exactly one record.
+    ///
+    /// # Errors
+    /// Anything but what [`MetadataRecord::encode`] writes.
+    pub fn decode(bytes: &[u8]) -> Result<Self, CorruptRecord> {
+        let mut input = Input { bytes, position: 0 };
+        match input.byte()? {
+            VERSION => {}
+            version => return Err(CorruptRecord::UnknownVersion(version)),
+        }
+        let record = match input.byte()? {
+            CLUSTER => Self::Cluster { id: input.text()? },
+            REGISTER_BROKER => Self::RegisterBroker {
+                id: BrokerId(input.number_from_zero("broker")?),
+                rack: input.optional()?,
+                listeners: input.list(Input::listener)?,
+            },
+            TOPIC => Self::Topic {
+                name: input.topic_name()?,
+                id: input.topic_id()?,
+            },
+            PARTITION => input.partition()?,
+            REMOVE_TOPIC => Self::RemoveTopic {
+                id: input.topic_id()?,
+            },
+            CONFIG => Self::Config {
+                resource: ConfigResource {
+                    kind: input.resource_kind()?,
+                    name: input.text()?,
+                },
+                key: input.text()?,
+                value: input.optional()?,
+            },
+            PRODUCER_IDS => Self::ProducerIds {
+                next: input.producer_id()?,
+            },
+            kind => return Err(CorruptRecord::UnknownKind(kind)),
+        };
+        match bytes.len() - input.position {
+            0 => Ok(record),
+            left => Err(CorruptRecord::Trailing(left)),
+        }
+    }
+}
+
+struct Input<'a> {
+    bytes: &'a [u8],
+    position: usize,
+}
+
+impl Input<'_> {
+    fn take(&mut self, count: usize) -> Result<&[u8], CorruptRecord> {
+        let end = self.position.checked_add(count);
+        let taken = end.and_then(|end| self.bytes.get(self.position..end));
+        let taken = taken.ok_or(CorruptRecord::TooShort(self.bytes.len()))?;
+        self.position += count;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], CorruptRecord> {
+        let bytes = self.take(N)?;
+        Ok(bytes
+            .try_into()
+            .expect("take returns as many bytes as asked for"))
+    }
+
+    fn invalid(&self, field: &'static str) -> CorruptRecord {
+        CorruptRecord::Invalid {
+            field,
+            position: self.position,
+        }
+    }
+
+    fn byte(&mut self) -> Result<u8, CorruptRecord> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    fn count(&mut self) -> Result<usize, CorruptRecord> {
+        let mut number: u32 = 0;
+        for shift in (0..32).step_by(7) {
+            let byte = self.byte()?;
+            let part = u32::from(byte & 0x7f);
+            // One way to write each number: no superfluous byte, no bit beyond the 32nd.
+            let fits = part << shift >> shift == part;
+            if !fits || (byte == 0 && shift > 0) {
+                return Err(self.invalid("count"));
+            }
+            number |= part << shift;
+            if byte & 0x80 == 0 {
+                return usize::try_from(number).map_err(|_| self.invalid("count"));
+            }
+        }
+        Err(self.invalid("count"))
+    }
+
+    fn utf8(&mut self, length: usize) -> Result<String, CorruptRecord> {
+        let text = std::str::from_utf8(self.take(length)?).map(str::to_owned);
+        text.map_err(|_| self.invalid("text"))
+    }
+
+    fn text(&mut self) -> Result<String, CorruptRecord> {
+        let length = self.count()?;
+        self.utf8(length)
+    }
+
+    fn optional(&mut self) -> Result<Option<String>, CorruptRecord> {
+        match self.count()? {
+            0 => Ok(None),
+            more => self.utf8(more - 1).map(Some),
+        }
+    }
+
+    fn list<T>(
+        &mut self,
+        element: impl Fn(&mut Self) -> Result<T, CorruptRecord>,
+    ) -> Result<Vec<T>, CorruptRecord> {
+        let count = self.count()?;
+        // Ends at the end of the bytes at the latest: every element takes at least one.
+        (0..count).map(|_| element(self)).collect()
+    }
+
+    fn listener(&mut self) -> Result<ListenerAddress, CorruptRecord> {
+        let (name, host) = (self.text()?, self.text()?);
+        let port = u16::from_be_bytes(self.array()?);
+        Ok(ListenerAddress { name, host, port })
+    }
+
+    fn number_from_zero(&mut self, field: &'static str) -> Result<i32, CorruptRecord> {
+        let number = i32::from_be_bytes(self.array()?);
+        if number < 0 {
+            Err(self.invalid(field))
+        } else {
+            Ok(number)
+        }
+    }
+
+    fn topic_name(&mut self) -> Result<TopicName, CorruptRecord> {
+        TopicName::new(&self.text()?).map_err(|_| self.invalid("topic"))
+    }
+
+    fn topic_id(&mut self) -> Result<TopicId, CorruptRecord> {
+        let id = TopicId::from_bytes(self.array()?);
+        if id.is_zero() {
+            Err(self.invalid("topic id"))
+        } else {
+            Ok(id)
+        }
+    }
+
+    fn partition(&mut self) -> Result<MetadataRecord, CorruptRecord> {
+        let topic = self.topic_id()?;
+        let index = PartitionIndex(self.number_from_zero("partition")?);
+        let replicas = self.list(|input| input.number_from_zero("replica").map(BrokerId))?;
+        if replicas.is_empty() {
+            return Err(self.invalid("replicas"));
+        }
+        Ok(MetadataRecord::Partition {
+            topic,
+            index,
+            replicas,
+        })
+    }
+
+    fn resource_kind(&mut self) -> Result<ResourceKind, CorruptRecord> {
+        let code = i8::from_be_bytes(self.array()?);
+        ResourceKind::from_wire(code).ok_or_else(|| self.invalid("resource kind"))
+    }
+
+    fn producer_id(&mut self) -> Result<ProducerId, CorruptRecord> {
+        let id = i64::from_be_bytes(self.array()?);
+        if id < 0 {
+            Err(self.invalid("producer id"))
+        } else {
+            Ok(ProducerId(id))
+        }
+    }
+}

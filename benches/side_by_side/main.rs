@@ -1,5 +1,49 @@
-//! x
+//! The side-by-side run: Klamm and Apache Kafka in turn, on one machine, with the same client.
+//!
+//! What is measured: end-to-end latency under open loop (a message is stamped with the time it was
+//! *due*, so that a broker that stalls cannot hide its stall), CPU time of the broker per message,
+//! cold start to the first acknowledged record, and resident memory at rest. Both brokers run
+//! their defaults but for ports, folders and the number of partitions.
+//!
+//! What it is not: a measurement of clusters, of other clients, or of throughput. On a shared
+//! virtual machine only the ratio between two brokers measured in turn means something.
+//!
+//! Start with [`plan`], then [`latency`]. [`contestant`] starts and stops the brokers, [`machine`]
+//! reads what the kernel counts, [`report`] writes the table.
 #![forbid(unsafe_code)]
-use rdkafka as _;
-use rustix as _;
-fn main() {}
+#![expect(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a command for people: it prints, measures time, starts processes and reads files"
+)]
+
+mod arguments;
+mod contestant;
+mod latency;
+mod machine;
+mod plan;
+mod report;
+mod start;
+mod statistics;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let plan = match arguments::parse(std::env::args().skip(1)) {
+        Ok(plan) => plan,
+        Err(problem) => {
+            println!("{problem}");
+            return ExitCode::from(2);
+        }
+    };
+    if let Err(problem) = machine::ask_for_precise_timers() {
+        println!("timers are not precise: {problem}");
+    }
+    match plan.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            println!("{problem}");
+            ExitCode::FAILURE
+        }
+    }
+}

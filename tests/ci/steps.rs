@@ -110,9 +110,7 @@ pub(crate) const STEPS: &[Step] = &[
         what: "no warning, and no banned method outside the edge files",
         requires: None,
         by_default: true,
-        run: || {
-            check("cargo clippy --workspace --exclude klamm-benches --all-targets -- -D warnings")
-        },
+        run: || check("cargo clippy --workspace --all-targets -- -D warnings"),
     },
     Step {
         name: "docs",
@@ -133,14 +131,14 @@ pub(crate) const STEPS: &[Step] = &[
         what: "dependency directions, vocabulary, links, crate headers",
         requires: None,
         by_default: true,
-        run: || tests("cargo test --workspace --exclude klamm-benches --test tidy"),
+        run: || tests("cargo test --workspace --test tidy"),
     },
     Step {
         name: "tests",
         what: "unit, property, simulation and fuzz tests",
         requires: None,
         by_default: true,
-        run: || tests("cargo test --workspace --exclude klamm-benches --no-fail-fast"),
+        run: || tests("cargo test --workspace --no-fail-fast"),
     },
     Step {
         name: "release",
@@ -156,13 +154,6 @@ pub(crate) const STEPS: &[Step] = &[
         by_default: true,
         run: || tests("cargo test --release --package klamm-tests --test conformance"),
     },
-    Step {
-        name: "benches",
-        what: "clippy for the benchmarks (builds librdkafka)",
-        requires: None,
-        by_default: false,
-        run: || check("cargo clippy --package klamm-benches --all-targets -- -D warnings"),
-    },
 ];
 
 fn check(line: &str) -> Outcome {
@@ -174,7 +165,7 @@ fn tests(line: &str) -> Outcome {
 }
 
 fn documentation() -> Outcome {
-    let mut command = words("cargo doc --workspace --exclude klamm-benches --no-deps");
+    let mut command = words("cargo doc --workspace --no-deps");
     command.env("RUSTDOCFLAGS", "-D warnings");
     Outcome::of_check(run(command, BUILD_LIMIT))
 }

@@ -1,0 +1,66 @@
+//! The command line of `cargo bench-kafka`.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::contestant::{Contestant, root};
+use crate::plan::Plan;
+
+const USAGE: &str = "\
+usage: cargo bench-kafka [OPTION…]
+  --only klamm|kafka   one broker alone
+  --pairs N            how often both are measured, in turn (3)
+  --seconds N          measured time at each rate (15)
+  --warm-up N          load before that, in seconds (20)
+  --rates A,B,…        messages per second (1000,10000)
+  --size N             bytes per message (200)
+  --klamm FILE         the binary (target/release/klamm)
+  --skip-latency       only cold start and memory
+To keep other work of the machine out of the figures: chrt -r 1 target/release/bench-kafka";
+
+/// Reads the arguments; the error is the text to print.
+pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Plan, String> {
+    let mut plan = Plan {
+        contestants: vec![Contestant::Klamm, Contestant::Kafka],
+        pairs: 3,
+        measured: Duration::from_secs(15),
+        warm_up: Duration::from_secs(20),
+        rates: vec![1_000, 10_000],
+        size_bytes: 200,
+        klamm: root().join("target/release/klamm"),
+    };
+    while let Some(argument) = arguments.next() {
+        let mut value = || {
+            arguments
+                .next()
+                .ok_or(format!("{argument} needs a value\n{USAGE}"))
+        };
+        match argument.as_str() {
+            "--only" => plan.contestants = vec![contestant(&value()?)?],
+            "--pairs" => plan.pairs = number(&value()?)?,
+            "--seconds" => plan.measured = Duration::from_secs(number(&value()?)?),
+            "--warm-up" => plan.warm_up = Duration::from_secs(number(&value()?)?),
+            "--rates" => plan.rates = value()?.split(',').map(number).collect::<Result<_, _>>()?,
+            "--size" => plan.size_bytes = number::<usize>(&value()?)?.max(16),
+            "--klamm" => plan.klamm = PathBuf::from(value()?),
+            "--skip-latency" => plan.rates.clear(),
+            "--help" | "-h" => return Err(USAGE.to_owned()),
+            unknown => return Err(format!("unknown option {unknown}\n{USAGE}")),
+        }
+    }
+    Ok(plan)
+}
+
+fn contestant(name: &str) -> Result<Contestant, String> {
+    match name {
+        "klamm" => Ok(Contestant::Klamm),
+        "kafka" => Ok(Contestant::Kafka),
+        unknown => Err(format!("no such broker: {unknown}\n{USAGE}")),
+    }
+}
+
+fn number<N: FromStr>(text: &str) -> Result<N, String> {
+    text.parse()
+        .map_err(|_| format!("not a number: {text}\n{USAGE}"))
+}

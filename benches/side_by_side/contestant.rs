@@ -1,0 +1,265 @@
+//! Starting and stopping the two brokers, each in a folder and on a port of its own.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Apache Kafka's version, as in `benches/kafka/pom.xml`.
+const KAFKA_VERSION: &str = "4.4.0";
+/// What Kafka's own start script passes to Java.
+const JVM_OPTIONS: &[&str] = &[
+    "-Xmx1G",
+    "-Xms1G",
+    "-server",
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
+    "-XX:+ExplicitGCInvokesConcurrent",
+    "-Djava.awt.headless=true",
+];
+/// A fixed cluster id: Kafka wants 16 bytes in URL-safe base 64.
+const CLUSTER_ID: &str = "S2xhbW1CZW5jaG1hcmsxMg";
+/// Partitions of every topic.
+pub(crate) const PARTITIONS: i32 = 6;
+/// A broker that has not ended by then is killed.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+
+/// Who is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Contestant {
+    Klamm,
+    Kafka,
+}
+
+impl Contestant {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Contestant::Klamm => "Klamm",
+            Contestant::Kafka => "Apache Kafka 4.4",
+        }
+    }
+}
+
+/// Where both find what they need.
+pub(crate) struct Setting {
+    folder: PathBuf,
+    klamm: PathBuf,
+    kafka_jars: PathBuf,
+}
+
+impl Setting {
+    /// Makes the folder, fetches Kafka from Maven Central when it is not there yet, and sees that
+    /// Klamm's binary exists.
+    pub(crate) fn prepare(klamm: &Path, contestants: &[Contestant]) -> Result<Self, String> {
+        let folder = root().join("target/bench");
+        std::fs::create_dir_all(&folder).map_err(|error| format!("target/bench: {error}"))?;
+        let kafka_jars = folder.join(format!("kafka-{KAFKA_VERSION}"));
+        if contestants.contains(&Contestant::Kafka) && !kafka_jars.is_dir() {
+            fetch_kafka(&kafka_jars)?;
+        }
+        if contestants.contains(&Contestant::Klamm) && !klamm.is_file() {
+            let klamm = klamm.display();
+            return Err(format!(
+                "{klamm} does not exist: run `cargo build --release` first"
+            ));
+        }
+        Ok(Self {
+            folder,
+            klamm: klamm.to_owned(),
+            kafka_jars,
+        })
+    }
+
+    /// Where reports and logs go.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// An empty data folder, configured and formatted, ready to be started.
+    pub(crate) fn fresh(&self, contestant: Contestant) -> Result<Prepared, String> {
+        let folder = self.folder.join(format!("run-{contestant:?}"));
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(format!("{}: {error}", folder.display()));
+            }
+            _ => {}
+        }
+        std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+        let port = free_port();
+        let properties = folder.join("server.properties");
+        let data = folder.join("data");
+        let text = match contestant {
+            Contestant::Klamm => klamm_properties(port, &data),
+            Contestant::Kafka => kafka_properties(port, &data),
+        };
+        std::fs::write(&properties, text).map_err(|error| error.to_string())?;
+        let mut command = match contestant {
+            Contestant::Klamm => Command::new(&self.klamm),
+            Contestant::Kafka => self.java(JVM_OPTIONS),
+        };
+        match contestant {
+            Contestant::Klamm => command.args(["serve", "--config"]).arg(&properties),
+            Contestant::Kafka => {
+                self.format(&properties)?;
+                command.arg("kafka.Kafka").arg(&properties)
+            }
+        };
+        let log = File::create(folder.join("output.log")).map_err(|error| error.to_string())?;
+        let same_log = log.try_clone().map_err(|error| error.to_string())?;
+        command
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(same_log)
+            .current_dir(&folder);
+        Ok(Prepared { command, port })
+    }
+
+    fn format(&self, properties: &Path) -> Result<(), String> {
+        let mut command = self.java(&[]);
+        command
+            .args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"])
+            .arg(properties);
+        succeed(command)
+    }
+
+    fn java(&self, options: &[&str]) -> Command {
+        let mut command = Command::new("java");
+        command
+            .args(options)
+            .arg("-cp")
+            .arg(self.kafka_jars.join("*"));
+        command
+    }
+}
+
+/// A broker that could be started now.
+pub(crate) struct Prepared {
+    command: Command,
+    port: u16,
+}
+
+impl Prepared {
+    /// `host:port`, known before the broker runs.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn start(mut self) -> Result<Broker, String> {
+        let address = self.address();
+        let program = self.command.get_program().to_string_lossy().into_owned();
+        let child = self
+            .command
+            .spawn()
+            .map_err(|error| format!("{program}: {error}"))?;
+        Ok(Broker { child, address })
+    }
+}
+
+/// A running broker; stopped when dropped.
+pub(crate) struct Broker {
+    child: Child,
+    address: String,
+}
+
+impl Broker {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Whether the process has ended, which it should not have.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|status| status.is_some())
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let pid = self.child.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &pid]).status();
+        let deadline = Instant::now() + STOP_LIMIT;
+        while asked.is_ok() && Instant::now() < deadline && !self.has_ended() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        // Both fail only when it has ended already, which is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The root of the workspace.
+pub(crate) fn root() -> PathBuf {
+    let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest_dir
+        .parent()
+        .expect("benches/ lies inside the workspace")
+        .to_owned()
+}
+
+fn klamm_properties(port: u16, data: &Path) -> String {
+    format!(
+        "listeners=PLAINTEXT://127.0.0.1:{port}\nlog.dirs={}\nnum.partitions={PARTITIONS}\n",
+        data.display()
+    )
+}
+
+fn kafka_properties(port: u16, data: &Path) -> String {
+    let controller = free_port();
+    format!(
+        "process.roles=broker,controller\n\
+         node.id=1\n\
+         controller.quorum.voters=1@127.0.0.1:{controller}\n\
+         controller.listener.names=CONTROLLER\n\
+         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+         inter.broker.listener.name=PLAINTEXT\n\
+         log.dirs={}\n\
+         num.partitions={PARTITIONS}\n\
+         offsets.topic.replication.factor=1\n\
+         transaction.state.log.replication.factor=1\n\
+         transaction.state.log.min.isr=1\n",
+        data.display()
+    )
+}
+
+/// A port that is free at this moment; nothing else on the machine is expected to take it.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    listener
+        .local_addr()
+        .expect("a bound socket has an address")
+        .port()
+}
+
+fn fetch_kafka(jars: &Path) -> Result<(), String> {
+    println!("fetching Apache Kafka {KAFKA_VERSION} from Maven Central");
+    let mut command = Command::new("mvn");
+    command
+        .args(["--quiet", "--batch-mode", "--file"])
+        .arg(root().join("benches/kafka/pom.xml"));
+    command.args(["dependency:copy-dependencies", "-DincludeScope=runtime"]);
+    command.arg(format!("-DoutputDirectory={}", jars.display()));
+    succeed(command)
+}
+
+fn succeed(mut command: Command) -> Result<(), String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.map_err(|error| format!("{program} cannot be started: {error}"))?;
+    match output.status.success() {
+        true => Ok(()),
+        false => {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            Err(format!(
+                "{program} failed: {said}{}",
+                String::from_utf8_lossy(&output.stdout)
+            ))
+        }
+    }
+}

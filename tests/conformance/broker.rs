@@ -1,0 +1,189 @@
+//! The broker under test: start it fresh, wait until it answers, kill it, start it again.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::args::Target;
+use crate::places::Places;
+use crate::process::{Invocation, Output, POLL, Process};
+
+const START_LIMIT: Duration = Duration::from_secs(60);
+const STOP_LIMIT: Duration = Duration::from_secs(60);
+
+/// Settings of both targets; everything else is at its default.
+const SETTINGS: [(&str, &str); 2] = [
+    ("group.initial.rebalance.delay.ms", "0"),
+    ("offsets.topic.num.partitions", "8"),
+];
+
+/// What Apache Kafka needs beyond that to run as a single node.
+const KAFKA_SETTINGS: [(&str, &str); 6] = [
+    ("process.roles", "broker,controller"),
+    ("node.id", "1"),
+    ("controller.listener.names", "CONTROLLER"),
+    ("offsets.topic.replication.factor", "1"),
+    ("transaction.state.log.replication.factor", "1"),
+    ("transaction.state.log.min.isr", "1"),
+];
+
+/// One broker with its data directory; the port stays over restarts.
+pub(crate) struct Broker {
+    target: Target,
+    port: u16,
+    start: Invocation,
+    log: PathBuf,
+    data: PathBuf,
+    process: Option<Process>,
+}
+
+impl Broker {
+    /// Starts a broker on an empty data directory below `dir` and waits until it answers.
+    pub(crate) fn start(target: Target, places: &Places, dir: &Path) -> Result<Self, String> {
+        let port = free_port()?;
+        let data = dir.join("data");
+        let log = dir.join("broker.log");
+        let start = match target {
+            Target::Klamm => klamm(places, dir, port, &data),
+            Target::Kafka => kafka(places, dir, port, &data, &log)?,
+        };
+        let mut broker = Self {
+            target,
+            port,
+            start,
+            log,
+            data,
+            process: None,
+        };
+        broker.launch()?;
+        Ok(broker)
+    }
+
+    pub(crate) fn bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// `kill -9`, then the same broker on the same port and data.
+    pub(crate) fn kill_and_restart(&mut self) -> Result<(), String> {
+        self.process = None; // dropping it is SIGKILL and a wait
+        self.launch()
+    }
+
+    /// An orderly stop, then the same broker on the same port and data.
+    pub(crate) fn stop_and_restart(&mut self) -> Result<(), String> {
+        self.stop()?;
+        self.launch()
+    }
+
+    /// SIGTERM; an exit other than 0 (143 from a JVM, which is its way to say so) is a failure.
+    pub(crate) fn stop(&mut self) -> Result<(), String> {
+        let Some(mut process) = self.process.take() else {
+            return Ok(());
+        };
+        if let Some(status) = process.exited() {
+            return Err(format!(
+                "the broker was gone before it was told to stop {status}"
+            ));
+        }
+        process.signal(Signal::TERM);
+        let status = process
+            .wait(STOP_LIMIT)
+            .ok_or_else(|| format!("the broker still runs {STOP_LIMIT:?} after SIGTERM"))?;
+        let expected = if self.target == Target::Kafka { 143 } else { 0 };
+        if status.code() != Some(expected) {
+            return Err(format!("the broker stopped with an error {status}"));
+        }
+        Ok(())
+    }
+
+    fn launch(&mut self) -> Result<(), String> {
+        let process = Process::start(&mut self.start, &self.log, Output::Log)
+            .map_err(|error| format!("the broker does not start error={error}"))?;
+        let process = self.process.insert(process);
+        let deadline = Instant::now() + START_LIMIT;
+        while !answers(self.port) {
+            if let Some(status) = process.exited() {
+                return Err(format!("the broker ended while starting {status}"));
+            }
+            if Instant::now() >= deadline {
+                return Err(format!("the broker does not answer after {START_LIMIT:?}"));
+            }
+            std::thread::sleep(POLL);
+        }
+        Ok(())
+    }
+}
+
+fn klamm(places: &Places, dir: &Path, port: u16, data: &Path) -> Invocation {
+    let listeners = format!("listeners=PLAINTEXT://127.0.0.1:{port}");
+    let log_dirs = format!("log.dirs={}", data.display());
+    let mut start = Invocation::new(places.binary.to_string_lossy())
+        .args(["serve", "--set", &listeners, "--set", &log_dirs])
+        .dir(dir);
+    for (key, value) in SETTINGS {
+        start = start.arg("--set").arg(format!("{key}={value}"));
+    }
+    start
+}
+
+/// Writes `server.properties` and formats the storage, as KRaft demands.
+fn kafka(
+    places: &Places,
+    dir: &Path,
+    port: u16,
+    data: &Path,
+    log: &Path,
+) -> Result<Invocation, String> {
+    let controller = free_port()?;
+    let mut properties = format!(
+        "listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
+         controller.quorum.voters=1@127.0.0.1:{controller}\n\
+         log.dirs={}\n",
+        data.display()
+    );
+    for (key, value) in SETTINGS.iter().chain(&KAFKA_SETTINGS) {
+        properties.push_str(&format!("{key}={value}\n"));
+    }
+    let config = dir.join("server.properties");
+    std::fs::write(&config, properties).map_err(|error| error.to_string())?;
+    let class_path = places.jars("kafka");
+    Invocation::java(&class_path, 256, "kafka.tools.StorageTool")
+        .args(["format", "-t", "a2xhbW0tY29uZm9ybWFuYw", "-c"])
+        .arg(&config)
+        .run(log, START_LIMIT)?;
+    Ok(Invocation::java(&class_path, 512, "kafka.Kafka").arg(&config))
+}
+
+/// A port that was free a moment ago: restarts need the same one, so 0 will not do.
+fn free_port() -> Result<u16, String> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .map_err(|error| format!("no free port error={error}"))
+}
+
+/// Whether Metadata names a broker: Kafka listens before it is part of its cluster.
+fn answers(port: u16) -> bool {
+    broker_count(port).is_ok_and(|count| count > 0)
+}
+
+fn broker_count(port: u16) -> std::io::Result<i32> {
+    /// Metadata v1 of no topics, correlation id 7, client id "probe".
+    const REQUEST: &[u8] = b"\0\0\0\x13\0\x03\0\x01\0\0\0\x07\0\x05probe\0\0\0\0";
+    let limit = Duration::from_secs(5);
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut stream = TcpStream::connect_timeout(&address, limit)?;
+    stream.set_read_timeout(Some(limit))?;
+    stream.write_all(REQUEST)?;
+    let mut head = [0; 12]; // size, correlation id, number of brokers
+    stream.read_exact(&mut head)?;
+    Ok(i32::from_be_bytes([head[8], head[9], head[10], head[11]]))
+}

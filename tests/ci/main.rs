@@ -19,6 +19,7 @@ mod arguments;
 mod command;
 mod licences;
 mod prerequisites;
+mod sizes;
 mod steps;
 mod tally;
 

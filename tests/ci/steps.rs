@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::command::{Finished, run, words};
 use crate::tally::Tally;
-use crate::{licences, prerequisites};
+use crate::{licences, prerequisites, sizes};
 
 /// One step of `cargo ci`.
 pub(crate) struct Step {
@@ -153,6 +153,13 @@ pub(crate) const STEPS: &[Step] = &[
         requires: Some("release"),
         by_default: true,
         run: || tests("cargo test --release --package klamm-tests --test conformance"),
+    },
+    Step {
+        name: "sizes",
+        what: "the longest files and functions: a report, not a check",
+        requires: None,
+        by_default: false,
+        run: sizes::report,
     },
 ];
 

@@ -1,2 +1,42 @@
-//! The log on the local disk. Synchronous; all IO through one trait.
-#![forbid(unsafe_code)]
+//! The log on the local disk: synchronous, every byte through one trait, [`Disk`].
+//!
+//! What it is: a [`LogDir`] (one directory on one disk, locked, with its identity, checkpoints and
+//! Raft [`Journal`]) that holds [`Log`]s (one partition each: segments in Kafka's own formats, so
+//! that Kafka's dump tool reads them).
+//!
+//! What it is not: it knows no socket, clock, thread or Raft. Time comes in as an argument; what
+//! is slow (fsync, deleting, preparing a segment) comes out as a *ticket* that any thread may run.
+//!
+//! Invariants:
+//! - Bytes reach a segment by `pwritev` only, at its end; mappings are read-only and no reader
+//!   sees a byte beyond the written length.
+//! - Nothing below the recovery point is ever cut: damage there is reported and served around.
+//! - An fsync that failed is never tried again: the log (or the journal) is offline until reopened.
+//!
+//! Start with [`log`], then [`disk`].
+
+pub mod checkpoint;
+pub mod disk;
+mod file_disk;
+pub mod journal;
+mod leader_epochs;
+pub mod log;
+pub mod log_dir;
+mod mem_disk;
+mod producer_state;
+mod segment;
+
+pub use disk::{Disk, DiskError, DiskFile, Mapping};
+pub use file_disk::FileDisk;
+pub use journal::{Anchor, GroupId, GroupState, Journal, JournalError};
+pub use leader_epochs::{EpochEntry, LeaderEpochs};
+pub use log::{
+    AppendError, Appended, Damage, DeleteTicket, EntryInfo, Log, LogConfig, Offline, OpenLogError,
+    PrepareTicket, Prepared, ReadError, ReadResult, SyncDone, SyncTicket, Synced, TimestampOffset,
+};
+pub use log_dir::{Boot, BootKind, LogDir, LogDirError, LogDirIdentity, LogDirOptions};
+pub use mem_disk::{Crash, MemDisk};
+pub use producer_state::{
+    AbortedTransaction, BatchRange, ProducerCheck, ProducerEntry, ProducerRefusal, ProducerState,
+    StagedProducers,
+};

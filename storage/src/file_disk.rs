@@ -1,0 +1,241 @@
+//! Files of the operating system, through `rustix`.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is the edge where real files enter"
+)]
+
+use std::fs::{self, File};
+use std::io::{self, IoSlice};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::io::Errno;
+
+use crate::disk::{DirEntry, Disk, DiskError, DiskFile, DiskLock, Mapping, Open, Space};
+
+/// The disk of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FileDisk;
+
+/// Slices a single `pwritev` takes at most (Linux' `IOV_MAX`).
+const SLICES_PER_WRITE_MAX: usize = 1024;
+
+/// Only the broker's user may read what the broker stores.
+const MODE: u32 = 0o600;
+
+impl FileDisk {
+    /// The disk of this machine.
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
+impl Disk for FileDisk {
+    fn create_dir_all(&self, path: &Path) -> Result<(), DiskError> {
+        fs::create_dir_all(path).map_err(|error| DiskError::new("create directory", path, error))
+    }
+
+    fn open(&self, path: &Path, open: Open) -> Result<Arc<dyn DiskFile>, DiskError> {
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(open != Open::Existing)
+            .truncate(open == Open::Truncate)
+            .mode(MODE)
+            .open(path)
+            .map_err(|error| DiskError::new("open", path, error))?;
+        Ok(Arc::new(OpenFile {
+            file,
+            path: path.to_owned(),
+        }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
+        fs::rename(from, to).map_err(|error| DiskError::new("rename", from, error))
+    }
+
+    fn remove_file(&self, path: &Path) -> Result<(), DiskError> {
+        fs::remove_file(path).map_err(|error| DiskError::new("remove", path, error))
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> Result<(), DiskError> {
+        fs::remove_dir_all(path).map_err(|error| DiskError::new("remove directory", path, error))
+    }
+
+    fn list(&self, path: &Path) -> Result<Vec<DirEntry>, DiskError> {
+        let fail = |error| DiskError::new("list", path, error);
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(path).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            let Ok(name) = entry.file_name().into_string() else {
+                continue;
+            };
+            let metadata = match entry.metadata() {
+                Ok(metadata) => metadata,
+                // Removed by someone between the two calls.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(fail(error)),
+            };
+            let is_dir = metadata.is_dir();
+            entries.push(DirEntry {
+                name,
+                is_dir,
+                length: if is_dir { 0 } else { metadata.size() },
+            });
+        }
+        entries.sort();
+        Ok(entries)
+    }
+
+    fn sync_dir(&self, path: &Path) -> Result<(), DiskError> {
+        File::open(path)
+            .and_then(|directory| directory.sync_all())
+            .map_err(|error| DiskError::new("sync directory", path, error))
+    }
+
+    fn space(&self, path: &Path) -> Result<Space, DiskError> {
+        let stat = rustix::fs::statvfs(path)
+            .map_err(|error| DiskError::new("statvfs", path, error.into()))?;
+        Ok(Space {
+            total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
+            available_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+        })
+    }
+
+    fn lock(&self, path: &Path) -> Result<Box<dyn DiskLock>, DiskError> {
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(MODE)
+            .open(path)
+            .map_err(|error| DiskError::new("open", path, error))?;
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Box::new(FileLock { _file: file })),
+            Err(Errno::WOULDBLOCK) => Err(DiskError::Locked {
+                path: path.to_owned(),
+            }),
+            Err(error) => Err(DiskError::new("lock", path, error.into())),
+        }
+    }
+
+    fn boot_id(&self) -> Option<String> {
+        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let text = text.trim();
+        (!text.is_empty()).then(|| text.to_owned())
+    }
+}
+
+#[derive(Debug)]
+struct FileLock {
+    /// `flock` is released when this closes.
+    _file: File,
+}
+
+impl DiskLock for FileLock {}
+
+#[derive(Debug)]
+struct OpenFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl OpenFile {
+    fn fail(&self, operation: &'static str, error: impl Into<io::Error>) -> DiskError {
+        DiskError::new(operation, &self.path, error.into())
+    }
+}
+
+impl DiskFile for OpenFile {
+    fn write_at(&self, slices: &mut [IoSlice<'_>], position: u64) -> Result<(), DiskError> {
+        let mut rest = slices;
+        let mut position = position;
+        // An empty slice at the front would make a write of 0 bytes look like "no progress".
+        IoSlice::advance_slices(&mut rest, 0);
+        while !rest.is_empty() {
+            let count = rest.len().min(SLICES_PER_WRITE_MAX);
+            match rustix::io::pwritev(&self.file, &rest[..count], position) {
+                Ok(0) => return Err(self.fail("write", io::ErrorKind::WriteZero)),
+                Ok(written) => {
+                    position += written as u64;
+                    IoSlice::advance_slices(&mut rest, written);
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(self.fail("write", error)),
+            }
+        }
+        Ok(())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<usize, DiskError> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match rustix::io::pread(&self.file, &mut buffer[filled..], position + filled as u64) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(self.fail("read", error)),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn sync_data(&self) -> Result<(), DiskError> {
+        rustix::fs::fdatasync(&self.file).map_err(|error| self.fail("fdatasync", error))
+    }
+
+    fn truncate(&self, length: u64) -> Result<(), DiskError> {
+        rustix::fs::ftruncate(&self.file, length).map_err(|error| self.fail("truncate", error))
+    }
+
+    fn allocate(&self, position: u64, length: u64) -> Result<(), DiskError> {
+        loop {
+            let result = rustix::fs::fallocate(
+                &self.file,
+                FallocateFlags::KEEP_SIZE,
+                position,
+                length,
+            );
+            match result {
+                Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(self.fail("allocate", error)),
+            }
+        }
+    }
+
+    fn length(&self) -> Result<u64, DiskError> {
+        match self.file.metadata() {
+            Ok(metadata) => Ok(metadata.len()),
+            Err(error) => Err(self.fail("stat", error)),
+        }
+    }
+
+    fn map_read_only(&self, length: usize) -> Result<Mapping, DiskError> {
+        Mapping::of_file(&self.file, length).map_err(|error| self.fail("map", error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::suite;
+
+    #[test]
+    fn the_disk_suite_passes_on_files() {
+        let directory = suite::temporary_directory("file-disk");
+        suite::run(&FileDisk::new(), directory.path());
+    }
+
+    #[test]
+    fn files_are_the_owners_alone() {
+        let directory = suite::temporary_directory("file-mode");
+        let path = directory.path().join("secret");
+        FileDisk::new().open(&path, Open::Create).unwrap();
+        let mode = fs::metadata(&path).unwrap().mode();
+        assert_eq!(mode & 0o777, MODE);
+    }
+}

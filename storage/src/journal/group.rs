@@ -1,0 +1,134 @@
+//! What the journal knows of one group: the fold of its records.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use klamm_model::raft::{HardState, MetaEntry, MetaKind};
+use klamm_model::{LogIndex, Offset, Term};
+
+use super::record::Record;
+use super::GroupId;
+
+/// Where a log begins, after retention or deletion took its start away. Raft's snapshot point.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Anchor {
+    /// First entry that is still there.
+    pub first_index: LogIndex,
+    /// Term of the entry before it.
+    pub prev_term: Term,
+    /// Base offset of the first segment that is still there.
+    pub first_offset: Offset,
+    /// First offset that clients may read: at or after `first_offset`.
+    pub log_start_offset: Offset,
+    /// The members as of `first_index`, encoded by the consensus core; empty if it never said.
+    pub members: Bytes,
+}
+
+/// The journal's view of one group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupState {
+    /// Term, vote and the commit hint.
+    pub hard_state: HardState,
+    /// Entries without records, by index.
+    pub metas: Vec<MetaEntry>,
+    /// Index of the first entry of each segment, by base offset.
+    pub segments: BTreeMap<Offset, LogIndex>,
+    /// Where the log begins, unless at the very beginning.
+    pub anchor: Option<Anchor>,
+    /// End offset and next index at the last close in good order, if nothing was cut since.
+    pub closed_at: Option<(Offset, LogIndex)>,
+}
+
+impl GroupState {
+    /// First index of the log.
+    pub fn first_index(&self) -> LogIndex {
+        self.anchor
+            .as_ref()
+            .map_or(LogIndex(1), |anchor| anchor.first_index)
+    }
+
+    /// Term of the last no-op at or before an offset: the epoch its batch must carry. `None`
+    /// before the first leader.
+    pub fn term_at_offset(&self, offset: Offset) -> Option<Term> {
+        let noops = self
+            .metas
+            .iter()
+            .filter(|meta| meta.kind == MetaKind::Noop && meta.at_offset <= offset);
+        match noops.last() {
+            Some(noop) => Some(noop.term),
+            None => self.anchor.as_ref().map(|anchor| anchor.prev_term),
+        }
+    }
+
+    pub(super) fn apply(&mut self, record: &Record) {
+        match record {
+            Record::HardState { hard_state, .. } => self.hard_state = *hard_state,
+            Record::Meta { entry, .. } => {
+                // Appending at an index replaces what stood there, as in any Raft log.
+                self.metas.retain(|meta| meta.index < entry.index);
+                self.metas.push(entry.clone());
+            }
+            Record::TruncateFrom { index, .. } => {
+                self.metas.retain(|meta| meta.index < *index);
+                self.segments.retain(|_, base_index| *base_index <= *index);
+                self.closed_at = None;
+            }
+            Record::Segment {
+                base_offset,
+                base_index,
+                ..
+            } => {
+                self.segments.retain(|base, _| base < base_offset);
+                self.segments.insert(*base_offset, *base_index);
+            }
+            Record::Anchor { anchor, .. } => {
+                self.metas.retain(|meta| meta.index >= anchor.first_index);
+                self.segments.retain(|base, _| *base >= anchor.first_offset);
+                self.anchor = Some(anchor.clone());
+            }
+            Record::ClosedAt {
+                end_offset,
+                next_index,
+                ..
+            } => self.closed_at = Some((*end_offset, *next_index)),
+            Record::DropGroup { .. } => *self = Self::default(),
+        }
+    }
+
+    /// The records that make this state out of an empty one.
+    pub(super) fn records(&self, group: GroupId) -> impl Iterator<Item = Record> + '_ {
+        let hard_state = std::iter::once(Record::HardState {
+            group,
+            hard_state: self.hard_state,
+        });
+        let anchor = self.anchor.iter().map(move |anchor| Record::Anchor {
+            group,
+            anchor: anchor.clone(),
+        });
+        let metas = self.metas.iter().map(move |entry| Record::Meta {
+            group,
+            entry: entry.clone(),
+        });
+        let segments = self
+            .segments
+            .iter()
+            .map(move |(base_offset, base_index)| Record::Segment {
+                group,
+                base_offset: *base_offset,
+                base_index: *base_index,
+            });
+        let closed_at =
+            self.closed_at
+                .iter()
+                .map(move |(end_offset, next_index)| Record::ClosedAt {
+                    group,
+                    end_offset: *end_offset,
+                    next_index: *next_index,
+                });
+        hard_state
+            .chain(anchor)
+            .chain(metas)
+            .chain(segments)
+            .chain(closed_at)
+    }
+}

@@ -130,7 +130,7 @@ fn a_broken_link_is_found() {
         text: text.into(),
     };
     let documents = [
-        document("docs/a.md", "# The seam, once\n"),
+        document("docs/glossary.md", "# The seam, once\n"),
         document("README.md", ""),
     ];
     let check = |target: &str, expected: Option<&str>| {

@@ -14,8 +14,8 @@ pub(crate) struct Member {
     pub(crate) dependencies: BTreeSet<String>,
     /// Names of all crates that the shipped crate is linked with.
     pub(crate) linked: BTreeSet<String>,
-    /// Paths of the root files of its targets, relative to the root of the workspace.
-    pub(crate) target_roots: Vec<String>,
+    /// Root files of its library and binaries, relative to the root of the workspace.
+    pub(crate) crate_roots: Vec<String>,
     /// Names of its binaries.
     pub(crate) binaries: BTreeSet<String>,
 }
@@ -44,8 +44,9 @@ fn member(id: &str, packages: &BTreeMap<&str, &Value>, nodes: &BTreeMap<&str, &V
             .map(|dependency| text(&dependency["name"]).to_owned())
             .collect(),
         linked: linked(id, packages, nodes),
-        target_roots: targets
+        crate_roots: targets
             .iter()
+            .filter(|target| is_kind(target, "lib") || is_kind(target, "bin"))
             .map(|target| {
                 text(&target["src_path"])
                     .trim_start_matches(&prefix)
@@ -54,10 +55,14 @@ fn member(id: &str, packages: &BTreeMap<&str, &Value>, nodes: &BTreeMap<&str, &V
             .collect(),
         binaries: targets
             .iter()
-            .filter(|target| array(&target["kind"]).iter().any(|kind| kind == "bin"))
+            .filter(|target| is_kind(target, "bin"))
             .map(|target| text(&target["name"]).to_owned())
             .collect(),
     }
+}
+
+fn is_kind(target: &Value, wanted: &str) -> bool {
+    array(&target["kind"]).iter().any(|kind| kind == wanted)
 }
 
 /// Everything reachable over normal dependencies: what build scripts and tests use is not linked.

@@ -1,0 +1,491 @@
+//! The synchronous core of a partition: its replica, its log, and what lies between them.
+//!
+//! It performs the replica's effects on the log in the order they are given, and reports back what
+//! has been done. It knows no socket, task, thread or clock; the simulation runs this same code.
+//!
+//! One turn: [`stage`](PartitionDriver::stage) every batch that is ready, then one
+//! [`turn`](PartitionDriver::turn): one proposal, one write. fsyncs leave as tickets. The journal's
+//! fsync is shared by all partitions of a log directory:
+//!
+//! ```text
+//! for driver in touched { driver.turn(now, wall, outcomes) }
+//! if any driver.awaits_journal() {
+//!     let result = journal.sync();
+//!     for driver in those { driver.journal_synced(now, wall, &result, outcomes) }
+//! }
+//! ```
+//!
+//! Invariants:
+//! - A batch is checked, and its room on the disk reserved, before Raft hears of it: a full disk is
+//!   a clean refusal. Once Raft has taken it, a write that fails takes the partition offline.
+//! - Places given out by `stage` are those the batches get, or the batches are not appended at all.
+//! - A panic of the replica stops this partition, nothing else.
+
+mod guarded;
+mod journaling;
+mod staging;
+mod types;
+
+use std::collections::VecDeque;
+
+use klamm_model::raft::{DataEntry, MetaKind};
+use klamm_model::{Instant, LeaderEpoch, LogIndex, Offset, RecordBatch, Timestamp};
+use klamm_replication::{
+    Effect, Event, Position, Replica, ReplicaId, ReplicaSettings, Restored, VisibleWhen,
+};
+use klamm_storage::{AppendError, JournalError, Log, LogConfig, SyncDone, SyncTicket};
+
+use guarded::GuardedReplica;
+use journaling::Journaling;
+use staging::Staging;
+pub use types::{AppendOrigin, OfflineReason, OpenError, Outcome, StageError, Staged};
+
+/// One partition of this broker. See the [module](self).
+#[derive(Debug)]
+pub struct PartitionDriver {
+    log: Log,
+    replica: GuardedReplica,
+    staging: Staging,
+    journaling: Journaling,
+    /// End offset and bytes of each write above the high watermark.
+    invisible: VecDeque<(Offset, usize)>,
+    visible: Position,
+    commit: Position,
+    epoch: LeaderEpoch,
+    offline: Option<OfflineReason>,
+    effects: Vec<Effect>,
+}
+
+/// What a partition needs to know besides its log.
+#[derive(Clone, Debug)]
+pub struct DriverParams {
+    /// This replica.
+    pub replica: ReplicaId,
+    /// All that vote; this one alone on a single broker.
+    pub voters: Vec<ReplicaId>,
+    /// Where its election time-outs come from.
+    pub seed: u64,
+}
+
+impl PartitionDriver {
+    /// An fsync is due at once when this many entries wait for one, whatever the settings say:
+    /// memory is held for each.
+    const UNSYNCED_ENTRIES_WANTED_MAX: usize = Replica::UNCOMMITTED_ENTRIES_MAX / 4;
+    /// The same for turns.
+    const UNSYNCED_TURNS_WANTED_MAX: usize = 16_384;
+
+    /// Takes a log that has been opened, makes durable what was found in it, and builds the
+    /// replica. Nothing happens before [`start`](Self::start).
+    pub fn open(params: DriverParams, mut log: Log) -> Result<Self, OpenError> {
+        if log.synced_index() < log.last_index() {
+            log.sync()?;
+        }
+        let settings = ReplicaSettings {
+            id: params.replica,
+            voters: params.voters,
+            seed: params.seed,
+            visible_when: visible_when(log.config()),
+        };
+        let replica = Replica::new(settings, &restored(&log))?;
+        let visible = replica.visible();
+        log.high_watermark_moved(visible.offset);
+        Ok(Self {
+            staging: Staging::new(replica.last()),
+            journaling: Journaling::default(),
+            invisible: VecDeque::new(),
+            visible,
+            commit: replica.commit(),
+            epoch: replica.term().leader_epoch(),
+            offline: None,
+            effects: Vec::new(),
+            replica: GuardedReplica::new(replica),
+            log,
+        })
+    }
+
+    /// Joins the group; a single replica elects itself and then awaits the journal's fsync.
+    pub fn start(&mut self, now: Instant, wall: Timestamp, outcomes: &mut Vec<Outcome>) {
+        self.step(now, wall, Event::Start, outcomes);
+    }
+
+    // ---- Appending ----
+
+    /// Checks a batch and gives it its place; [`turn`](Self::turn) appends it. The batch has been
+    /// validated and, with `LogAppendTime`, carries its time.
+    pub fn stage(
+        &mut self,
+        batch: RecordBatch,
+        origin: AppendOrigin,
+    ) -> Result<Staged, StageError> {
+        self.check_leadership(origin)?;
+        let original = self.staging.duplicate_of(&batch, self.log.producers())?;
+        if let Some(original) = original {
+            return Ok(Staged::Duplicate {
+                base_offset: original.base_offset(),
+                last_offset: original.last_offset,
+                timestamp: original.timestamp,
+            });
+        }
+        self.reserve(&batch)?;
+        Ok(self.staging.push(batch, self.epoch, self.log.producers()))
+    }
+
+    fn check_leadership(&self, origin: AppendOrigin) -> Result<(), StageError> {
+        if self.offline.is_some() {
+            return Err(StageError::Offline);
+        }
+        let replica = self.replica.get().ok_or(StageError::Offline)?;
+        if !replica.is_leading() {
+            return Err(StageError::NotLeader);
+        }
+        match origin {
+            AppendOrigin::Coordinator { leader_epoch } if leader_epoch != self.epoch => {
+                return Err(StageError::NotLeader);
+            }
+            AppendOrigin::Client | AppendOrigin::Coordinator { .. } => {}
+        }
+        let (uncommitted, _) = replica.uncommitted();
+        if uncommitted + self.staging.len() >= Replica::UNCOMMITTED_ENTRIES_MAX {
+            return Err(StageError::Overloaded);
+        }
+        Ok(())
+    }
+
+    fn reserve(&mut self, batch: &RecordBatch) -> Result<(), StageError> {
+        let size_bytes = batch.size_bytes() as u64;
+        let segment_bytes = u64::from(self.log.config().segment_bytes);
+        if size_bytes > segment_bytes {
+            return Err(StageError::BatchTooLarge {
+                size_bytes,
+                segment_bytes,
+            });
+        }
+        let bytes = self.staging.bytes() + size_bytes;
+        self.log.reserve(bytes).map_err(|error| match error {
+            AppendError::NoSpace(_) => StageError::NoSpace,
+            AppendError::Offline(_) => StageError::Offline,
+        })
+    }
+
+    /// Appends everything staged.
+    pub fn turn(&mut self, now: Instant, wall: Timestamp, outcomes: &mut Vec<Outcome>) {
+        if self.staging.is_empty() {
+            return;
+        }
+        let (batches, end) = self.staging.take();
+        self.step(now, wall, Event::Propose(batches), outcomes);
+        if let Some(replica) = self.replica.get() {
+            let last = replica.last();
+            let dropped = last.index < end.index;
+            assert!(dropped || last == end, "batches stand where it was said");
+            self.staging.log_ends_at(last);
+        }
+    }
+
+    // ---- Durability ----
+
+    /// Whether the journal has to be synced for this partition to go on.
+    pub fn awaits_journal(&self) -> bool {
+        self.journaling.is_unsynced()
+    }
+
+    /// The journal has been synced, or has failed. The sync must have begun after the last call
+    /// that wrote: it is taken to cover everything.
+    pub fn journal_synced(
+        &mut self,
+        now: Instant,
+        wall: Timestamp,
+        result: &Result<(), JournalError>,
+        outcomes: &mut Vec<Outcome>,
+    ) {
+        match (result, self.journaling.take_synced()) {
+            (Ok(()), Some(ticket)) => {
+                self.step(now, wall, Event::JournalSynced(ticket), outcomes);
+            }
+            (Ok(()), None) => {}
+            (Err(error), _) => self.go_offline(error.clone().into(), outcomes),
+        }
+    }
+
+    /// When the next fsync should begin, by `flush.ms`, `flush.messages` and what memory allows.
+    /// To be asked after each turn: the first call that finds the log dirty starts its clock.
+    pub fn sync_deadline(&mut self, now: Instant) -> Option<Instant> {
+        if self.offline.is_some() {
+            return None;
+        }
+        let (entries, turns) = self.replica.get()?.uncommitted();
+        let due = self.log.sync_deadline(now)?;
+        let full = entries >= Self::UNSYNCED_ENTRIES_WANTED_MAX
+            || turns >= Self::UNSYNCED_TURNS_WANTED_MAX;
+        Some(if full { now } else { due })
+    }
+
+    /// What has to be synced, to be run on any thread; `None` if all is durable or a ticket is out.
+    pub fn begin_sync(&mut self, outcomes: &mut Vec<Outcome>) -> Option<SyncTicket> {
+        if self.offline.is_some() {
+            return None;
+        }
+        match self.log.begin_sync() {
+            Ok(ticket) => ticket,
+            Err(error) => {
+                self.go_offline(AppendError::from(error).into(), outcomes);
+                None
+            }
+        }
+    }
+
+    /// A ticket has been run.
+    pub fn sync_finished(
+        &mut self,
+        now: Instant,
+        wall: Timestamp,
+        done: SyncDone,
+        outcomes: &mut Vec<Outcome>,
+    ) {
+        match self.log.sync_done(done) {
+            Ok(synced) => {
+                let through = synced.index;
+                self.step(now, wall, Event::Synced { through }, outcomes);
+            }
+            Err(error) => self.go_offline(AppendError::from(error).into(), outcomes),
+        }
+    }
+
+    // ---- Time and settings ----
+
+    /// When [`tick`](Self::tick) is due; `None` for a single replica that leads.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let replica = self.replica.get()?;
+        let deadlines = [replica.next_deadline(), self.journaling.retry_at()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// [`next_deadline`](Self::next_deadline) has come.
+    pub fn tick(&mut self, now: Instant, wall: Timestamp, outcomes: &mut Vec<Outcome>) {
+        self.step(now, wall, Event::Tick, outcomes);
+    }
+
+    /// Changes the topic's settings while running.
+    pub fn set_config(
+        &mut self,
+        now: Instant,
+        wall: Timestamp,
+        config: LogConfig,
+        outcomes: &mut Vec<Outcome>,
+    ) {
+        let rule = visible_when(&config);
+        self.log.set_config(config);
+        self.step(now, wall, Event::VisibleWhen(rule), outcomes);
+    }
+
+    // ---- What is known ----
+
+    /// Whether batches may be staged.
+    pub fn is_leader(&self) -> bool {
+        self.replica.get().is_some_and(Replica::is_leading)
+    }
+
+    /// The latest leader epoch known here.
+    pub fn leader_epoch(&self) -> LeaderEpoch {
+        self.epoch
+    }
+
+    /// Consumers read below this offset.
+    pub fn high_watermark(&self) -> Offset {
+        self.visible.offset
+    }
+
+    /// Below this offset records are fsynced by a majority: what retention, archiving and
+    /// compaction may touch.
+    pub fn committed_offset(&self) -> Offset {
+        self.commit.offset
+    }
+
+    /// The last entry that is fsynced by a majority.
+    pub fn committed_index(&self) -> LogIndex {
+        self.commit.index
+    }
+
+    /// The offset of the next record to be appended.
+    pub fn log_end_offset(&self) -> Offset {
+        self.log.log_end_offset()
+    }
+
+    /// First offset consumers may read.
+    pub fn log_start_offset(&self) -> Offset {
+        self.log.log_start_offset()
+    }
+
+    /// Readers of committed records read below this offset.
+    pub fn last_stable_offset(&self) -> Offset {
+        self.log.last_stable_offset(self.high_watermark())
+    }
+
+    /// Why the partition is offline, if it is.
+    pub fn offline(&self) -> Option<&OfflineReason> {
+        self.offline.as_ref()
+    }
+
+    /// The log.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The log, for reads and upkeep (retention, rolls, checkpoints). Not for appending.
+    pub fn log_mut(&mut self) -> &mut Log {
+        &mut self.log
+    }
+
+    // ---- Between replica and log ----
+
+    /// Hands an event to the replica and performs what comes of it, until it is quiet.
+    fn step(&mut self, now: Instant, wall: Timestamp, event: Event, outcomes: &mut Vec<Outcome>) {
+        let mut next = Some(event);
+        while let Some(event) = next.take() {
+            let mut effects = std::mem::take(&mut self.effects);
+            if let Err(panic) = self.replica.handle(now, event, &mut effects) {
+                self.go_offline(OfflineReason::Replica(panic), outcomes);
+            }
+            for effect in effects.drain(..) {
+                if self.offline.is_some() {
+                    break;
+                }
+                let answer = self.perform(wall, effect, outcomes);
+                assert!(next.is_none() || answer.is_none(), "one write at a time");
+                next = next.or(answer);
+            }
+            self.effects = effects;
+        }
+        if self.offline.is_none()
+            && let Err(error) = self.journaling.write(now, &mut self.log)
+        {
+            self.go_offline(error.into(), outcomes);
+        }
+    }
+
+    /// Performs one effect; an append answers with the event that it has been written.
+    fn perform(
+        &mut self,
+        wall: Timestamp,
+        effect: Effect,
+        outcomes: &mut Vec<Outcome>,
+    ) -> Option<Event> {
+        match effect {
+            Effect::Journal {
+                ticket,
+                hard_state,
+                metas,
+            } => self.journaling.push(ticket, hard_state, metas),
+            Effect::Append(entries) => return self.append(wall, &entries, outcomes),
+            // There is no other broker to send to: a group's only voter is on this one.
+            Effect::Send(_) => {}
+            Effect::BecameLeader { term, start_offset } => {
+                self.epoch = term.leader_epoch();
+                let epoch = self.epoch;
+                self.replica_moved();
+                outcomes.push(Outcome::BecameLeader {
+                    epoch,
+                    start_offset,
+                });
+            }
+            Effect::LostLeadership { term } => {
+                self.epoch = term.leader_epoch();
+                outcomes.push(Outcome::LostLeadership);
+                self.drop_staged(outcomes);
+            }
+            Effect::ProposalDropped => self.drop_staged(outcomes),
+            Effect::Visible(position) => self.visible_moved(position, outcomes),
+            Effect::Commit(position) => {
+                self.commit = position;
+                let Position { index, offset } = position;
+                outcomes.push(Outcome::CommitMoved { offset, index });
+            }
+        }
+        None
+    }
+
+    /// A no-op of the replica takes an index: the next batch goes behind it.
+    fn replica_moved(&mut self) {
+        if let Some(replica) = self.replica.get() {
+            self.staging.log_ends_at(replica.last());
+        }
+    }
+
+    fn drop_staged(&mut self, outcomes: &mut Vec<Outcome>) {
+        self.staging.take();
+        outcomes.push(Outcome::StagedDropped {
+            from_offset: self.log.log_end_offset(),
+        });
+    }
+
+    fn append(
+        &mut self,
+        wall: Timestamp,
+        entries: &[DataEntry],
+        outcomes: &mut Vec<Outcome>,
+    ) -> Option<Event> {
+        match self.log.append(entries, wall) {
+            Ok(appended) => {
+                let bytes = entries.iter().map(|entry| entry.batch.size_bytes()).sum();
+                self.invisible.push_back((appended.log_end_offset, bytes));
+                Some(Event::Written {
+                    through: appended.last_index,
+                })
+            }
+            // Also a full disk: room had been reserved, and Raft counts on these entries now.
+            Err(error) => {
+                self.go_offline(error.into(), outcomes);
+                None
+            }
+        }
+    }
+
+    fn visible_moved(&mut self, position: Position, outcomes: &mut Vec<Outcome>) {
+        let Position { index, offset } = position;
+        let mut bytes = 0;
+        while let Some((_, size)) = self.invisible.pop_front_if(|(end, _)| *end <= offset) {
+            bytes += size;
+        }
+        self.visible = position;
+        self.log.high_watermark_moved(offset);
+        outcomes.push(Outcome::HighWatermarkMoved {
+            offset,
+            index,
+            bytes,
+        });
+    }
+
+    /// The first reason stays; what was staged is forgotten with the replica that it was for.
+    fn go_offline(&mut self, error: OfflineReason, outcomes: &mut Vec<Outcome>) {
+        self.replica.stop();
+        if self.offline.is_none() {
+            self.offline = Some(error.clone());
+            outcomes.push(Outcome::Offline { error });
+        }
+    }
+}
+
+fn visible_when(config: &LogConfig) -> VisibleWhen {
+    if config.flush_messages == 1 {
+        VisibleWhen::Synced
+    } else {
+        VisibleWhen::Written
+    }
+}
+
+fn restored(log: &Log) -> Restored {
+    let noops = log
+        .metas()
+        .iter()
+        .filter(|meta| meta.kind == MetaKind::Noop);
+    Restored {
+        hard_state: log.hard_state(),
+        first_index: log.first_index(),
+        previous_term: log.prev_term(),
+        terms: noops.map(|meta| (meta.term, meta.index)).collect(),
+        last: Position {
+            index: log.last_index(),
+            offset: log.log_end_offset(),
+        },
+    }
+}

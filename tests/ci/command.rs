@@ -160,11 +160,9 @@ impl Report {
         if let Some(tally) = Tally::from_line(&line) {
             self.tally += tally;
         }
-        if let Some(name) = line
-            .strip_prefix("test ")
-            .and_then(|rest| rest.strip_suffix(" ... FAILED"))
-        {
-            self.failures.push(name.to_owned());
+        if let Some((name, _)) = line.split_once(" ... FAILED") {
+            self.failures
+                .push(name.trim_start_matches("test ").to_owned());
         }
         remember(&mut self.tail, line.clone());
         if is_good_news(&line) {
@@ -226,6 +224,7 @@ fn is_good_news(line: &str) -> bool {
     let line = line.trim();
     line.is_empty()
         || (line.starts_with("test ") && line.ends_with("ok"))
+        || line.contains(" ... ok (")
         || (line.starts_with("running ") && line.contains(" test"))
         || (line.starts_with("test result: ok.") && line.contains(" 0 failed"))
         || VERBS.iter().any(|verb| line.starts_with(verb))

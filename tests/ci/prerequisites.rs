@@ -15,7 +15,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("make", "make"),
     ("git", "git"),
     ("kcat", "kcat"),
-    ("java", "default-jdk-headless"),
+    ("javac", "default-jdk-headless"),
     ("mvn", "maven"),
     ("go", "golang"),
     ("node", "nodejs"),

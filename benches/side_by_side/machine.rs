@@ -17,7 +17,7 @@ pub(crate) fn ask_for_precise_timers() -> std::io::Result<()> {
     std::fs::write("/proc/self/timerslack_ns", "1")
 }
 
-/// Processor, number of cores and kernel.
+/// Processor, number of cores, kernel, and the client.
 pub(crate) fn description() -> String {
     let processors = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = processors
@@ -28,7 +28,11 @@ pub(crate) fn description() -> String {
     });
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    format!("{cores} cores of {name}, Linux {}", kernel.trim())
+    let (_, client) = rdkafka::util::get_rdkafka_version();
+    format!(
+        "{cores} cores of {name}, Linux {}, librdkafka {client}",
+        kernel.trim()
+    )
 }
 
 /// User and system time that a process has used.

@@ -103,7 +103,12 @@ pub(crate) const STEPS: &[Step] = &[
         what: "rustfmt has nothing to change",
         requires: None,
         by_default: true,
-        run: || Outcome::of_check(run(words("cargo fmt --all -- --check"), CHECK_LIMIT)),
+        run: || {
+            Outcome::of_check(run(
+                words("cargo fmt --all -- --check --color never"),
+                CHECK_LIMIT,
+            ))
+        },
     },
     Step {
         name: "clippy",

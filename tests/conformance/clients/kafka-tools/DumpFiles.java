@@ -12,7 +12,7 @@ import org.apache.kafka.tools.DumpLogSegments;
 /** DumpLogSegments over every file of a data directory; the files are named in a file. */
 public final class DumpFiles {
     private static final Pattern WRONG = Pattern.compile(
-        "[Mm]ismatch|Non-consecutive|invalid bytes|out of order|isvalid: false|^Error|skipping|Exception"
+        "[Mm]ismatch|is followed by|invalid bytes|out of order|isvalid: false|^Error|skipping|Exception"
             + "|Could not|Index offset: ");
 
     private DumpFiles() {
@@ -86,13 +86,21 @@ public final class DumpFiles {
             }
         }
 
+        /** The tool takes the first offset of a segment, too, as one that should follow -1. */
+        private boolean isFirstOfSegment(String text) {
+            String base = file.replaceAll(".*/0*([0-9]+)\\.log$", "$1");
+            return text.trim().equals("-1 is followed by " + base);
+        }
+
         private void take(String text) {
             if (text.startsWith("Dumping ")) {
                 file = text;
                 dumped++;
             } else if (text.endsWith(" passed sanity check.") || text.endsWith(" is empty.")) {
                 sane++;
-            } else if (wrong.size() < 20 && WRONG.matcher(text).find()) {
+            } else if (text.startsWith("Non-consecutive offsets in ")) {
+                file = text;
+            } else if (wrong.size() < 20 && !isFirstOfSegment(text) && WRONG.matcher(text).find()) {
                 wrong.add(file + ": " + text);
             }
         }

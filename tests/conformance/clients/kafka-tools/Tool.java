@@ -40,6 +40,16 @@ final class Tool {
         return new Tool(status, output.toString(StandardCharsets.UTF_8));
     }
 
+    /** For a tool that ends the JVM past Kafka's Exit: a JVM of its own. */
+    static Tool fork(Class<?> main, String... args) throws Exception {
+        List<String> command = new ArrayList<>(List.of("java", "-Xmx256m", "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1", "-cp", System.getProperty("java.class.path"), main.getName()));
+        command.addAll(List.of(args));
+        Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
+        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        return new Tool(process.waitFor(), output);
+    }
+
     /** The exit status is the first one: many tools catch what ends them and exit once more. */
     static int drive(Main main, String input, OutputStream output, String... args) throws Exception {
         PrintStream out = System.out;

@@ -257,11 +257,12 @@ public final class ToolChecks {
 
     private static void verifiable() throws Exception {
         create("verified", 2);
-        Tool produced = tool(VerifiableProducer::main, "--topic", "verified", "--max-messages", "1000",
-            "--acks", "-1").ok().has("\"name\":\"tool_data\"");
+        Tool produced = Tool.fork(VerifiableProducer.class, "--bootstrap-server", Report.BOOTSTRAP,
+            "--topic", "verified", "--max-messages", "1000", "--acks", "-1").ok().has("\"name\":\"tool_data\"");
         Report.same(1000L, count(produced, "\"name\":\"producer_send_success\""), "acknowledged");
-        Tool consumed = tool(VerifiableConsumer::main, "--topic", "verified", "--group-id",
-            "verified-group", "--max-messages", "1000", "--reset-policy", "earliest", "--verbose").ok()
+        Tool consumed = Tool.fork(VerifiableConsumer.class, "--bootstrap-server", Report.BOOTSTRAP,
+            "--topic", "verified", "--group-id", "verified-group", "--max-messages", "1000",
+            "--reset-policy", "earliest", "--verbose").ok()
             .has("\"name\":\"offsets_committed\"", "\"success\":true");
         Report.same(1000L, count(consumed, "\"name\":\"record_data\""), "consumed");
     }

@@ -22,11 +22,13 @@
 //! neither the receive buffer that the records lie in nor the checksum.
 
 mod builder;
+mod facts;
 mod header;
 mod records;
 mod varint;
 
 pub use builder::BatchBuilder;
+pub use facts::{RecordFacts, RecordFactsIter};
 pub use header::{BatchHeader, Compression, TimestampType};
 pub use records::{Header, Record, RecordError, Records};
 
@@ -171,8 +173,7 @@ impl RecordBatch {
     /// attribute bit and the maximal timestamp, and sums anew.
     pub fn stamp_log_append_time(&mut self, now: Timestamp) {
         self.header.set_log_append_time(now);
-        let checksum = self.computed_checksum();
-        self.header.set_checksum(checksum);
+        self.renew_checksum();
     }
 
     /// The two pieces that, written one after the other, are the batch.
@@ -192,6 +193,44 @@ impl RecordBatch {
     /// Walks the records, inflating them if need be, up to `inflated_bytes_max` bytes.
     pub fn records(&self, inflated_bytes_max: usize) -> Result<Records, RecordError> {
         Records::open(self, inflated_bytes_max)
+    }
+
+    /// The records inflated, or as they are if they are not compressed.
+    pub fn inflated_record_bytes(&self, inflated_bytes_max: usize) -> Result<Bytes, RecordError> {
+        let codec = self.header.compression().ok_or(RecordError::UnknownCodec)?;
+        Ok(codec.inflate(&self.records, inflated_bytes_max)?)
+    }
+
+    /// Walks what can be said of each record. `inflated` comes from
+    /// [`inflated_record_bytes`](Self::inflated_record_bytes).
+    pub fn facts<'a>(&self, inflated: &'a [u8]) -> RecordFactsIter<'a> {
+        RecordFactsIter::new(&self.header, inflated)
+    }
+
+    /// The same records under another codec, summed anew. `inflated` comes from
+    /// [`inflated_record_bytes`](Self::inflated_record_bytes).
+    #[must_use]
+    pub fn recompressed(&self, codec: Compression, level: i32, inflated: &[u8]) -> Self {
+        let records = codec.deflate(level, inflated);
+        let mut header = self.header;
+        header.set_compression(codec);
+        header.set_length_of_records(records.len());
+        let mut batch = Self::from_parts(header, records);
+        batch.renew_checksum();
+        batch
+    }
+
+    /// Puts the maximal timestamp right where the producer claimed another than its records bear,
+    /// and sums anew.
+    pub fn correct_max_timestamp(&mut self, max: Timestamp) {
+        let base = self.header.base_timestamp();
+        self.header.set_timestamps(base, max);
+        self.renew_checksum();
+    }
+
+    fn renew_checksum(&mut self) {
+        let checksum = self.computed_checksum();
+        self.header.set_checksum(checksum);
     }
 }
 
@@ -268,6 +307,44 @@ mod tests {
                 RecordBatch::parse(&mut damaged.into()).is_err(),
                 "flipped at {position}"
             );
+        }
+    }
+
+    #[test]
+    fn a_batch_under_another_codec_holds_the_same_records() {
+        let plain = batch();
+        let expected: Vec<_> = plain.records(1 << 20).unwrap().collect();
+        let inflated = plain.inflated_record_bytes(1 << 20).unwrap();
+        for codec in [
+            Compression::Gzip,
+            Compression::Snappy,
+            Compression::Lz4,
+            Compression::Zstd,
+            Compression::None,
+        ] {
+            let batch = plain.recompressed(codec, codec.default_level(), &inflated);
+            let parsed = RecordBatch::parse(&mut batch.to_bytes()).unwrap();
+            assert_eq!(parsed.header().compression(), Some(codec));
+            let records: Vec<_> = parsed.records(1 << 20).unwrap().collect();
+            assert_eq!(records, expected, "{codec:?}");
+            let inflated = parsed.inflated_record_bytes(1 << 20).unwrap();
+            let facts: Vec<_> = parsed.facts(&inflated).map(Result::unwrap).collect();
+            assert_eq!(facts.len(), 2);
+            assert_eq!((facts[0].has_key, facts[1].has_key), (true, false));
+            assert_eq!(facts[1].offset_delta, 1);
+            assert_eq!(facts[1].timestamp, Timestamp(1_005));
+        }
+    }
+
+    #[test]
+    fn records_missing_or_left_over_are_malformed() {
+        let plain = batch();
+        let inflated = plain.inflated_record_bytes(1 << 20).unwrap();
+        let is_malformed = |records: &[u8]| plain.facts(records).any(|facts| facts.is_err());
+        assert!(!is_malformed(&inflated));
+        assert!(is_malformed(&[&inflated[..], &[0]].concat()));
+        for cut in 0..inflated.len() {
+            assert!(is_malformed(&inflated[..cut]), "cut at {cut}");
         }
     }
 }

@@ -15,6 +15,8 @@ pub struct BatchBuilder {
     count: i32,
     base_timestamp: Timestamp,
     max_timestamp: Timestamp,
+    compression: Compression,
+    level: i32,
 }
 
 impl Default for BatchBuilder {
@@ -38,7 +40,19 @@ impl BatchBuilder {
             count: 0,
             base_timestamp: Timestamp::NONE,
             max_timestamp: Timestamp::NONE,
+            compression: Compression::None,
+            level: 0,
         }
+    }
+
+    /// Compresses the records, at a level as in Kafka's topic settings
+    /// ([`Compression::default_level`]).
+    #[must_use]
+    pub fn compression(mut self, codec: Compression, level: i32) -> Self {
+        self.header.set_compression(codec);
+        self.compression = codec;
+        self.level = level;
+        self
     }
 
     /// Marks the batch as an idempotent producer's.
@@ -102,13 +116,16 @@ impl BatchBuilder {
     pub fn build(self) -> RecordBatch {
         assert!(self.count > 0, "a batch holds at least one record");
         let mut header = self.header;
-        header.set_length_of_records(self.records.len());
+        let records = match self.compression {
+            Compression::None => self.records.freeze(),
+            codec => codec.deflate(self.level, &self.records),
+        };
+        header.set_length_of_records(records.len());
         header.set_last_offset_delta(self.count - 1);
         header.set_timestamps(self.base_timestamp, self.max_timestamp);
         header.set_record_count(self.count);
-        let mut batch = RecordBatch::from_parts(header, self.records.freeze());
-        let checksum = batch.computed_checksum();
-        batch.header.set_checksum(checksum);
+        let mut batch = RecordBatch::from_parts(header, records);
+        batch.renew_checksum();
         batch
     }
 }

@@ -3,7 +3,8 @@
 use bytes::{Buf, Bytes};
 
 use super::varint;
-use super::{Compression, RecordBatch, TimestampType};
+use super::{RecordBatch, TimestampType};
+use crate::compression::InflateError;
 use crate::{Offset, Timestamp};
 
 /// One record, its bytes shared with the batch (or with the inflated copy of it).
@@ -36,12 +37,9 @@ pub enum RecordError {
     /// A codec number that Kafka has not defined.
     #[error("unknown compression codec")]
     UnknownCodec,
-    /// The compressed bytes are not what the codec writes.
+    /// The records do not inflate, or to more than the caller allows.
     #[error("records do not inflate: {0}")]
-    Inflate(String),
-    /// The records inflate to more than the caller allows.
-    #[error("records inflate to more than {0} bytes")]
-    TooLarge(usize),
+    Inflate(#[from] InflateError),
     /// A record's fields do not add up.
     #[error("record is malformed index={index}")]
     Malformed {
@@ -67,16 +65,8 @@ impl Records {
         inflated_bytes_max: usize,
     ) -> Result<Self, RecordError> {
         let header = batch.header();
-        let rest = match header.compression() {
-            Some(Compression::None) => batch.record_bytes().clone(),
-            Some(_codec) => return Err(RecordError::Inflate("not built yet".to_owned())),
-            None => return Err(RecordError::UnknownCodec),
-        };
-        if rest.len() > inflated_bytes_max {
-            return Err(RecordError::TooLarge(inflated_bytes_max));
-        }
         Ok(Self {
-            rest,
+            rest: batch.inflated_record_bytes(inflated_bytes_max)?,
             base_offset: header.base_offset(),
             base_timestamp: header.base_timestamp(),
             append_time: (header.timestamp_type() == TimestampType::LogAppendTime)

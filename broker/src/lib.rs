@@ -1,1 +1,4 @@
 //! Klamm: the process.
+#![forbid(unsafe_code)]
+
+pub mod config;

@@ -48,36 +48,56 @@ pub struct ConfigSynonym {
 
 impl<'a> BrokerLayers<'a> {
     /// Every value given for any of `synonyms`, strongest first: layer by layer, and within a
-    /// layer in the order of the synonyms. With each, the row it belongs to.
-    pub fn values(
-        &self,
-        synonyms: &'a [Synonym],
-    ) -> impl Iterator<Item = (Synonym, &'a str, ConfigSource)> {
+    /// layer in the order of the synonyms.
+    pub fn values(&self, synonyms: &[Synonym]) -> Vec<(Synonym, &'a str, ConfigSource)> {
         let layers = [
             (self.dynamic, ConfigSource::DynamicBroker),
             (self.dynamic_default, ConfigSource::DynamicDefaultBroker),
             (self.fixed, ConfigSource::StaticBroker),
         ];
-        let given = layers.into_iter().flat_map(move |(layer, source)| {
-            let values = synonyms.iter().map(move |s| (s, layer.get(s.name)));
-            values.filter_map(move |(s, value)| Some((*s, value?.as_str(), source)))
-        });
-        let table = self.table;
-        let defaults = synonyms.iter().filter_map(move |s| {
-            let row = table.get(s.name)?;
-            Some((*s, row.default?, ConfigSource::Default))
-        });
-        given.chain(defaults)
+        let mut values = Vec::new();
+        for (layer, source) in layers {
+            let given = synonyms
+                .iter()
+                .filter_map(|s| Some((*s, layer.get(s.name)?.as_str())));
+            values.extend(given.map(|(synonym, value)| (synonym, value, source)));
+        }
+        let default = |s: &Synonym| Some((*s, self.table.get(s.name)?.default?));
+        let defaults = synonyms.iter().filter_map(default);
+        values.extend(defaults.map(|(synonym, value)| (synonym, value, ConfigSource::Default)));
+        values
     }
 
-    /// The value a topic setting has where the topic says nothing; `None` is "not set".
+    /// The value a topic or group setting has where the resource says nothing; `None` is "not
+    /// set".
     pub fn topic_default(&self, row: &Setting) -> Option<Value> {
-        let from_broker = |(synonym, text, _): (Synonym, &str, _)| {
-            // A value of another version of Klamm may not parse: the next weaker one holds.
-            row.parse(&synonym.convert(text)).ok()
-        };
-        self.values(row.synonyms)
-            .find_map(from_broker)
+        let given = self.first_that_parses(row, row.synonyms);
+        given
+            .map(|(value, _)| value)
             .or_else(|| row.default_value())
+    }
+
+    /// The value of a broker setting; `None` is "not set".
+    pub fn broker_value(&self, row: &'static Setting) -> Option<Value> {
+        self.broker_value_and_source(row).map(|(value, _)| value)
+    }
+
+    /// The value of a broker setting and where it was given.
+    pub fn broker_value_and_source(&self, row: &'static Setting) -> Option<(Value, ConfigSource)> {
+        self.first_that_parses(row, &row.broker_synonyms())
+    }
+
+    /// A value of another version of Klamm may not parse: then the next weaker one holds.
+    fn first_that_parses(
+        &self,
+        row: &Setting,
+        synonyms: &[Synonym],
+    ) -> Option<(Value, ConfigSource)> {
+        let values = self.values(synonyms).into_iter();
+        values
+            .filter_map(|(synonym, text, source)| {
+                Some((row.parse(&synonym.convert(text)).ok()?, source))
+            })
+            .next()
     }
 }

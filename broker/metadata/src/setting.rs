@@ -242,7 +242,15 @@ impl Setting {
 
     /// Whether `AlterConfigs` may change it.
     pub const fn is_dynamic(&self) -> bool {
-        matches!(self.effect, Effect::AtOnce) && matches!(self.standing, Standing::Served)
+        matches!(self.effect, Effect::AtOnce)
+    }
+
+    /// For a broker setting: the settings that say the same, itself at least.
+    pub fn broker_synonyms(&self) -> Vec<Synonym> {
+        match self.synonyms {
+            [] => vec![Synonym::same(self.name)],
+            synonyms => synonyms.to_vec(),
+        }
     }
 }
 

@@ -351,10 +351,7 @@ mod tests {
         let check = |pairs: &[(&str, &str)], expected: Result<(), &str>| {
             let found = TopicConfig::of_kafka().check(&configs(pairs));
             let found = found.map_err(|error| error.to_string());
-            assert_eq!(
-                found.as_ref().map(|()| ()).map_err(String::as_str),
-                expected
-            );
+            assert_eq!(found.as_deref().copied().map_err(String::as_str), expected);
         };
         check(
             &[("cleanup.policy", "compact"), ("preallocate", "true")],

@@ -1,0 +1,57 @@
+//! Connections, sockets, requests, reading.
+
+use klamm_metadata::setting::{Setting, Unit, Valid};
+
+use super::{int, long, string};
+
+pub(super) const ROWS: &[Setting] = &[
+    long("connections.max.idle.ms", "600000")
+        .unit(Unit::Millis)
+        .says("A connection without a request for so long is closed; negative is never."),
+    int("max.connections", "10000")
+        .valid(Valid::AtLeast(0))
+        .at_once()
+        .says("How many connections the broker holds at most; further ones wait. (Kafka has no limit.)"),
+    int("max.connections.per.ip", "2147483647")
+        .valid(Valid::AtLeast(0))
+        .at_once()
+        .says("How many connections one address may hold; further ones are closed."),
+    string("max.connections.per.ip.overrides", "")
+        .at_once()
+        .says("Other limits for single addresses: `address:count`, separated by commas. (Kafka takes host names as well.)"),
+    int("max.connection.creation.rate", "2147483647")
+        .valid(Valid::AtLeast(0))
+        .at_once()
+        .says("How many connections are accepted in a second; further ones wait."),
+    int("socket.request.max.bytes", "104857600")
+        .unit(Unit::Bytes)
+        .valid(Valid::AtLeast(1))
+        .says("The largest request; a larger one closes its connection."),
+    long("queued.max.request.bytes", "-1")
+        .unit(Unit::Bytes)
+        .says("How many bytes of requests may be in the broker at once before it stops reading; not less than `socket.request.max.bytes`. -1 is a quarter of the memory, at most 1 GiB. (For Kafka, -1 is without limit.)"),
+    int("klamm.requests.in.flight.max", "64")
+        .valid(Valid::Between(1, 1_000_000))
+        .says("How many requests of one connection may be in the broker at once before it stops reading from it."),
+    int("socket.send.buffer.bytes", "102400")
+        .unit(Unit::Bytes)
+        .valid(Valid::AtLeast(-1))
+        .says("The send buffer of a connection (SO_SNDBUF); -1 leaves it to the system."),
+    int("socket.receive.buffer.bytes", "102400")
+        .unit(Unit::Bytes)
+        .valid(Valid::AtLeast(-1))
+        .says("The receive buffer of a connection (SO_RCVBUF); -1 leaves it to the system."),
+    int("socket.listen.backlog.size", "50")
+        .valid(Valid::AtLeast(1))
+        .says("How many connections the system holds that the broker has not accepted yet."),
+    int("fetch.max.bytes", "57671680")
+        .unit(Unit::Bytes)
+        .valid(Valid::AtLeast(1024))
+        .says("The largest answer to a fetch, whatever the client asks for; but one batch is always sent whole."),
+    int("max.incremental.fetch.session.cache.slots", "1000")
+        .valid(Valid::AtLeast(0))
+        .says("How many fetch sessions (KIP-227) are remembered; a client without one sends its partitions each time."),
+    string("klamm.produce.validate", "records")
+        .valid(Valid::OneOf(&["records", "header"]))
+        .says("How much of a produced batch is looked at: `records`, every record as Kafka does it, or `header`, checksum and header only, which spares decompression."),
+];

@@ -1,0 +1,212 @@
+//! The broker's settings as the parts of the process use them: resolved, in plain types.
+//!
+//! Each field names its setting; the tables beside this file say what it means, its unit and its
+//! range. What is "no limit" in Kafka's numbers is `None`.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use klamm_metadata::TopicConfig;
+use klamm_model::BrokerId;
+
+use super::Settings;
+
+/// All of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BrokerConfig {
+    /// As they were given, as text.
+    pub settings: Settings,
+    /// Who the broker is and where its data lies.
+    pub identity: IdentityConfig,
+    /// Where it listens; at least one, names unique.
+    pub listeners: Vec<Listener>,
+    /// Topics: how they are created.
+    pub topics: TopicCreationConfig,
+    /// What a topic without settings of its own has (`log.*` and others).
+    pub topic_defaults: Arc<TopicConfig>,
+    /// The log directories' housekeeping.
+    pub log: LogConfig,
+    /// Connections and their limits.
+    pub network: NetworkConfig,
+    /// Reading.
+    pub fetch: FetchConfig,
+    /// Idempotent producers.
+    pub producers: ProducerConfig,
+    /// Consumer groups.
+    pub groups: GroupConfig,
+    /// Committed offsets.
+    pub offsets: OffsetsConfig,
+    /// What the process writes about itself.
+    pub diagnostics: DiagnosticsConfig,
+}
+
+/// Who the broker is and where its data lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityConfig {
+    /// `node.id` (or `broker.id`); `None`: what the data directory says, or 1 if it is new.
+    pub node_id: Option<BrokerId>,
+    /// `broker.rack`.
+    pub rack: Option<String>,
+    /// `log.dirs`, or else `log.dir`; at least one.
+    pub log_dirs: Vec<PathBuf>,
+}
+
+/// An address the broker listens on, and the one clients are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Its name, upper case.
+    pub name: String,
+    /// What to bind: a host name or an address; empty is every address.
+    pub host: String,
+    /// What to bind; 0 is any free port.
+    pub port: u16,
+    /// What clients are told; the machine's own name if nothing else is known.
+    pub advertised_host: String,
+    /// What clients are told; 0 is the port that was bound.
+    pub advertised_port: u16,
+}
+
+/// How topics are created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicCreationConfig {
+    /// `num.partitions`.
+    pub num_partitions: i32,
+    /// `default.replication.factor`.
+    pub default_replication_factor: i16,
+    /// `klamm.replication.factor.clamp`.
+    pub clamp_replication_factor: bool,
+    /// `auto.create.topics.enable`.
+    pub auto_create: bool,
+    /// `delete.topic.enable`.
+    pub delete_enabled: bool,
+    /// `max.request.partition.size.limit`: partitions in one answer of `DescribeTopicPartitions`.
+    pub described_partitions_max: usize,
+}
+
+/// The log directories' housekeeping.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// `log.flush.scheduler.interval.ms`.
+    pub flush_scheduler_interval: Duration,
+    /// `log.flush.offset.checkpoint.interval.ms`.
+    pub recovery_point_checkpoint_interval: Duration,
+    /// `log.flush.start.offset.checkpoint.interval.ms`.
+    pub log_start_checkpoint_interval: Duration,
+    /// `replica.high.watermark.checkpoint.interval.ms`.
+    pub high_watermark_checkpoint_interval: Duration,
+    /// `log.retention.check.interval.ms`.
+    pub retention_check_interval: Duration,
+    /// `log.initial.task.delay.ms`.
+    pub initial_task_delay: Duration,
+    /// `klamm.flush.bytes`.
+    pub flush_bytes: u64,
+}
+
+/// Connections and their limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkConfig {
+    /// `connections.max.idle.ms`; `None` is for ever.
+    pub connections_max_idle: Option<Duration>,
+    /// `max.connections`.
+    pub max_connections: usize,
+    /// `max.connections.per.ip`.
+    pub max_connections_per_ip: usize,
+    /// `max.connections.per.ip.overrides`; host names are resolved by whoever binds.
+    pub max_connections_per_ip_overrides: BTreeMap<IpAddr, usize>,
+    /// `max.connection.creation.rate`, per second.
+    pub max_connection_creation_rate: u32,
+    /// `socket.request.max.bytes`.
+    pub request_max_bytes: usize,
+    /// `queued.max.request.bytes`, resolved: never "no limit", never below `request_max_bytes`.
+    pub queued_max_request_bytes: usize,
+    /// `klamm.requests.in.flight.max`, per connection.
+    pub requests_in_flight_max: usize,
+    /// `socket.send.buffer.bytes`; `None` leaves it to the system.
+    pub send_buffer_bytes: Option<usize>,
+    /// `socket.receive.buffer.bytes`; `None` leaves it to the system.
+    pub receive_buffer_bytes: Option<usize>,
+    /// `socket.listen.backlog.size`.
+    pub listen_backlog: i32,
+}
+
+/// Reading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FetchConfig {
+    /// `fetch.max.bytes`.
+    pub max_bytes: usize,
+    /// `max.incremental.fetch.session.cache.slots`.
+    pub session_cache_slots: usize,
+}
+
+/// Idempotent producers and what they send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProducerConfig {
+    /// `producer.id.expiration.ms`.
+    pub id_expiration: Duration,
+    /// `producer.id.expiration.check.interval.ms`.
+    pub id_expiration_check_interval: Duration,
+    /// `klamm.produce.validate`.
+    pub validation: ProduceValidation,
+}
+
+/// How much of a produced batch is looked at (`klamm.produce.validate`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProduceValidation {
+    /// Checksum and header; and every record, decompressed, as Kafka does it.
+    Records,
+    /// Checksum and header only.
+    Header,
+}
+
+/// Consumer groups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupConfig {
+    /// `group.initial.rebalance.delay.ms`.
+    pub initial_rebalance_delay: Duration,
+    /// `group.min.session.timeout.ms`.
+    pub min_session_timeout: Duration,
+    /// `group.max.session.timeout.ms`.
+    pub max_session_timeout: Duration,
+    /// `group.max.size`.
+    pub max_size: usize,
+}
+
+/// Committed offsets and the topic that holds them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OffsetsConfig {
+    /// `offset.metadata.max.bytes`.
+    pub metadata_max_bytes: usize,
+    /// `offsets.commit.timeout.ms`.
+    pub commit_timeout: Duration,
+    /// `offsets.retention.minutes`.
+    pub retention: Duration,
+    /// `offsets.retention.check.interval.ms`.
+    pub retention_check_interval: Duration,
+    /// `offsets.topic.num.partitions`.
+    pub topic_num_partitions: i32,
+    /// `offsets.topic.replication.factor`; as many as there are brokers if fewer.
+    pub topic_replication_factor: i16,
+    /// `offsets.topic.segment.bytes`.
+    pub topic_segment_bytes: u32,
+}
+
+/// What the process writes about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiagnosticsConfig {
+    /// `klamm.log.level`: a level, or a filter in the form of the crate `tracing-subscriber`.
+    pub log_level: String,
+    /// `klamm.log.format`.
+    pub log_format: LogFormat,
+}
+
+/// The form of log lines (`klamm.log.format`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people; coloured on a terminal.
+    Text,
+    /// One JSON object per line.
+    Json,
+}

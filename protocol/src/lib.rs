@@ -19,6 +19,7 @@ pub mod messages;
 mod produce_request;
 pub mod request;
 pub mod response;
+pub mod validate;
 pub mod wire;
 
 pub use api::{APIS, Api, ApiKey};

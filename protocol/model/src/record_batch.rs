@@ -59,6 +59,16 @@ pub enum BatchError {
     /// A length field that no batch can have.
     #[error("batch length is impossible length={0}")]
     Length(i32),
+    /// Offsets that no batch can have: negative, or past the largest.
+    #[error(
+        "batch offsets are impossible base_offset={base_offset} last_delta={last_offset_delta}"
+    )]
+    Offsets {
+        /// As found.
+        base_offset: i64,
+        /// As found.
+        last_offset_delta: i32,
+    },
     /// A format other than v2.
     #[error("unsupported record batch format magic={0}")]
     Magic(i8),
@@ -274,6 +284,19 @@ mod tests {
         assert_eq!(records[1].value, None);
         assert_eq!(records[1].headers[0].key, "h");
         assert_eq!(records[1].headers[1].value, None);
+    }
+
+    #[test]
+    fn impossible_offsets_are_refused_though_no_checksum_covers_them() {
+        let check = |position: usize, value: &[u8]| {
+            let mut bytes = batch().to_bytes().to_vec();
+            bytes[position..position + value.len()].copy_from_slice(value);
+            let error = RecordBatch::parse(&mut bytes.into()).unwrap_err();
+            assert!(matches!(error, BatchError::Offsets { .. }), "{error}");
+        };
+        check(0, &(-1_i64).to_be_bytes());
+        check(0, &i64::MAX.to_be_bytes());
+        check(23, &(-1_i32).to_be_bytes());
     }
 
     #[test]

@@ -35,7 +35,7 @@ const TRANSACTIONAL: i16 = 0x10;
 const CONTROL: i16 = 0x20;
 const DELETE_HORIZON: i16 = 0x40;
 
-/// A header whose length field and magic are possible. All other fields are as found.
+/// A header whose length field, magic and offsets are possible. All other fields are as found.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct BatchHeader {
     bytes: [u8; BatchHeader::SIZE_BYTES],
@@ -59,7 +59,7 @@ impl BatchHeader {
     }
 
     /// Reads the header at the start of `bytes`, which need not hold the whole batch. Checks
-    /// length and magic, not the checksum.
+    /// length, magic and offsets, not the checksum.
     pub fn peek(bytes: &[u8]) -> Result<Self, BatchError> {
         let Some(header) = bytes.first_chunk::<{ Self::SIZE_BYTES }>() else {
             return Err(BatchError::Truncated {
@@ -77,10 +77,14 @@ impl BatchHeader {
         {
             return Err(BatchError::Length(length));
         }
-        if header.int64(0) < 0 || header.last_offset_delta() < 0 {
-            // A position outside the log: as impossible as a wrong length, and found here so
-            // that offsets may be trusted to be offsets.
-            return Err(BatchError::Length(length));
+        // No checksum covers the base offset: found impossible here, it may be trusted elsewhere.
+        let (base_offset, last_offset_delta) = (header.int64(0), header.last_offset_delta());
+        let next_offset = base_offset.checked_add(i64::from(last_offset_delta) + 1);
+        if base_offset < 0 || last_offset_delta < 0 || next_offset.is_none() {
+            return Err(BatchError::Offsets {
+                base_offset,
+                last_offset_delta,
+            });
         }
         Ok(header)
     }

@@ -362,3 +362,6 @@ fn restored(log: &Log) -> Restored {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

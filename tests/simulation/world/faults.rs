@@ -1,0 +1,144 @@
+//! Full disks, failing disks, crashes and orderly ends; and what must be true after each start.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use klamm_storage::{Crash, Disk, Fault};
+
+use super::{PARTITIONS, Planted, World};
+use crate::broker::{Broker, Partition};
+use crate::checker;
+use crate::disk::LyingDisk;
+
+impl World {
+    /// The disk fills up for a while.
+    pub(super) fn fill_disk(&mut self) {
+        let left = self.random.below(64 << 10);
+        let capacity = self.disk.used_bytes() + left;
+        let full = self.random.one_in(2);
+        self.disk.set_capacity(full.then_some(capacity));
+        self.note(|line| write!(line, "full disk: {full}"));
+    }
+
+    pub(super) fn plan_fault(&mut self) {
+        let at = self.disk.operations() + 1 + self.random.below(20);
+        let fault = if self.random.one_in(2) {
+            Fault::Io
+        } else {
+            Fault::NoSpace
+        };
+        self.disk.fail_at(at, fault);
+        // Which file it hits is not known here: a failed fsync may be among them.
+        self.distrusted |= fault == Fault::Io;
+        self.note(|line| write!(line, "{fault:?} at {at}"));
+    }
+
+    pub(super) fn plan_crash(&mut self) {
+        let at = self.disk.operations() + 1 + self.random.below(30);
+        self.disk.crash_at(at);
+        self.note(|line| write!(line, "crash at {at}"));
+    }
+
+    pub(super) fn any_crash(&mut self) -> Crash {
+        if self.random.one_in(2) {
+            Crash::Kill
+        } else {
+            Crash::PowerLoss
+        }
+    }
+
+    pub(super) fn crash(&mut self, crash: Crash) {
+        let crash = if self.distrusted {
+            Crash::PowerLoss
+        } else {
+            crash
+        };
+        self.broker = None;
+        self.restart(crash);
+    }
+
+    pub(super) fn restart(&mut self, crash: Crash) {
+        self.disk.set_capacity(None);
+        self.disk.restart(crash);
+        self.distrusted = false;
+        self.start(Some(crash));
+    }
+
+    /// Stops in good order, unless a partition is beyond that.
+    pub(super) fn shut_down(&mut self) {
+        let broker = self.broker.take().expect("a broker runs");
+        let offline = |p: &Partition| p.driver.offline().is_some();
+        if self.distrusted || broker.partitions.iter().any(offline) {
+            drop(broker);
+            return self.crash(Crash::PowerLoss);
+        }
+        self.disk.set_capacity(None);
+        if !broker.close() {
+            return self.crash(Crash::Kill);
+        }
+        for number in 0..PARTITIONS {
+            let end = self.oracles[number].acknowledged_end();
+            self.oracles[number].flushed(end);
+        }
+        self.note(|line| line.write_str("closed"));
+        let crash = self.any_crash();
+        self.restart(crash);
+    }
+
+    pub(super) fn start(&mut self, crash: Option<Crash>) {
+        self.pending.clear();
+        let disk: Arc<dyn Disk> = match self.planted {
+            Some(Planted::SegmentSyncIsALie) => self.lying_about(".log"),
+            Some(Planted::JournalSyncIsALie) => self.lying_about("klamm.journal"),
+            _ => Arc::new(self.disk.clone()),
+        };
+        let seed = self.random.number() >> 1;
+        let broker = Broker::start(disk, &self.configs, seed, self.wall);
+        self.broker = Some(broker);
+        for number in 0..PARTITIONS {
+            self.check_restarted(number, crash);
+        }
+        let (now, wall) = (self.now, self.wall);
+        let broker = self.broker.as_mut().expect("just started");
+        let outcomes = broker.elect(now, wall);
+        for producer in &mut self.producers {
+            producer.disconnected();
+        }
+        self.take_in(outcomes);
+    }
+
+    pub(super) fn lying_about(&self, about: &'static str) -> Arc<dyn Disk> {
+        let disk = self.disk.clone();
+        Arc::new(LyingDisk { disk, about })
+    }
+
+    pub(super) fn check_restarted(&mut self, number: usize, crash: Option<Crash>) {
+        let broker = self.broker.as_mut().expect("just started");
+        let driver = &mut broker.partitions[number].driver;
+        let (start, end) = (driver.log_start_offset(), driver.log_end_offset());
+        self.trace.note(format!(
+            "{number} restarted after {crash:?}: {start}..{end}"
+        ));
+        let lost = self.oracles[number].restarted(crash, start.get(), end.get());
+        let driver = &mut self.partition(number).driver;
+        assert_eq!(
+            driver.high_watermark(),
+            end,
+            "a lone replica shows all it has"
+        );
+        checker::entries(driver);
+        self.check_all_records(number);
+        // Unacknowledged batches may be gone after any crash, acknowledged ones after a power
+        // loss only; producers send the former again, and must start over after the latter.
+        for producer in self.producers.iter_mut().filter(|p| p.partition == number) {
+            producer.may_be_unknown |= lost;
+        }
+    }
+
+    pub(super) fn check_all_records(&mut self, number: usize) {
+        let broker = self.broker.as_mut().expect("a broker runs");
+        let driver = &mut broker.partitions[number].driver;
+        let start = driver.log_start_offset();
+        checker::records(driver, start, &self.oracles[number]);
+    }
+}

@@ -67,6 +67,12 @@ impl FrameDecoder {
         Ok(Some(self.arrived.split_to(length).freeze()))
     }
 
+    /// Gives the buffer back while the connection is idle; nothing may be pending.
+    pub fn release_buffer(&mut self) {
+        assert!(self.arrived.is_empty(), "what has arrived is not thrown away");
+        self.arrived = BytesMut::new();
+    }
+
     /// Bytes that have arrived and are not yet part of a whole frame.
     pub fn pending_bytes(&self) -> usize {
         self.arrived.len()

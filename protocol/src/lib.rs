@@ -14,6 +14,7 @@ mod delete_groups_response;
 pub mod error_code;
 mod fetch_request;
 mod fetch_response;
+pub mod fetch_session;
 pub mod frame;
 pub mod messages;
 mod produce_request;

@@ -1,0 +1,203 @@
+//! Fetch sessions (KIP-227): the broker remembers what a client fetches, so that request and
+//! answer carry only what has changed.
+//!
+//! A fetch goes through [`FetchSessions::begin`], which says what to read, and
+//! [`FetchSessions::finish`], which leaves out of the answer what the client knows already. The
+//! pair (session id, session epoch) of the request means:
+//!
+//! | id | epoch | |
+//! |---|---|---|
+//! | any | -1 | no session; one with this id is closed |
+//! | any | 0 | a full fetch that asks for a new session; one with this id is closed |
+//! | n | e > 0 | an increment to session n, which must be at epoch e |
+//!
+//! Sessions are keyed by topic id or by topic name, as their first request was; a request of the
+//! other kind is refused. Source: Kafka's `FetchManager`, `FetchSessionCache`, `FetchSession`.
+
+mod cache;
+mod session;
+
+use klamm_model::Instant;
+
+use self::cache::Cache;
+use self::session::{PartitionKey, Session};
+use crate::ErrorCode;
+use crate::messages::{FetchRequest, FetchResponse, FetchTopic};
+
+/// More partitions than this are not kept in one session; the client then fetches without.
+pub const SESSION_PARTITIONS_MAX: usize = 100_000;
+
+/// The sessions of a listener's or a shard's clients.
+#[derive(Debug)]
+pub struct FetchSessions {
+    cache: Cache,
+}
+
+/// A fetch between [`begin`](FetchSessions::begin) and [`finish`](FetchSessions::finish).
+#[derive(Debug)]
+pub struct FetchContext {
+    kind: Kind,
+    topics: Vec<FetchTopic>,
+    uses_topic_ids: bool,
+    from_follower: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Answered in full and forgotten.
+    Sessionless,
+    /// Answered in full; the first of a session, if there is room.
+    Full,
+    /// Answered with what has changed.
+    Incremental {
+        id: i32,
+        /// Where the session stands once this request is answered.
+        epoch: i32,
+    },
+}
+
+const NO_SESSION: i32 = 0;
+const EPOCH_INITIAL: i32 = 0;
+const EPOCH_FINAL: i32 = -1;
+const TOPIC_IDS_FROM: i16 = 13;
+
+impl FetchSessions {
+    /// Room for `slots_max` sessions (`max.incremental.fetch.session.cache.slots`). Session ids
+    /// are drawn from `seed`.
+    pub fn new(slots_max: usize, seed: u64) -> Self {
+        Self {
+            cache: Cache::new(slots_max, seed),
+        }
+    }
+
+    /// How many sessions there are.
+    pub fn len(&self) -> usize {
+        self.cache.len()
+    }
+
+    /// Whether there is no session.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Takes the topics out of `request` and says what is to be read. On an error the whole
+    /// request is answered with it.
+    pub fn begin(
+        &mut self,
+        now: Instant,
+        version: i16,
+        request: &mut FetchRequest,
+    ) -> Result<FetchContext, ErrorCode> {
+        let mut context = FetchContext {
+            kind: Kind::Sessionless,
+            topics: std::mem::take(&mut request.topics),
+            uses_topic_ids: version >= TOPIC_IDS_FROM,
+            from_follower: request.replica_id >= 0,
+        };
+        match request.session_epoch {
+            EPOCH_INITIAL => {
+                self.cache.remove(request.session_id);
+                context.kind = Kind::Full;
+            }
+            EPOCH_FINAL => self.cache.remove(request.session_id),
+            _ => self.begin_increment(now, request, &mut context)?,
+        }
+        Ok(context)
+    }
+
+    fn begin_increment(
+        &mut self,
+        now: Instant,
+        request: &FetchRequest,
+        context: &mut FetchContext,
+    ) -> Result<(), ErrorCode> {
+        let id = request.session_id;
+        let session = self
+            .cache
+            .get_mut(id)
+            .ok_or(ErrorCode::FetchSessionIdNotFound)?;
+        if session.epoch() != request.session_epoch {
+            return Err(ErrorCode::InvalidFetchSessionEpoch);
+        }
+        if session.uses_topic_ids() != context.uses_topic_ids {
+            return Err(ErrorCode::FetchSessionTopicIdError);
+        }
+        session.update(&context.topics, &request.forgotten_topics);
+        if session.len() > SESSION_PARTITIONS_MAX {
+            self.cache.remove(id);
+            return Err(ErrorCode::FetchSessionIdNotFound);
+        }
+        if session.is_empty() {
+            self.cache.remove(id);
+            return Ok(()); // sessionless, and nothing to read
+        }
+        let epoch = session.advance(now);
+        context.topics = session.topics();
+        context.kind = Kind::Incremental { id, epoch };
+        Ok(())
+    }
+
+    /// Makes `response` what the client expects: sets the session, remembers what is told, and in
+    /// an increment leaves out partitions that have nothing new. An answer that is an error as a
+    /// whole is left alone.
+    pub fn finish(&mut self, now: Instant, context: &FetchContext, response: &mut FetchResponse) {
+        if response.error_code != 0 {
+            return;
+        }
+        match context.kind {
+            Kind::Sessionless => response.session_id = NO_SESSION,
+            Kind::Full => response.session_id = self.create(now, context, response),
+            Kind::Incremental { id, epoch } => self.finish_increment(id, epoch, response),
+        }
+    }
+
+    fn create(&mut self, now: Instant, context: &FetchContext, response: &FetchResponse) -> i32 {
+        let mut session = Session::new(now, context.uses_topic_ids, context.from_follower);
+        session.update(&context.topics, &[]);
+        if session.is_empty() || session.len() > SESSION_PARTITIONS_MAX {
+            return NO_SESSION;
+        }
+        for topic in &response.topics {
+            for partition in &topic.partitions {
+                session.remember(&session.key_of(topic, partition.index), partition);
+            }
+        }
+        self.cache.insert(now, session).unwrap_or(NO_SESSION)
+    }
+
+    fn finish_increment(&mut self, id: i32, epoch: i32, response: &mut FetchResponse) {
+        response.session_id = id;
+        // Evicted meanwhile: the client gets everything, and on its next request a new session.
+        let Some(session) = self.cache.get_mut(id) else {
+            return;
+        };
+        if session.epoch() != epoch {
+            // A later request of the same client was answered first.
+            *response = FetchResponse::error(ErrorCode::InvalidFetchSessionEpoch);
+            return;
+        }
+        for topic in &mut response.topics {
+            let named = PartitionKey::of(session.uses_topic_ids(), &topic.name, topic.topic_id);
+            topic.partitions.retain(|partition| {
+                session.remember(&named.with_partition(partition.index), partition)
+            });
+        }
+        response.topics.retain(|topic| !topic.partitions.is_empty());
+    }
+}
+
+impl FetchContext {
+    /// What is to be read, in the order in which it should be read: partitions that were served
+    /// last come last. A topic may appear more than once.
+    pub fn topics(&self) -> &[FetchTopic] {
+        &self.topics
+    }
+
+    /// Whether this is an increment to a session, whose answer may leave partitions out.
+    pub fn is_incremental(&self) -> bool {
+        matches!(self.kind, Kind::Incremental { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests;

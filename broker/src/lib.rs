@@ -1,4 +1,30 @@
-//! Klamm: the process.
+//! Klamm: the process. The only crate with sockets, tasks, timers, the wall clock and settings.
+//!
+//! Start with [`server`]: the one place where all parts meet. A request flows from
+//! `net::connection` through `dispatch` to its module in `handler`; appends and reads go to
+//! `partition`, whose synchronous core is [`partition::driver`]; `shard` holds everything that
+//! belongs to the data plane's one thread.
+//!
+//! Invariants: nothing on the data plane takes a lock, spawns or waits for a disk's fsync; time
+//! enters in `clock`, randomness in `entropy`, the environment in [`config`].
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod partition;
+pub mod server;
+
+mod background;
+mod clock;
+mod controller;
+mod coordinator;
+mod dispatch;
+mod entropy;
+mod handler;
+mod hosting;
+mod log_dirs;
+mod net;
+mod producer_ids;
+mod purgatory;
+mod shard;
+mod topics;
+mod upkeep;

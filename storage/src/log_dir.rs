@@ -242,7 +242,7 @@ impl LogDir {
     /// Marks the directory as closed in good order. All logs have been closed and the checkpoints
     /// are what they say.
     pub fn close(
-        self,
+        &self,
         checkpoints: &[(TopicPartition, LogCheckpoint)],
     ) -> Result<(), LogDirError> {
         todo!()

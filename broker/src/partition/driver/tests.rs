@@ -203,11 +203,23 @@ fn when_strict_the_high_watermark_waits_for_the_flush() {
 fn a_repeat_gets_the_place_of_the_original_within_a_turn_and_after() {
     let mut driver = Fixture::new().leader(LogConfig::default());
     let client = AppendOrigin::Client;
-    assert_eq!(place(driver.stage(sequenced(0, 0, 2), client)), (true, 0, 1));
-    assert_eq!(place(driver.stage(sequenced(0, 2, 2), client)), (true, 2, 3));
-    assert_eq!(place(driver.stage(sequenced(0, 0, 2), client)), (false, 0, 1));
+    assert_eq!(
+        place(driver.stage(sequenced(0, 0, 2), client)),
+        (true, 0, 1)
+    );
+    assert_eq!(
+        place(driver.stage(sequenced(0, 2, 2), client)),
+        (true, 2, 3)
+    );
+    assert_eq!(
+        place(driver.stage(sequenced(0, 0, 2), client)),
+        (false, 0, 1)
+    );
     turn(&mut driver);
-    assert_eq!(place(driver.stage(sequenced(0, 2, 2), client)), (false, 2, 3));
+    assert_eq!(
+        place(driver.stage(sequenced(0, 2, 2), client)),
+        (false, 2, 3)
+    );
     assert!(turn(&mut driver).is_empty());
     assert_eq!(driver.log_end_offset(), Offset::new(4));
 }
@@ -291,7 +303,10 @@ fn a_write_that_fails_takes_the_partition_offline() {
     let next = fixture.disk.operations() + 1;
     fixture.disk.fail_at(next, Fault::Io);
     let outcomes = turn(&mut driver);
-    assert!(matches!(outcomes[..], [Outcome::Offline { .. }]), "{outcomes:?}");
+    assert!(
+        matches!(outcomes[..], [Outcome::Offline { .. }]),
+        "{outcomes:?}"
+    );
     assert!(driver.offline().is_some());
     assert!(!driver.is_leader());
     let refused = driver.stage(batch(1), AppendOrigin::Client);
@@ -307,7 +322,10 @@ fn an_fsync_that_fails_takes_the_partition_offline_and_commits_nothing() {
     turn(&mut driver);
     fixture.disk.fail_syncs(true);
     let outcomes = flush(&mut driver);
-    assert!(matches!(outcomes[..], [Outcome::Offline { .. }]), "{outcomes:?}");
+    assert!(
+        matches!(outcomes[..], [Outcome::Offline { .. }]),
+        "{outcomes:?}"
+    );
     assert_eq!(driver.committed_offset(), Offset::ZERO);
 }
 

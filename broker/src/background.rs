@@ -1,0 +1,40 @@
+//! Threads for what blocks: fsync, deleting files, reading large parts of the disk.
+
+use tokio::runtime::{Handle, Runtime};
+
+/// Threads that may wait for the disk at once. Concurrent fsyncs are merged by the filesystem's
+/// journal, so a few do more than one.
+const THREADS_MAX: usize = 8;
+
+/// The background runtime. Its threads start when there is work and end when there has been none
+/// for a while.
+#[derive(Debug)]
+pub(crate) struct Background {
+    handle: Handle,
+}
+
+impl Background {
+    /// Makes the runtime. Whoever holds it decides when the threads end.
+    pub(crate) fn start() -> std::io::Result<(Runtime, Self)> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .max_blocking_threads(THREADS_MAX)
+            .thread_name("klamm-background")
+            .build()?;
+        let handle = runtime.handle().clone();
+        Ok((runtime, Self { handle }))
+    }
+
+    /// Runs `work` on a background thread. A panic there goes on here.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        match self.handle.spawn_blocking(work).await {
+            Ok(result) => result,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => std::future::pending().await, // the process is ending
+            },
+        }
+    }
+}

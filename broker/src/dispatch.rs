@@ -1,0 +1,125 @@
+//! From a frame to the handler of its API.
+//!
+//! Handlers are called in the order in which requests came. What must keep that order (staging
+//! appends, reading) happens inside the call; what may take longer keeps the [`Call`] and answers
+//! later. Replies leave in request order either way.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use klamm_protocol::{DecodeError, Request, RequestHeader, Response};
+
+use crate::handler;
+use crate::net::ReplySlot;
+use crate::net::connection::FrameHandler;
+use crate::shard::Shard;
+
+/// One request on its way to an answer.
+pub(crate) struct Call {
+    pub(crate) shard: Rc<Shard>,
+    pub(crate) header: RequestHeader,
+    pub(crate) slot: ReplySlot,
+}
+
+impl Call {
+    /// The version that the client speaks.
+    pub(crate) fn version(&self) -> i16 {
+        self.header.api_version
+    }
+
+    /// What the client calls itself; empty if it does not say.
+    pub(crate) fn client_id(&self) -> &str {
+        self.header.client_id.as_deref().unwrap_or_default()
+    }
+
+    /// Index of the listener that the client came in by.
+    pub(crate) fn listener(&self) -> usize {
+        self.slot.connection().listener
+    }
+
+    /// Answers. A response that cannot be encoded is our own mistake: the client gets a closed
+    /// connection rather than half a reply.
+    pub(crate) fn reply(self, response: impl Into<Response>) {
+        match response.into().encode(&self.header) {
+            Ok(encoded) => self.slot.send(encoded.into_pieces()),
+            Err(error) => {
+                tracing::error!(%error, "response cannot be encoded");
+                self.slot.close();
+            }
+        }
+    }
+
+    /// Answers with what `future` comes to, whenever that is.
+    pub(crate) fn reply_later<R: Into<Response>>(self, future: impl Future<Output = R> + 'static) {
+        tokio::task::spawn_local(async move { self.reply(future.await) });
+    }
+}
+
+/// Takes frames from connections.
+pub(crate) struct Dispatcher {
+    shard: Rc<Shard>,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(shard: Rc<Shard>) -> Self {
+        Self { shard }
+    }
+}
+
+impl FrameHandler for Dispatcher {
+    fn handle(&self, frame: Bytes, slot: ReplySlot) {
+        match Request::decode(frame) {
+            Ok((header, request)) => {
+                dispatch(
+                    Call {
+                        shard: self.shard.clone(),
+                        header,
+                        slot,
+                    },
+                    request,
+                );
+            }
+            Err(error) => refuse(&error, slot),
+        }
+    }
+}
+
+/// As Kafka does: an unknown version of ApiVersions is answered, anything else closes the
+/// connection.
+fn refuse(error: &DecodeError, slot: ReplySlot) {
+    match error {
+        DecodeError::UnsupportedApiVersions { correlation_id, .. } => {
+            let answer =
+                klamm_protocol::api_versions::unsupported_api_versions_response(*correlation_id);
+            slot.send(answer.into_pieces());
+        }
+        DecodeError::Unsupported { .. } | DecodeError::Malformed { .. } => {
+            tracing::warn!(client = %slot.connection().peer, %error, "request refused");
+            slot.close();
+        }
+    }
+}
+
+/// One arm per served API.
+fn dispatch(call: Call, request: Request) {
+    match request {
+        Request::Produce(request) => handler::produce::handle(call, request),
+        Request::Fetch(request) => handler::fetch::handle(call, request),
+        Request::ListOffsets(request) => handler::list_offsets::handle(call, request),
+        Request::Metadata(request) => handler::metadata::handle(call, request),
+        Request::ApiVersions(request) => handler::api_versions::handle(call, &request),
+        Request::OffsetForLeaderEpoch(request) => {
+            handler::offset_for_leader_epoch::handle(call, request);
+        }
+        Request::InitProducerId(request) => handler::init_producer_id::handle(call, request),
+        Request::DescribeCluster(request) => handler::describe_cluster::handle(call, &request),
+        Request::DescribeTopicPartitions(request) => {
+            handler::describe_topic_partitions::handle(call, request);
+        }
+        Request::DeleteRecords(request) => handler::delete_records::handle(call, request),
+        Request::DescribeLogDirs(request) => handler::describe_log_dirs::handle(call, request),
+        Request::DescribeProducers(request) => handler::describe_producers::handle(call, request),
+        Request::DescribeQuorum(request) => handler::describe_quorum::handle(call, request),
+        _ => call.slot.close(),
+    }
+}

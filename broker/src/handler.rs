@@ -1,0 +1,20 @@
+//! One module per Kafka API, named as the API; and what several of them share.
+
+pub(crate) mod cluster;
+pub(crate) mod errors;
+pub(crate) mod lookup;
+pub(crate) mod operations;
+
+pub(crate) mod api_versions;
+pub(crate) mod delete_records;
+pub(crate) mod describe_cluster;
+pub(crate) mod describe_log_dirs;
+pub(crate) mod describe_producers;
+pub(crate) mod describe_quorum;
+pub(crate) mod describe_topic_partitions;
+pub(crate) mod fetch;
+pub(crate) mod init_producer_id;
+pub(crate) mod list_offsets;
+pub(crate) mod metadata;
+pub(crate) mod offset_for_leader_epoch;
+pub(crate) mod produce;

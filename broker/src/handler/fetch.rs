@@ -1,0 +1,31 @@
+//! Fetch: consumers (and later followers) read.
+//!
+//! A request is resolved once, into partitions and offsets ([`plan`]); it is then read as often as
+//! it is woken, until it has enough bytes, or an error, or its time is up ([`delayed`]).
+
+mod delayed;
+mod plan;
+mod read;
+
+use klamm_protocol::messages::{FetchRequest, FetchResponse};
+
+use self::delayed::DelayedFetch;
+use self::plan::Plan;
+use crate::dispatch::Call;
+
+/// Answers at once if there is enough to read, otherwise when there is.
+pub(crate) fn handle(call: Call, mut request: FetchRequest) {
+    let now = call.shard.clock.now();
+    let begun = call
+        .shard
+        .sessions
+        .borrow_mut()
+        .begin(now, call.version(), &mut request);
+    match begun {
+        Ok(context) => {
+            let plan = Plan::new(&call, &request, context);
+            DelayedFetch::start(call, plan);
+        }
+        Err(error) => call.reply(FetchResponse::error(error)),
+    }
+}

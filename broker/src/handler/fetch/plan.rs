@@ -1,0 +1,190 @@
+//! A fetch request, resolved: which partitions, from where, how much, how long.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use klamm_model::TopicId;
+use klamm_protocol::ErrorCode;
+use klamm_protocol::fetch_session::FetchContext;
+use klamm_protocol::messages::{
+    FetchPartition, FetchRequest, FetchResponse, FetchTopic, FetchablePartition, FetchableTopic,
+    LeaderIdAndEpoch, NodeEndpoint, StrBytes, text_of,
+};
+
+use super::read::Look;
+use crate::dispatch::Call;
+use crate::handler::lookup;
+use crate::partition::Partition;
+use crate::shard::Shard;
+
+/// The first version in which requests name topics by id only (KIP-516).
+const TOPIC_IDS_FROM: i16 = 13;
+/// The first version whose answers say who leads instead (KIP-951).
+const LEADER_HINTS_FROM: i16 = 16;
+const READ_COMMITTED: i8 = 1;
+
+/// See the [module](self).
+pub(super) struct Plan {
+    pub(super) partitions: Vec<PlannedPartition>,
+    pub(super) bytes_min: usize,
+    pub(super) bytes_max: usize,
+    pub(super) wait: Duration,
+    pub(super) read_committed: bool,
+    pub(super) version: i16,
+    listener: usize,
+    context: FetchContext,
+}
+
+/// One partition of a plan.
+pub(super) struct PlannedPartition {
+    topic: StrBytes,
+    topic_id: TopicId,
+    pub(super) index: i32,
+    pub(super) partition: Result<Rc<Partition>, ErrorCode>,
+    pub(super) fetch_offset: i64,
+    pub(super) current_leader_epoch: i32,
+    pub(super) last_fetched_epoch: i32,
+    pub(super) bytes_max: usize,
+}
+
+impl Plan {
+    /// Resolves the partitions that a request, or its session, asks for.
+    pub(super) fn new(call: &Call, request: &FetchRequest, context: FetchContext) -> Self {
+        let shard = &call.shard;
+        let bytes_max = count(request.max_bytes).min(shard.config().fetch.max_bytes);
+        let mut partitions = Vec::new();
+        for topic in context.topics() {
+            add_topic(&mut partitions, call, request, topic);
+        }
+        Self {
+            partitions,
+            bytes_min: count(request.min_bytes).min(bytes_max),
+            bytes_max,
+            wait: Duration::from_millis(count(request.max_wait_ms) as u64),
+            read_committed: request.isolation_level == READ_COMMITTED,
+            version: call.version(),
+            listener: call.listener(),
+            context,
+        }
+    }
+
+    /// The partitions that are there.
+    pub(super) fn hosted(&self) -> impl Iterator<Item = &Rc<Partition>> {
+        self.partitions
+            .iter()
+            .filter_map(|planned| planned.partition.as_ref().ok())
+    }
+
+    /// Whether the client would rather have this than wait.
+    pub(super) fn is_satisfied(&self, look: &Look) -> bool {
+        look.bytes >= self.bytes_min || look.urgent || self.partitions.is_empty()
+    }
+}
+
+impl Plan {
+    /// The answer that returns what was found.
+    pub(super) fn response(&self, shard: &Shard, look: Look) -> FetchResponse {
+        let mut response = FetchResponse::default();
+        let mut hints = false;
+        for (planned, mut found) in self.partitions.iter().zip(look.partitions) {
+            hints |= self.hint_at_leader(shard, planned, &mut found);
+            let topics = &mut response.topics;
+            match topics.last_mut() {
+                Some(last) if planned.is_of(last) => last.partitions.push(found),
+                _ => topics.push(FetchableTopic {
+                    name: planned.topic.clone(),
+                    topic_id: planned.topic_id,
+                    partitions: vec![found],
+                }),
+            }
+        }
+        if hints {
+            response.node_endpoints.push(self.endpoint(shard));
+        }
+        shard
+            .sessions
+            .borrow_mut()
+            .finish(shard.clock.now(), &self.context, &mut response);
+        response
+    }
+
+    /// KIP-951: a client that asks the wrong broker, or with an old epoch, is told who leads.
+    fn hint_at_leader(
+        &self,
+        shard: &Shard,
+        planned: &PlannedPartition,
+        found: &mut FetchablePartition,
+    ) -> bool {
+        let misled =
+            [ErrorCode::NotLeaderOrFollower, ErrorCode::FencedLeaderEpoch].map(ErrorCode::code);
+        if self.version < LEADER_HINTS_FROM || !misled.contains(&found.error_code) {
+            return false;
+        }
+        let Ok(partition) = &planned.partition else {
+            return false;
+        };
+        found.current_leader = Some(LeaderIdAndEpoch {
+            leader_id: shard.node_id.0,
+            leader_epoch: partition.driver().leader_epoch().0,
+        });
+        true
+    }
+
+    fn endpoint(&self, shard: &Shard) -> NodeEndpoint {
+        let address = shard.advertised(self.listener);
+        NodeEndpoint {
+            node_id: shard.node_id.0,
+            host: text_of(&address.host),
+            port: i32::from(address.port),
+            rack: shard.rack().as_deref().map(text_of),
+        }
+    }
+}
+
+fn add_topic(
+    planned: &mut Vec<PlannedPartition>,
+    call: &Call,
+    request: &FetchRequest,
+    topic: &FetchTopic,
+) {
+    let shard = &call.shard;
+    for partition in &topic.partitions {
+        let hosted = if request.replica_id >= 0 {
+            // No other broker holds a replica of ours.
+            Err(ErrorCode::NotLeaderOrFollower)
+        } else if call.version() >= TOPIC_IDS_FROM {
+            lookup::by_id(shard, topic.topic_id, partition.partition)
+        } else {
+            lookup::by_name(shard, &topic.name, partition.partition)
+        };
+        planned.push(PlannedPartition::new(topic, partition, hosted));
+    }
+}
+
+impl PlannedPartition {
+    fn new(
+        topic: &FetchTopic,
+        partition: &FetchPartition,
+        hosted: Result<Rc<Partition>, ErrorCode>,
+    ) -> Self {
+        Self {
+            topic: topic.name.clone(),
+            topic_id: topic.topic_id,
+            index: partition.partition,
+            partition: hosted,
+            fetch_offset: partition.fetch_offset,
+            current_leader_epoch: partition.current_leader_epoch,
+            last_fetched_epoch: partition.last_fetched_epoch,
+            bytes_max: count(partition.partition_max_bytes),
+        }
+    }
+
+    fn is_of(&self, topic: &FetchableTopic) -> bool {
+        topic.name == self.topic && topic.topic_id == self.topic_id
+    }
+}
+
+/// A number of bytes or milliseconds that a client may have given as negative.
+fn count(number: i32) -> usize {
+    usize::try_from(number).unwrap_or(0)
+}

@@ -1,0 +1,44 @@
+//! Finds partitions as requests name them, and says in Kafka's words what is missing.
+
+use std::rc::Rc;
+
+use klamm_model::TopicId;
+use klamm_protocol::ErrorCode;
+
+use crate::partition::Partition;
+use crate::shard::Shard;
+use crate::topics::Topic;
+
+/// By the topic's name.
+pub(crate) fn by_name(shard: &Shard, name: &str, index: i32) -> Result<Rc<Partition>, ErrorCode> {
+    let topics = shard.topics.borrow();
+    match topics.by_name(name) {
+        Some(topic) => of_topic(shard, topic, index),
+        None => Err(ErrorCode::UnknownTopicOrPartition),
+    }
+}
+
+/// By the topic's id (KIP-516).
+pub(crate) fn by_id(shard: &Shard, id: TopicId, index: i32) -> Result<Rc<Partition>, ErrorCode> {
+    let topics = shard.topics.borrow();
+    match topics.by_id(id) {
+        Some(topic) => of_topic(shard, topic, index),
+        None => Err(ErrorCode::UnknownTopicId),
+    }
+}
+
+fn of_topic(shard: &Shard, topic: &Topic, index: i32) -> Result<Rc<Partition>, ErrorCode> {
+    if let Some(partition) = topic.partition(index) {
+        return Ok(partition.clone());
+    }
+    let image = shard.image();
+    let known = image
+        .topic_by_id(topic.id)
+        .is_some_and(|image| usize::try_from(index).is_ok_and(|at| at < image.partitions.len()));
+    // Known to the cluster, but its log could not be opened here.
+    Err(if known {
+        ErrorCode::KafkaStorageError
+    } else {
+        ErrorCode::UnknownTopicOrPartition
+    })
+}

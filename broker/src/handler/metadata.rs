@@ -1,0 +1,150 @@
+//! Metadata: which brokers there are, which topics, and who leads their partitions.
+
+use klamm_metadata::TopicImage;
+use klamm_model::TopicName;
+use klamm_protocol::ErrorCode;
+use klamm_protocol::messages::metadata_request::{MetadataRequest, MetadataRequestTopic};
+use klamm_protocol::messages::metadata_response::{
+    MetadataResponse, MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use klamm_protocol::messages::{self, BrokerId, text_of, topic_id_of, uuid_of};
+
+use super::cluster::{self, TopicLeaders};
+use super::operations;
+use crate::controller::auto_create;
+use crate::dispatch::Call;
+use crate::shard::Shard;
+
+/// From here on an empty list of topics means none, and null all (before: empty is all).
+const NULL_IS_ALL_FROM: i16 = 1;
+/// From here on the client says whether unknown topics may be created; before, they may.
+const CREATION_FLAG_FROM: i16 = 4;
+
+pub(crate) fn handle(call: Call, request: MetadataRequest) {
+    let missing = topics_to_create(&call, &request);
+    if missing.is_empty() {
+        let response = answer(&call, &request);
+        return call.reply(response);
+    }
+    tokio::task::spawn_local(async move {
+        auto_create(&call.shard, missing).await;
+        let response = answer(&call, &request);
+        call.reply(response);
+    });
+}
+
+/// Unknown topics with legal names, if both the server's setting and the request allow creating
+/// them. They are created before the answer, so that it can name a leader: some clients give up on
+/// a topic that has none.
+fn topics_to_create(call: &Call, request: &MetadataRequest) -> Vec<TopicName> {
+    let allowed = call.version() < CREATION_FLAG_FROM || request.allow_auto_topic_creation;
+    if !allowed || !call.shard.config().topics.auto_create {
+        return Vec::new();
+    }
+    let image = call.shard.image();
+    let asked = request
+        .topics
+        .iter()
+        .flatten()
+        .filter_map(|topic| topic.name.as_ref());
+    asked
+        .filter(|name| image.topic(name).is_none())
+        .filter_map(|name| TopicName::new(name).ok())
+        .collect()
+}
+
+fn answer(call: &Call, request: &MetadataRequest) -> MetadataResponse {
+    let shard = &call.shard;
+    let image = shard.image();
+    let brokers = cluster::brokers(shard, &image, call.listener()).map(|broker| {
+        MetadataResponseBroker::default()
+            .with_node_id(BrokerId(broker.id.0))
+            .with_host(text_of(&broker.host))
+            .with_port(i32::from(broker.port))
+            .with_rack(broker.rack.map(text_of))
+    });
+    let mut response = MetadataResponse::default()
+        .with_brokers(brokers.collect())
+        .with_cluster_id(image.cluster_id().map(text_of))
+        .with_controller_id(BrokerId(shard.node_id.0))
+        .with_topics(topics(call, request));
+    if (8..=10).contains(&call.version()) && request.include_cluster_authorized_operations {
+        response.cluster_authorized_operations = operations::CLUSTER;
+    }
+    response
+}
+
+fn topics(call: &Call, request: &MetadataRequest) -> Vec<MetadataResponseTopic> {
+    let shard = &call.shard;
+    let image = shard.image();
+    let asked = match &request.topics {
+        Some(topics) if call.version() >= NULL_IS_ALL_FROM || !topics.is_empty() => topics,
+        _ => {
+            let all = image.topics().map(|topic| describe(shard, topic));
+            return all.map(|topic| with_operations(topic, request)).collect();
+        }
+    };
+    asked
+        .iter()
+        .map(|topic| with_operations(find(shard, topic), request))
+        .collect()
+}
+
+fn find(shard: &Shard, asked: &MetadataRequestTopic) -> MetadataResponseTopic {
+    let image = shard.image();
+    if let Some(name) = &asked.name {
+        if let Some(topic) = image.topic(name) {
+            return describe(shard, topic);
+        }
+        let error = match TopicName::new(name) {
+            Ok(_) => ErrorCode::UnknownTopicOrPartition,
+            Err(_) => ErrorCode::InvalidTopicException,
+        };
+        return MetadataResponseTopic::default()
+            .with_error_code(error.code())
+            .with_name(Some(messages::TopicName(name.0.clone())));
+    }
+    match image.topic_by_id(topic_id_of(asked.topic_id)) {
+        Some(topic) => describe(shard, topic),
+        None => MetadataResponseTopic::default()
+            .with_error_code(ErrorCode::UnknownTopicId.code())
+            .with_name(None)
+            .with_topic_id(asked.topic_id),
+    }
+}
+
+fn describe(shard: &Shard, topic: &TopicImage) -> MetadataResponseTopic {
+    let leaders = TopicLeaders::of(shard, topic);
+    let partitions = topic
+        .partitions
+        .iter()
+        .enumerate()
+        .map(|(index, partition)| {
+            let state = leaders.partition(index);
+            let ids = |ids: &[klamm_model::BrokerId]| ids.iter().map(|id| BrokerId(id.0)).collect();
+            MetadataResponsePartition::default()
+                .with_error_code(state.error.code())
+                .with_partition_index(index as i32)
+                .with_leader_id(BrokerId(state.leader))
+                .with_leader_epoch(state.leader_epoch)
+                .with_replica_nodes(ids(&partition.replicas))
+                .with_isr_nodes(ids(state.in_sync(&partition.replicas)))
+                .with_offline_replicas(ids(state.offline(&partition.replicas)))
+        });
+    MetadataResponseTopic::default()
+        .with_name(Some(messages::TopicName(text_of(topic.name.as_str()))))
+        .with_topic_id(uuid_of(topic.id))
+        .with_is_internal(topic.name.is_internal())
+        .with_partitions(partitions.collect())
+}
+
+fn with_operations(
+    topic: MetadataResponseTopic,
+    request: &MetadataRequest,
+) -> MetadataResponseTopic {
+    if request.include_topic_authorized_operations && topic.error_code == 0 {
+        topic.with_topic_authorized_operations(operations::TOPIC)
+    } else {
+        topic
+    }
+}

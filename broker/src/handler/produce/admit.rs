@@ -1,0 +1,132 @@
+//! From the bytes of one partition to a staged batch.
+
+use std::cmp::Ordering;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use klamm_metadata::TopicConfig;
+use klamm_model::Timestamp;
+use klamm_model::record_batch::Compression;
+use klamm_protocol::ErrorCode;
+use klamm_protocol::validate::{Depth, ProduceError, ProduceRules, validate};
+
+use super::Acks;
+use super::pending::{PartitionReply, PendingProduce};
+use crate::config::ProduceValidation;
+use crate::dispatch::Call;
+use crate::handler::errors;
+use crate::partition::Partition;
+use crate::partition::driver::{AppendOrigin, Staged};
+use crate::shard::Shard;
+
+/// Decides about the batches of one request.
+pub(super) struct Admission {
+    shard: Rc<Shard>,
+    version: i16,
+    acks: Acks,
+    depth: Depth,
+    now: Timestamp,
+}
+
+impl Admission {
+    pub(super) fn new(call: &Call, acks: Acks) -> Self {
+        let shard = call.shard.clone();
+        let depth = match shard.config().producers.validation {
+            ProduceValidation::Header => Depth::Header,
+            ProduceValidation::Records => Depth::Records,
+        };
+        Self {
+            version: call.version(),
+            acks,
+            depth,
+            now: shard.clock.wall(),
+            shard,
+        }
+    }
+
+    /// Stages the batch; `pending` is told, under the number `part`, when it has got far enough.
+    pub(super) fn admit(
+        &self,
+        partition: &Rc<Partition>,
+        records: Option<Bytes>,
+        pending: Rc<PendingProduce>,
+        part: usize,
+    ) -> Result<PartitionReply, PartitionReply> {
+        let config = partition.config();
+        self.check_replicas(&config)?;
+        let validated = validate(records, &self.rules(&config), self.now)
+            .map_err(|error| self.refusal(partition, &error))?;
+        let target = (self.acks != Acks::Zero).then(|| (pending as Rc<_>, part));
+        let when = self.acks.when();
+        let staged = self
+            .shard
+            .append(
+                partition,
+                validated.batch,
+                AppendOrigin::Client,
+                when,
+                target,
+            )
+            .map_err(|error| PartitionReply {
+                message: Some(error.to_string()),
+                leader_epoch: Some(partition.driver().leader_epoch().0),
+                ..PartitionReply::error(errors::of_stage(&error))
+            })?;
+        let base_offset = match staged {
+            Staged::Appended { base_offset, .. } | Staged::Duplicate { base_offset, .. } => {
+                base_offset
+            }
+        };
+        Ok(PartitionReply {
+            base_offset: Some(base_offset),
+            log_append_time: validated.log_append_time,
+            log_start_offset: Some(partition.driver().log_start_offset()),
+            ..PartitionReply::error(ErrorCode::None)
+        })
+    }
+
+    /// A single broker is the only replica there is: more cannot be in sync.
+    fn check_replicas(&self, config: &TopicConfig) -> Result<(), PartitionReply> {
+        const IN_SYNC: u32 = 1;
+        match (self.acks, config.min_insync_replicas.cmp(&IN_SYNC)) {
+            (Acks::All, Ordering::Greater) => {
+                Err(PartitionReply::error(ErrorCode::NotEnoughReplicas))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn rules(&self, config: &TopicConfig) -> ProduceRules {
+        let level = |codec| match codec {
+            Compression::Gzip => config.compression_gzip_level,
+            Compression::Lz4 => config.compression_lz4_level,
+            Compression::Zstd => config.compression_zstd_level,
+            Compression::None | Compression::Snappy => 0,
+        };
+        ProduceRules {
+            version: self.version,
+            batch_bytes_max: config.max_message_bytes as usize,
+            inflated_bytes_max: config.max_decompressed_message_bytes as usize,
+            compression: config.compression_type.map(|codec| (codec, level(codec))),
+            compacted: config.cleanup_policy.compact,
+            timestamp_type: config.message_timestamp_type,
+            timestamp_before_max_ms: config.message_timestamp_before_max_ms,
+            timestamp_after_max_ms: config.message_timestamp_after_max_ms,
+            depth: self.depth,
+        }
+    }
+
+    fn refusal(&self, partition: &Partition, error: &ProduceError) -> PartitionReply {
+        tracing::debug!(partition = %partition.id(), %error, "batch refused");
+        PartitionReply {
+            log_start_offset: Some(partition.driver().log_start_offset()),
+            message: Some(error.message(partition.id())),
+            record_errors: error
+                .record_faults()
+                .iter()
+                .map(|fault| (fault.index, fault.kind.to_string()))
+                .collect(),
+            ..PartitionReply::error(error.code())
+        }
+    }
+}

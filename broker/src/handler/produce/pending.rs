@@ -1,0 +1,257 @@
+//! A produce request whose batches are on their way.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use klamm_model::{Offset, Timestamp};
+use klamm_protocol::ErrorCode;
+use klamm_protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
+    ProduceResponse, TopicProduceResponse,
+};
+use klamm_protocol::messages::{BrokerId, ProduceRequest, StrBytes, TopicName, text_of, uuid_of};
+
+use crate::dispatch::Call;
+use crate::partition::acks::AckTarget;
+use crate::purgatory::{Delayed, Ticket};
+
+/// The first version that tells which records were wrong (KIP-467).
+const RECORD_ERRORS_FROM: i16 = 8;
+/// The first version that tells who leads instead (KIP-951).
+const LEADER_HINTS_FROM: i16 = 10;
+/// The first version that names topics by id (KIP-516).
+const TOPIC_IDS_FROM: i16 = 13;
+
+/// What one partition is answered with.
+#[derive(Debug)]
+pub(super) struct PartitionReply {
+    pub(super) error: ErrorCode,
+    pub(super) base_offset: Option<Offset>,
+    pub(super) log_append_time: Timestamp,
+    pub(super) log_start_offset: Option<Offset>,
+    pub(super) message: Option<String>,
+    /// Position and text for each record that is at fault.
+    pub(super) record_errors: Vec<(i32, String)>,
+    pub(super) leader_epoch: Option<i32>,
+}
+
+impl PartitionReply {
+    pub(super) fn error(error: ErrorCode) -> Self {
+        Self {
+            error,
+            base_offset: None,
+            log_append_time: Timestamp::NONE,
+            log_start_offset: None,
+            message: None,
+            record_errors: Vec::new(),
+            leader_epoch: None,
+        }
+    }
+}
+
+struct Part {
+    index: i32,
+    reply: Option<PartitionReply>,
+    done: bool,
+}
+
+struct TopicParts {
+    name: StrBytes,
+    id: klamm_model::TopicId,
+    parts: usize,
+}
+
+/// See the [module](self). Parts are numbered through all topics, in the order of the request.
+pub(super) struct PendingProduce {
+    version: i16,
+    topics: Vec<TopicParts>,
+    parts: RefCell<Vec<Part>>,
+    waiting: Cell<usize>,
+    call: RefCell<Option<Call>>,
+    ticket: Cell<Option<Ticket>>,
+}
+
+impl PendingProduce {
+    pub(super) fn new(call: &Call, request: &ProduceRequest) -> Rc<Self> {
+        let topics = request.topics.iter().map(|topic| TopicParts {
+            name: topic.name.clone(),
+            id: topic.topic_id,
+            parts: topic.partitions.len(),
+        });
+        let indexes = request.topics.iter().flat_map(|topic| &topic.partitions);
+        let parts: Vec<Part> = indexes
+            .map(|partition| Part {
+                index: partition.index,
+                reply: None,
+                done: false,
+            })
+            .collect();
+        Rc::new(Self {
+            version: call.version(),
+            topics: topics.collect(),
+            waiting: Cell::new(parts.len()),
+            parts: RefCell::new(parts),
+            call: RefCell::new(None),
+            ticket: Cell::new(None),
+        })
+    }
+
+    /// The part's batch is on its way.
+    pub(super) fn staged(&self, part: usize, reply: PartitionReply) {
+        self.parts.borrow_mut()[part].reply = Some(reply);
+    }
+
+    /// The part's batch was not taken.
+    pub(super) fn refused(&self, part: usize, reply: PartitionReply) {
+        self.finish(part, |slot| *slot = Some(reply));
+    }
+
+    /// Whether any part has failed so far.
+    pub(super) fn has_error(&self) -> bool {
+        let parts = self.parts.borrow();
+        parts.iter().any(|part| {
+            part.reply
+                .as_ref()
+                .is_some_and(|reply| !reply.error.is_none())
+        })
+    }
+
+    /// Answers once all parts are done, or the client's patience is over.
+    pub(super) fn await_acknowledgement(self: Rc<Self>, call: Call, timeout_ms: i32) {
+        let shard = call.shard.clone();
+        self.call.replace(Some(call));
+        if self.waiting.get() == 0 {
+            return self.answer();
+        }
+        let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
+        let deadline = shard.clock.now() + timeout;
+        self.ticket
+            .set(Some(shard.purgatory.insert(deadline, self.clone())));
+    }
+
+    fn finish(&self, part: usize, change: impl FnOnce(&mut Option<PartitionReply>)) {
+        let mut parts = self.parts.borrow_mut();
+        let part = &mut parts[part];
+        if !part.done {
+            part.done = true;
+            change(&mut part.reply);
+            self.waiting.set(self.waiting.get() - 1);
+        }
+    }
+
+    fn answer(&self) {
+        let Some(call) = self.call.take() else { return };
+        if let Some(ticket) = self.ticket.take() {
+            call.shard.purgatory.remove(ticket);
+        }
+        let response = self.response(&call);
+        call.reply(response);
+    }
+
+    fn response(&self, call: &Call) -> ProduceResponse {
+        let mut parts = self.parts.take().into_iter();
+        let mut hints = false;
+        let topics = self.topics.iter().map(|topic| {
+            let partitions: Vec<_> = parts
+                .by_ref()
+                .take(topic.parts)
+                .map(|part| self.partition_response(call, part, &mut hints))
+                .collect();
+            let response = TopicProduceResponse::default().with_partition_responses(partitions);
+            if self.version >= TOPIC_IDS_FROM {
+                response.with_topic_id(uuid_of(topic.id))
+            } else {
+                response.with_name(TopicName(topic.name.clone()))
+            }
+        });
+        let response = ProduceResponse::default().with_responses(topics.collect());
+        if hints {
+            response.with_node_endpoints(vec![endpoint(call)])
+        } else {
+            response
+        }
+    }
+
+    fn partition_response(
+        &self,
+        call: &Call,
+        part: Part,
+        hints: &mut bool,
+    ) -> PartitionProduceResponse {
+        let reply = part
+            .reply
+            .unwrap_or_else(|| PartitionReply::error(ErrorCode::RequestTimedOut));
+        let offset = |offset: Option<Offset>| offset.map_or(-1, Offset::get);
+        let failed = !reply.error.is_none();
+        let mut response = PartitionProduceResponse::default()
+            .with_index(part.index)
+            .with_error_code(reply.error.code())
+            .with_base_offset(if failed {
+                -1
+            } else {
+                offset(reply.base_offset)
+            })
+            .with_log_append_time_ms(reply.log_append_time.millis())
+            .with_log_start_offset(offset(reply.log_start_offset));
+        if self.version >= RECORD_ERRORS_FROM {
+            response.error_message = reply.message.map(StrBytes::from_string);
+            response.record_errors = reply
+                .record_errors
+                .into_iter()
+                .map(|(position, text)| {
+                    BatchIndexAndErrorMessage::default()
+                        .with_batch_index(position)
+                        .with_batch_index_error_message(Some(StrBytes::from_string(text)))
+                })
+                .collect();
+        }
+        if self.version >= LEADER_HINTS_FROM
+            && reply.error == ErrorCode::NotLeaderOrFollower
+            && let Some(epoch) = reply.leader_epoch
+        {
+            *hints = true;
+            response.current_leader = LeaderIdAndEpoch::default()
+                .with_leader_id(BrokerId(call.shard.node_id.0))
+                .with_leader_epoch(epoch);
+        }
+        response
+    }
+}
+
+fn endpoint(call: &Call) -> NodeEndpoint {
+    let address = call.shard.advertised(call.listener());
+    NodeEndpoint::default()
+        .with_node_id(BrokerId(call.shard.node_id.0))
+        .with_host(text_of(&address.host))
+        .with_port(i32::from(address.port))
+        .with_rack(call.shard.rack().as_deref().map(text_of))
+}
+
+impl AckTarget for PendingProduce {
+    fn acknowledged(self: Rc<Self>, part: usize, result: Result<(), ErrorCode>) {
+        self.finish(part, |reply| {
+            if let Err(error) = result {
+                *reply = Some(PartitionReply::error(error));
+            }
+        });
+        if self.waiting.get() == 0 {
+            self.answer();
+        }
+    }
+}
+
+impl Delayed for PendingProduce {
+    fn expire(self: Rc<Self>) {
+        self.ticket.set(None);
+        let waiting: Vec<usize> = {
+            let parts = self.parts.borrow();
+            (0..parts.len()).filter(|part| !parts[*part].done).collect()
+        };
+        for part in waiting {
+            let timed_out = PartitionReply::error(ErrorCode::RequestTimedOut);
+            self.finish(part, |reply| *reply = Some(timed_out));
+        }
+        self.answer();
+    }
+}

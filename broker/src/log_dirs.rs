@@ -1,0 +1,190 @@
+//! The disks of this broker (`log.dirs`), and which partition lies on which.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use klamm_model::{BrokerId, Timestamp, TopicId, TopicPartition};
+use klamm_storage::log_dir::{DeleteLogTicket, LogCheckpoint};
+use klamm_storage::{
+    BootKind, Disk, Log, LogConfig, LogDir, LogDirError, LogDirIdentity, LogDirOptions,
+    OpenLogError,
+};
+
+use crate::entropy;
+
+/// Room kept back on each disk, so that the broker's own book-keeping goes on when it is full.
+const BALLAST_BYTES: u64 = 16 << 20;
+/// Closed segments that stay mapped on each disk at most.
+const MAPPINGS_MAX: usize = 4096;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(crate) struct LogDirs {
+    dirs: Vec<LogDir>,
+    placed: RefCell<BTreeMap<TopicPartition, usize>>,
+}
+
+/// Who the broker is, as far as it is known before its disks are opened.
+pub(crate) struct Owner {
+    pub(crate) cluster_id: String,
+    pub(crate) node_id: BrokerId,
+}
+
+impl LogDirs {
+    /// Who owns the directories, as the first that is not new says.
+    pub(crate) fn owner_of(
+        disk: &dyn Disk,
+        paths: &[PathBuf],
+    ) -> Result<Option<LogDirIdentity>, LogDirError> {
+        for path in paths {
+            if let Some(identity) = LogDir::identity_of(disk, path)? {
+                return Ok(Some(identity));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Opens all of them, creating those that are new.
+    pub(crate) fn open(
+        disk: &Arc<dyn Disk>,
+        paths: &[PathBuf],
+        owner: &Owner,
+    ) -> Result<Self, LogDirError> {
+        let mut dirs = Vec::with_capacity(paths.len());
+        let mut placed = BTreeMap::new();
+        for (number, path) in paths.iter().enumerate() {
+            let identity = LogDirIdentity {
+                cluster_id: owner.cluster_id.clone(),
+                node_id: owner.node_id,
+                directory_id: entropy::uuid(),
+            };
+            let options = LogDirOptions {
+                identity,
+                ballast_bytes: BALLAST_BYTES,
+                mappings_max: MAPPINGS_MAX,
+            };
+            let dir = LogDir::open(disk.clone(), path, options)?;
+            let found = dir.partitions().into_iter();
+            placed.extend(found.map(|partition| (partition.topic_partition, number)));
+            dirs.push(dir);
+        }
+        Ok(Self {
+            dirs,
+            placed: RefCell::new(placed),
+        })
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &LogDir> {
+        self.dirs.iter()
+    }
+
+    /// The directory that holds the cluster's metadata: the first.
+    pub(crate) fn metadata(&self) -> &LogDir {
+        &self.dirs[0]
+    }
+
+    /// Whether the partition lies in this directory.
+    pub(crate) fn holds(&self, dir: &LogDir, partition: &TopicPartition) -> bool {
+        self.dir_of(partition)
+            .is_some_and(|found| std::ptr::eq(found, dir))
+    }
+
+    /// Whether the process, or the machine, ended without closing any of the directories.
+    pub(crate) fn any_unclean(&self) -> bool {
+        self.dirs
+            .iter()
+            .any(|dir| matches!(dir.boot().kind, BootKind::Killed | BootKind::Lossy))
+    }
+
+    fn dir_of(&self, partition: &TopicPartition) -> Option<&LogDir> {
+        self.placed
+            .borrow()
+            .get(partition)
+            .map(|number| &self.dirs[*number])
+    }
+
+    /// Every partition with files, wherever they lie.
+    pub(crate) fn partitions(&self) -> Vec<(TopicPartition, TopicId)> {
+        let found = self.dirs.iter().flat_map(LogDir::partitions);
+        found
+            .map(|partition| (partition.topic_partition, partition.topic_id))
+            .collect()
+    }
+
+    /// Opens the log of a partition where it lies; a new one goes where the fewest are.
+    pub(crate) fn open_log(
+        &self,
+        partition: &TopicPartition,
+        topic_id: TopicId,
+        config: LogConfig,
+        now: Timestamp,
+    ) -> Result<Log, OpenLogError> {
+        let number = {
+            let placed = self.placed.borrow();
+            placed
+                .get(partition)
+                .copied()
+                .unwrap_or_else(|| self.emptiest(&placed))
+        };
+        let log = self.dirs[number].open_log(partition, topic_id, config, now)?;
+        self.placed.borrow_mut().insert(partition.clone(), number);
+        Ok(log)
+    }
+
+    fn emptiest(&self, placed: &BTreeMap<TopicPartition, usize>) -> usize {
+        let held = |number: usize| placed.values().filter(|other| **other == number).count();
+        (0..self.dirs.len())
+            .min_by_key(|number| held(*number))
+            .expect("there is a directory")
+    }
+
+    /// Takes a partition's files out of sight; running the ticket removes them.
+    pub(crate) fn delete_log(
+        &self,
+        partition: &TopicPartition,
+        topic_id: TopicId,
+    ) -> Result<Option<DeleteLogTicket>, OpenLogError> {
+        let Some(number) = self.placed.borrow_mut().remove(partition) else {
+            return Ok(None);
+        };
+        self.dirs[number].delete_log(partition, topic_id).map(Some)
+    }
+
+    /// The checkpoints, sorted by directory.
+    fn by_dir(
+        &self,
+        checkpoints: &[(TopicPartition, LogCheckpoint)],
+    ) -> Vec<Vec<(TopicPartition, LogCheckpoint)>> {
+        let mut sorted = vec![Vec::new(); self.dirs.len()];
+        let placed = self.placed.borrow();
+        for (partition, checkpoint) in checkpoints {
+            if let Some(number) = placed.get(partition) {
+                sorted[*number].push((partition.clone(), *checkpoint));
+            }
+        }
+        sorted
+    }
+
+    /// Writes the checkpoints of all directories; a failure is logged, since they only save time.
+    pub(crate) fn write_checkpoints(&self, checkpoints: &[(TopicPartition, LogCheckpoint)]) {
+        for (dir, checkpoints) in self.dirs.iter().zip(self.by_dir(checkpoints)) {
+            if let Err(error) = dir.write_checkpoints(&checkpoints) {
+                tracing::error!(%error, "checkpoints cannot be written");
+            }
+        }
+    }
+
+    /// Marks the directories as closed in good order. All logs have been closed.
+    pub(crate) fn close(
+        &self,
+        checkpoints: &[(TopicPartition, LogCheckpoint)],
+    ) -> Result<(), LogDirError> {
+        let sorted = self.by_dir(checkpoints);
+        for (dir, checkpoints) in self.dirs.iter().zip(sorted) {
+            dir.close(&checkpoints)?;
+        }
+        Ok(())
+    }
+}

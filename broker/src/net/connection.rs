@@ -1,0 +1,359 @@
+//! One client's socket: reads frames, hands them on in order, writes what the outbox releases.
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use klamm_protocol::frame::FrameDecoder;
+use socket2::SockRef;
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::Notify;
+
+use super::budget::RequestBudget;
+use super::outbox::{Outbox, SlotNumber};
+
+/// Bounds of one connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConnectionConfig {
+    /// The largest request in bytes (`socket.request.max.bytes`).
+    pub(crate) request_bytes_max: usize,
+    /// Requests that may wait for their reply; beyond it the socket is not read.
+    pub(crate) in_flight_max: usize,
+    /// How long a connection may be silent (`connections.max.idle.ms`).
+    pub(crate) idle_max: Duration,
+}
+
+/// Replies that a client has not taken off its socket, in bytes, beyond which no further request
+/// is read from it.
+const UNSENT_BYTES_MAX: usize = 1 << 20;
+/// Pieces of one vectored write; the kernel takes at most 1,024.
+const WRITE_PIECES_MAX: usize = 256;
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct NetShared {
+    pub(crate) config: ConnectionConfig,
+    pub(crate) budget: RequestBudget,
+    open: RefCell<Vec<Weak<Connection>>>,
+    flush_queue: RefCell<Vec<Rc<Connection>>>,
+    batching: Cell<bool>,
+}
+
+impl NetShared {
+    pub(crate) fn new(config: ConnectionConfig, budget: RequestBudget) -> Self {
+        Self {
+            config,
+            budget,
+            open: RefCell::default(),
+            flush_queue: RefCell::default(),
+            batching: Cell::new(false),
+        }
+    }
+
+    /// Runs `work`, whose replies leave together: one write per connection at the end.
+    pub(crate) fn batch<T>(&self, work: impl FnOnce() -> T) -> T {
+        let outer = self.batching.replace(true);
+        let result = work();
+        self.batching.set(outer);
+        if !outer {
+            self.flush_all();
+        }
+        result
+    }
+
+    fn flush_all(&self) {
+        let mut queue = self.flush_queue.take();
+        for connection in queue.drain(..) {
+            connection.queued_for_flush.set(false);
+            connection.flush();
+        }
+        // Keeps the allocation; nothing can have been queued meanwhile.
+        self.flush_queue.replace(queue);
+    }
+
+    /// Ends every connection, at the end of the process.
+    pub(crate) fn close_all(&self) {
+        for connection in self.open.take().iter().filter_map(Weak::upgrade) {
+            connection.close();
+        }
+    }
+
+    fn opened(&self, connection: &Rc<Connection>) {
+        let mut open = self.open.borrow_mut();
+        if open.len() == open.capacity() {
+            // Amortised: before the list would grow, what has ended since goes.
+            open.retain(|connection| connection.strong_count() > 0);
+        }
+        open.push(Rc::downgrade(connection));
+    }
+
+    fn flush_soon(&self, connection: &Rc<Connection>) {
+        if !connection.queued_for_flush.replace(true) {
+            self.flush_queue.borrow_mut().push(connection.clone());
+        }
+        if !self.batching.get() {
+            self.flush_all();
+        }
+    }
+}
+
+/// The shared half of a connection: what replies need.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// The client's address.
+    pub(crate) peer: SocketAddr,
+    /// Which of the broker's listeners it came in by; index into the configured list.
+    pub(crate) listener: usize,
+    shared: Rc<NetShared>,
+    writer: OwnedWriteHalf,
+    outbox: RefCell<Outbox>,
+    queued_for_flush: Cell<bool>,
+    closing: Cell<bool>,
+    changed: Notify,
+}
+
+/// Where complete requests go.
+pub(crate) trait FrameHandler {
+    /// Takes one request; its reply goes into `slot`, now or later.
+    fn handle(&self, frame: Bytes, slot: ReplySlot);
+}
+
+impl Connection {
+    /// Serves the socket until the client leaves, is idle for too long, or breaks the protocol.
+    pub(crate) async fn serve(
+        stream: TcpStream,
+        peer: SocketAddr,
+        listener: usize,
+        shared: Rc<NetShared>,
+        handler: Rc<dyn FrameHandler>,
+    ) {
+        let (reader, writer) = stream.into_split();
+        let connection = Rc::new(Connection {
+            peer,
+            listener,
+            shared,
+            writer,
+            outbox: RefCell::default(),
+            queued_for_flush: Cell::new(false),
+            closing: Cell::new(false),
+            changed: Notify::new(),
+        });
+        connection.shared.opened(&connection);
+        let mut reading = Reading {
+            decoder: FrameDecoder::new(connection.shared.config.request_bytes_max),
+            reader,
+            connection: connection.clone(),
+            handler,
+        };
+        let end = reading.run().await;
+        tracing::debug!(client = %connection.peer, reason = %end, "connection closed");
+        let unread_bytes = reading.decoder.pending_bytes();
+        connection.shared.budget.release(unread_bytes);
+        connection.close();
+        // Replies still being made hold the connection; the client shall not wait for them.
+        let socket = SockRef::from(connection.writer.as_ref());
+        if let Err(error) = socket.shutdown(std::net::Shutdown::Both) {
+            tracing::trace!(client = %connection.peer, %error, "socket was closed already");
+        }
+    }
+
+    /// Ends the connection as soon as its task runs; later replies go nowhere.
+    pub(crate) fn close(&self) {
+        self.closing.set(true);
+        self.changed.notify_one();
+    }
+
+    fn may_accept(&self) -> bool {
+        let outbox = self.outbox.borrow();
+        outbox.in_flight() < self.shared.config.in_flight_max
+            && outbox.unsent_bytes() < UNSENT_BYTES_MAX
+    }
+
+    fn has_unsent(&self) -> bool {
+        self.outbox.borrow().unsent_bytes() > 0
+    }
+
+    /// Writes what the socket takes without waiting; the connection's task writes the rest.
+    fn flush(&self) {
+        if self.closing.get() {
+            return;
+        }
+        let was_accepting = self.may_accept();
+        match self.try_flush() {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.changed.notify_one(),
+            Err(_) => self.close(),
+        }
+        if !was_accepting || self.has_unsent() {
+            self.changed.notify_one();
+        }
+    }
+
+    fn try_flush(&self) -> io::Result<()> {
+        let mut outbox = self.outbox.borrow_mut();
+        while outbox.unsent_bytes() > 0 {
+            let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(16);
+            outbox.gather(&mut slices, WRITE_PIECES_MAX);
+            let written = self.writer.try_write_vectored(&slices)?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            outbox.advance(written);
+        }
+        Ok(())
+    }
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error("the client closed it")]
+    ByClient,
+    #[error("idle")]
+    Idle,
+    #[error("closed by the broker")]
+    ByBroker,
+    #[error("{0}")]
+    Socket(#[from] io::Error),
+    #[error("{0}")]
+    Frame(#[from] klamm_protocol::frame::FrameError),
+}
+
+/// The private half of a connection: what its task needs.
+struct Reading {
+    decoder: FrameDecoder,
+    reader: OwnedReadHalf,
+    connection: Rc<Connection>,
+    handler: Rc<dyn FrameHandler>,
+}
+
+impl Reading {
+    async fn run(&mut self) -> End {
+        let connection = self.connection.clone();
+        let shared = connection.shared.clone();
+        let idle_max = shared.config.idle_max;
+        let idle = tokio::time::sleep(idle_max);
+        tokio::pin!(idle);
+        loop {
+            match self.handle_frames() {
+                Ok(()) => {}
+                Err(error) => return error,
+            }
+            if connection.closing.get() {
+                return End::ByBroker;
+            }
+            let between_requests = self.decoder.pending_bytes() == 0;
+            let starved = between_requests && shared.budget.is_exhausted();
+            let may_read = connection.may_accept() && !starved;
+            tokio::select! {
+                biased;
+                () = connection.changed.notified() => {}
+                ready = connection.writer.writable(), if connection.has_unsent() => match ready {
+                    Ok(()) => connection.flush(),
+                    Err(error) => return End::Socket(error),
+                },
+                read = read_some(&mut self.reader, &mut self.decoder), if may_read => match read {
+                    Ok(0) => return End::ByClient,
+                    Ok(bytes) => {
+                        shared.budget.charge(bytes);
+                        idle.as_mut().reset(tokio::time::Instant::now() + idle_max);
+                    }
+                    Err(error) => return End::Socket(error),
+                },
+                () = shared.budget.released(), if starved => {}
+                () = &mut idle => {
+                    if connection.outbox.borrow().in_flight() == 0 {
+                        return End::Idle;
+                    }
+                    idle.as_mut().reset(tokio::time::Instant::now() + idle_max);
+                }
+            }
+        }
+    }
+
+    /// Hands on every whole request that has arrived, as long as the client may have more in
+    /// flight.
+    fn handle_frames(&mut self) -> Result<(), End> {
+        let shared = self.connection.shared.clone();
+        shared.batch(|| {
+            while !self.connection.closing.get() && self.connection.may_accept() {
+                let before = self.decoder.pending_bytes();
+                let Some(frame) = self.decoder.next_frame()? else {
+                    break;
+                };
+                let charged_bytes = before - self.decoder.pending_bytes();
+                let slot = ReplySlot {
+                    connection: self.connection.clone(),
+                    number: self.connection.outbox.borrow_mut().take_slot(),
+                    charged_bytes,
+                    answered: false,
+                };
+                self.handler.handle(frame, slot);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Waits for bytes before it makes room for them, so that idle connections hold no buffer.
+async fn read_some(reader: &mut OwnedReadHalf, decoder: &mut FrameDecoder) -> io::Result<usize> {
+    if decoder.pending_bytes() == 0 {
+        decoder.release_buffer();
+        reader.readable().await?;
+    }
+    reader.read_buf(decoder.buffer()).await
+}
+
+/// The place of one request's reply. Dropped without an answer, it closes the connection: the
+/// client could not tell its later replies apart.
+#[derive(Debug)]
+pub(crate) struct ReplySlot {
+    connection: Rc<Connection>,
+    number: SlotNumber,
+    charged_bytes: usize,
+    answered: bool,
+}
+
+impl ReplySlot {
+    /// The connection that asked.
+    pub(crate) fn connection(&self) -> &Rc<Connection> {
+        &self.connection
+    }
+
+    /// Answers with the pieces of one frame.
+    pub(crate) fn send(mut self, pieces: Vec<Bytes>) {
+        self.complete(pieces);
+    }
+
+    /// The request gets no reply (Produce with acks=0).
+    pub(crate) fn send_nothing(mut self) {
+        self.complete(Vec::new());
+    }
+
+    /// Ends the connection in place of an answer.
+    pub(crate) fn close(self) {
+        drop(self);
+    }
+
+    fn complete(&mut self, pieces: Vec<Bytes>) {
+        self.answered = true;
+        let connection = &self.connection;
+        connection.shared.budget.release(self.charged_bytes);
+        connection.outbox.borrow_mut().complete(self.number, pieces);
+        connection.shared.flush_soon(connection);
+    }
+}
+
+impl Drop for ReplySlot {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.connection.shared.budget.release(self.charged_bytes);
+            self.connection.close();
+        }
+    }
+}

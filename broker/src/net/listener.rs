@@ -1,0 +1,101 @@
+//! Accepts connections on one address.
+
+use std::cell::Cell;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::connection::{Connection, FrameHandler, NetShared};
+use super::quota::ConnectionQuota;
+use crate::clock::Clock;
+
+/// Options of the listening sockets.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SocketConfig {
+    /// Connections the kernel keeps waiting (`socket.listen.backlog.size`).
+    pub(crate) backlog: i32,
+    /// `SO_SNDBUF` of accepted sockets; `None` leaves it to the system.
+    pub(crate) send_buffer_bytes: Option<usize>,
+    /// `SO_RCVBUF` of accepted sockets; `None` leaves it to the system.
+    pub(crate) receive_buffer_bytes: Option<usize>,
+}
+
+/// How long accepting pauses when the process has no file descriptor left.
+const ACCEPT_ERROR_PAUSE: Duration = Duration::from_millis(100);
+
+/// Binds `address`, so that errors show before anything else has started.
+pub(crate) fn bind(address: SocketAddr, config: SocketConfig) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    // Set before listening, since accepted sockets inherit them.
+    if let Some(bytes) = config.send_buffer_bytes {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    if let Some(bytes) = config.receive_buffer_bytes {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(config.backlog)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Everything a listener hands to the connections it accepts.
+pub(crate) struct Acceptor {
+    pub(crate) listener: TcpListener,
+    /// Index into the configured list of listeners.
+    pub(crate) index: usize,
+    pub(crate) shared: Rc<NetShared>,
+    pub(crate) quota: Rc<ConnectionQuota>,
+    pub(crate) handler: Rc<dyn FrameHandler>,
+    pub(crate) clock: Clock,
+}
+
+impl Acceptor {
+    /// Accepts until the task is dropped.
+    pub(crate) async fn run(self) {
+        let failing = Cell::new(false);
+        loop {
+            self.quota.vacancy().await;
+            if let Some(pause) = self.quota.pause_before_next(self.clock.now()) {
+                tokio::time::sleep(pause).await;
+            }
+            match self.listener.accept().await {
+                Ok((stream, peer)) => {
+                    failing.set(false);
+                    self.admit(stream, peer);
+                }
+                Err(error) => {
+                    if !failing.replace(true) {
+                        tracing::error!(%error, "cannot accept connections; check the limit of open files (ulimit -n)");
+                    }
+                    tokio::time::sleep(ACCEPT_ERROR_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn admit(&self, stream: TcpStream, peer: SocketAddr) {
+        if !self.quota.open(peer.ip(), self.clock.now()) {
+            tracing::warn!(client = %peer, "connection refused: too many from this address");
+            return;
+        }
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(client = %peer, %error, "cannot set TCP_NODELAY");
+        }
+        let (shared, handler) = (self.shared.clone(), self.handler.clone());
+        let (quota, index) = (self.quota.clone(), self.index);
+        tokio::task::spawn_local(async move {
+            Connection::serve(stream, peer, index, shared, handler).await;
+            quota.close(peer.ip());
+        });
+    }
+}

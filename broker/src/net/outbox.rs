@@ -1,0 +1,138 @@
+//! Replies in request order.
+//!
+//! Requests of one connection are answered whenever they are done, but leave in the order in which
+//! they came: each takes a slot when it arrives, and only the completed slots at the front move on
+//! to the bytes that are to be written.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+
+use bytes::{Buf, Bytes};
+
+/// The number of a request on its connection, from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SlotNumber(u64);
+
+#[derive(Debug)]
+enum Slot {
+    Waiting,
+    Done(Vec<Bytes>),
+}
+
+/// What one connection has yet to answer and to write.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    first: u64,
+    slots: VecDeque<Slot>,
+    unsent: VecDeque<Bytes>,
+    unsent_bytes: usize,
+}
+
+impl Outbox {
+    /// Takes the next place in the order of replies.
+    pub(crate) fn take_slot(&mut self) -> SlotNumber {
+        let number = self.first + self.slots.len() as u64;
+        self.slots.push_back(Slot::Waiting);
+        SlotNumber(number)
+    }
+
+    /// Fills a slot with the pieces of its reply; none for a request that gets no reply.
+    pub(crate) fn complete(&mut self, number: SlotNumber, pieces: Vec<Bytes>) {
+        let position = usize::try_from(number.0 - self.first).expect("slots are few");
+        let slot = &mut self.slots[position];
+        assert!(matches!(slot, Slot::Waiting), "a request is answered once");
+        *slot = Slot::Done(pieces);
+        while let Some(Slot::Done(_)) = self.slots.front() {
+            let Some(Slot::Done(pieces)) = self.slots.pop_front() else {
+                unreachable!()
+            };
+            self.first += 1;
+            self.unsent_bytes += pieces.iter().map(Bytes::len).sum::<usize>();
+            self.unsent
+                .extend(pieces.into_iter().filter(|piece| !piece.is_empty()));
+        }
+    }
+
+    /// Requests that have come and are not answered.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Bytes that may be written now.
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        self.unsent_bytes
+    }
+
+    /// The next pieces to write, at most as many as `slices` holds.
+    pub(crate) fn gather<'a>(&'a self, slices: &mut Vec<IoSlice<'a>>, pieces_max: usize) {
+        slices.extend(
+            self.unsent
+                .iter()
+                .take(pieces_max)
+                .map(|piece| IoSlice::new(piece)),
+        );
+    }
+
+    /// Removes the first `bytes` bytes, which have been written.
+    pub(crate) fn advance(&mut self, mut bytes: usize) {
+        self.unsent_bytes -= bytes;
+        while bytes > 0 {
+            let piece = self
+                .unsent
+                .front_mut()
+                .expect("no more is written than was there");
+            if piece.len() > bytes {
+                piece.advance(bytes);
+                return;
+            }
+            bytes -= piece.len();
+            self.unsent.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unsent(outbox: &Outbox) -> Vec<u8> {
+        outbox.unsent.iter().flatten().copied().collect()
+    }
+
+    #[test]
+    fn replies_leave_in_the_order_of_their_requests() {
+        let mut outbox = Outbox::default();
+        let slots: Vec<_> = (0..4).map(|_| outbox.take_slot()).collect();
+        outbox.complete(slots[1], vec![Bytes::from_static(b"b")]);
+        assert_eq!((outbox.unsent_bytes(), outbox.in_flight()), (0, 4));
+        outbox.complete(
+            slots[0],
+            vec![Bytes::from_static(b"a1"), Bytes::from_static(b"a2")],
+        );
+        assert_eq!(unsent(&outbox), b"a1a2b");
+        outbox.complete(slots[3], vec![Bytes::from_static(b"d")]);
+        outbox.complete(slots[2], Vec::new());
+        assert_eq!(
+            (unsent(&outbox), outbox.in_flight()),
+            (b"a1a2bd".to_vec(), 0)
+        );
+    }
+
+    #[test]
+    fn a_short_write_goes_on_where_it_stopped() {
+        let mut outbox = Outbox::default();
+        let slot = outbox.take_slot();
+        outbox.complete(
+            slot,
+            vec![Bytes::from_static(b"abc"), Bytes::from_static(b"def")],
+        );
+        outbox.advance(4);
+        assert_eq!(
+            (unsent(&outbox), outbox.unsent_bytes()),
+            (b"ef".to_vec(), 2)
+        );
+        let mut slices = Vec::new();
+        outbox.gather(&mut slices, 8);
+        assert_eq!(slices.len(), 1);
+    }
+}

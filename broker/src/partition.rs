@@ -1,0 +1,230 @@
+//! A partition as the shard sees it: appends, reads, and who waits for what.
+//!
+//! All of it is plain data of one thread. [`driver`] is the synchronous core, also run by the
+//! simulation; this module adds the producers that wait for their acknowledgement ([`acks`]) and
+//! the consumers that wait for records ([`Waiter`]).
+
+pub(crate) mod acks;
+pub mod driver;
+
+use std::cell::{Cell, Ref, RefCell, RefMut};
+use std::rc::Rc;
+
+use klamm_metadata::TopicConfig;
+use klamm_model::{Instant, Offset, RecordBatch, Timestamp, TopicId, TopicPartition};
+use klamm_protocol::ErrorCode;
+use klamm_storage::LogConfig;
+
+use self::acks::{AckQueue, AckTarget};
+use self::driver::{AppendOrigin, Outcome, PartitionDriver, StageError, Staged};
+
+/// A consumer's request that waits for records of one or more partitions.
+pub(crate) trait Waiter {
+    /// The high watermark of a partition it waits for has risen over `bytes` more bytes, or
+    /// something else has happened that the consumer should be told.
+    fn woken(self: Rc<Self>, bytes: usize);
+}
+
+/// When the reply to an append may leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AckWhen {
+    /// Written by the leader (`acks=1`).
+    Written,
+    /// Below the high watermark (`acks=all`).
+    Visible,
+}
+
+/// One partition on this broker.
+pub(crate) struct Partition {
+    id: TopicPartition,
+    topic_id: TopicId,
+    driver: RefCell<PartitionDriver>,
+    config: RefCell<Rc<TopicConfig>>,
+    until_written: RefCell<AckQueue>,
+    until_visible: RefCell<AckQueue>,
+    waiters: RefCell<Vec<Rc<dyn Waiter>>>,
+    newly_visible_bytes: Cell<usize>,
+    news_for_waiters: Cell<bool>,
+    touched: Cell<bool>,
+    unsynced: Cell<bool>,
+    outcomes: RefCell<Vec<Outcome>>,
+}
+
+impl Partition {
+    pub(crate) fn new(
+        id: TopicPartition,
+        topic_id: TopicId,
+        driver: PartitionDriver,
+        config: Rc<TopicConfig>,
+    ) -> Self {
+        Self {
+            id,
+            topic_id,
+            driver: RefCell::new(driver),
+            config: RefCell::new(config),
+            until_written: RefCell::default(),
+            until_visible: RefCell::default(),
+            waiters: RefCell::default(),
+            newly_visible_bytes: Cell::new(0),
+            news_for_waiters: Cell::new(false),
+            touched: Cell::new(false),
+            unsynced: Cell::new(false),
+            outcomes: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> &TopicPartition {
+        &self.id
+    }
+
+    pub(crate) fn topic_id(&self) -> TopicId {
+        self.topic_id
+    }
+
+    /// The topic's settings in force.
+    pub(crate) fn config(&self) -> Rc<TopicConfig> {
+        self.config.borrow().clone()
+    }
+
+    /// The synchronous core, to read from.
+    pub(crate) fn driver(&self) -> Ref<'_, PartitionDriver> {
+        self.driver.borrow()
+    }
+
+    /// The synchronous core, for the upkeep of its log.
+    pub(crate) fn driver_mut(&self) -> RefMut<'_, PartitionDriver> {
+        self.driver.borrow_mut()
+    }
+
+    /// Notes that the partition takes part in the next turn; `true` if it did not already.
+    pub(crate) fn touch(&self) -> bool {
+        !self.touched.replace(true)
+    }
+
+    /// Notes that the flusher has to look after the partition; `true` if it did not already.
+    pub(crate) fn note_unsynced(&self) -> bool {
+        !self.unsynced.replace(true)
+    }
+
+    /// The flusher has it no more.
+    pub(crate) fn forget_unsynced(&self) {
+        self.unsynced.set(false);
+    }
+
+    /// Changes the topic's settings.
+    pub(crate) fn set_config(
+        &self,
+        now: Instant,
+        wall: Timestamp,
+        topic: Rc<TopicConfig>,
+        log: LogConfig,
+    ) {
+        self.config.replace(topic);
+        let mut outcomes = Vec::new();
+        self.driver
+            .borrow_mut()
+            .set_config(now, wall, log, &mut outcomes);
+        self.take_in(&mut outcomes);
+    }
+
+    /// Stages one batch for the next turn.
+    pub(crate) fn stage(
+        &self,
+        batch: RecordBatch,
+        origin: AppendOrigin,
+    ) -> Result<Staged, StageError> {
+        self.driver.borrow_mut().stage(batch, origin)
+    }
+
+    /// Tells `target` once everything below `next_offset` is written or visible.
+    pub(crate) fn acknowledge_when(
+        &self,
+        when: AckWhen,
+        next_offset: Offset,
+        target: Rc<dyn AckTarget>,
+        part: usize,
+    ) {
+        let queue = match when {
+            AckWhen::Written => &self.until_written,
+            AckWhen::Visible => &self.until_visible,
+        };
+        queue.borrow_mut().push(next_offset, target, part);
+    }
+
+    /// Appends what was staged, and takes note of what has become of it.
+    pub(crate) fn turn(&self, now: Instant, wall: Timestamp) {
+        self.touched.set(false);
+        let mut outcomes = self.outcomes.take();
+        self.driver.borrow_mut().turn(now, wall, &mut outcomes);
+        self.take_in(&mut outcomes);
+        self.outcomes.replace(outcomes);
+    }
+
+    /// Takes note of what the driver reports.
+    pub(crate) fn take_in(&self, outcomes: &mut Vec<Outcome>) {
+        for outcome in outcomes.drain(..) {
+            match outcome {
+                Outcome::HighWatermarkMoved { bytes, .. } => {
+                    self.newly_visible_bytes
+                        .set(self.newly_visible_bytes.get() + bytes);
+                    self.news_for_waiters.set(true);
+                }
+                Outcome::CommitMoved { .. } => {}
+                Outcome::BecameLeader {
+                    epoch,
+                    start_offset,
+                } => {
+                    tracing::debug!(partition = %self.id, epoch = epoch.0, %start_offset, "leads");
+                }
+                Outcome::LostLeadership | Outcome::StagedDropped { .. } => {
+                    self.fail_all(ErrorCode::NotLeaderOrFollower);
+                }
+                Outcome::Offline { error } => {
+                    tracing::error!(partition = %self.id, %error, "partition is offline");
+                    self.fail_all(ErrorCode::KafkaStorageError);
+                }
+            }
+        }
+    }
+
+    /// Answers everybody who waits for an acknowledgement with `error`.
+    pub(crate) fn fail_all(&self, error: ErrorCode) {
+        for queue in [&self.until_written, &self.until_visible] {
+            AckQueue::fail_all(queue, error);
+        }
+        self.news_for_waiters.set(true);
+    }
+
+    /// Lets consumers look at what has become visible.
+    pub(crate) fn wake_waiters(&self) {
+        if !self.news_for_waiters.replace(false) {
+            return;
+        }
+        let bytes = self.newly_visible_bytes.replace(0);
+        let waiters = self.waiters.borrow().clone();
+        for waiter in waiters {
+            waiter.woken(bytes);
+        }
+    }
+
+    /// Answers the producers whose batches have got far enough.
+    pub(crate) fn acknowledge(&self) {
+        let (written, visible) = {
+            let driver = self.driver.borrow();
+            (driver.log_end_offset(), driver.high_watermark())
+        };
+        AckQueue::complete_below(&self.until_written, written);
+        AckQueue::complete_below(&self.until_visible, visible);
+    }
+
+    pub(crate) fn add_waiter(&self, waiter: Rc<dyn Waiter>) {
+        self.waiters.borrow_mut().push(waiter);
+    }
+
+    pub(crate) fn remove_waiter(&self, waiter: &Rc<dyn Waiter>) {
+        let mut waiters = self.waiters.borrow_mut();
+        if let Some(position) = waiters.iter().position(|other| Rc::ptr_eq(other, waiter)) {
+            waiters.swap_remove(position);
+        }
+    }
+}

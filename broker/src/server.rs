@@ -1,0 +1,114 @@
+//! Wiring, start and stop: the one place where all parts meet.
+
+mod identity;
+mod listeners;
+mod start;
+mod stop;
+
+use std::io;
+use std::rc::Rc;
+
+use klamm_storage::LogDirError;
+use tokio::task::LocalSet;
+
+use crate::background::Background;
+use crate::clock::Clock;
+use crate::config::BrokerConfig;
+pub use crate::controller::LoadError;
+use crate::dispatch::Dispatcher;
+use crate::net::listener::Acceptor;
+use crate::net::quota::ConnectionQuota;
+use crate::upkeep;
+
+/// Why the broker cannot start, or did not end in good order. The texts say what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The runtime, or signals.
+    #[error("the process cannot be set up: {0}")]
+    Process(#[source] io::Error),
+    /// An address cannot be listened on.
+    #[error(
+        "cannot listen on {address} (setting listeners): {error}{}",
+        listeners::advice(error)
+    )]
+    Listen {
+        /// As configured.
+        address: String,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// `node.id` contradicts the data.
+    #[error(
+        "the data belongs to broker {found}, but node.id is {configured}: set node.id={found}, or \
+         another log.dirs"
+    )]
+    NodeId {
+        /// In `meta.properties`.
+        found: i32,
+        /// In the settings.
+        configured: i32,
+    },
+    /// A log directory cannot be used.
+    #[error("a log directory cannot be used (setting log.dirs): {0}")]
+    LogDir(#[from] LogDirError),
+    /// The partition that holds the cluster's metadata cannot be opened.
+    #[error("the cluster's metadata cannot be opened, see the lines above")]
+    MetadataPartition,
+    /// The cluster's metadata cannot be read.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The cluster's metadata cannot be written.
+    #[error("the cluster's metadata cannot be written: {0}")]
+    Metadata(&'static str),
+}
+
+/// Runs the broker until it is told to stop (SIGTERM, SIGINT).
+///
+/// # Errors
+/// Whatever keeps it from starting.
+pub fn run(config: BrokerConfig) -> Result<(), ServeError> {
+    let clock = Clock::start();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(ServeError::Process)?;
+    let (background_runtime, background) = Background::start().map_err(ServeError::Process)?;
+    let result = LocalSet::new().block_on(&runtime, serve(clock, config, background));
+    background_runtime.shutdown_background();
+    result
+}
+
+async fn serve(
+    clock: Clock,
+    config: BrokerConfig,
+    background: Background,
+) -> Result<(), ServeError> {
+    let mut signals = stop::Signals::install().map_err(ServeError::Process)?;
+    let bound = listeners::bind_all(&config)?;
+    let network = config.network.clone();
+    let (shard, listeners) = start::start(clock, config, background, bound).await?;
+
+    let quota = Rc::new(ConnectionQuota::new(listeners::limits(&network)));
+    let handler = Rc::new(Dispatcher::new(shard.clone()));
+    let mut accepting = Vec::new();
+    for (index, listener) in listeners.into_iter().enumerate() {
+        let acceptor = Acceptor {
+            listener,
+            index,
+            shared: shard.net.clone(),
+            quota: quota.clone(),
+            handler: handler.clone(),
+            clock,
+        };
+        accepting.push(tokio::task::spawn_local(acceptor.run()));
+    }
+    upkeep::start(&shard);
+    start::announce(&shard);
+
+    signals.wait().await;
+    tracing::info!("stopping");
+    for task in accepting {
+        task.abort();
+    }
+    stop::stop(&shard).await
+}

@@ -1,0 +1,187 @@
+//! From settings and disks to a broker that serves.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use klamm_metadata::record::ListenerAddress;
+use klamm_metadata::{BrokerImage, MetadataImage, MetadataRecord};
+use klamm_model::{PartitionIndex, TopicName, TopicPartition};
+use klamm_storage::{Disk, FileDisk};
+use tokio::net::TcpListener;
+
+use super::listeners::Bound;
+use super::{ServeError, identity};
+use crate::background::Background;
+use crate::clock::Clock;
+use crate::config::BrokerConfig;
+use crate::controller::{self, Controller, METADATA_PARTITION, METADATA_TOPIC, METADATA_TOPIC_ID};
+use crate::coordinator::Coordinators;
+use crate::hosting::{self, Wanted};
+use crate::log_dirs::{LogDirs, Owner};
+use crate::net::budget::RequestBudget;
+use crate::net::connection::{ConnectionConfig, NetShared};
+use crate::partition::Partition;
+use crate::shard::{Shard, ShardParts};
+
+/// Stands for "never" where a setting has no limit.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
+/// Opens the disks, reads the metadata, opens all partitions.
+pub(super) async fn start(
+    clock: Clock,
+    config: BrokerConfig,
+    background: Background,
+    bound: Vec<Bound>,
+) -> Result<(Rc<Shard>, Vec<TcpListener>), ServeError> {
+    let disk: Arc<dyn Disk> = Arc::new(FileDisk::new());
+    let owner = identity::settle(&disk, &config)?;
+    let config = config.with_node_id(owner.node_id);
+    let log_dirs = LogDirs::open(&disk, &config.identity.log_dirs, &owner)?;
+    let metadata = open_metadata(&log_dirs, clock, &config)?;
+    let image = controller::load(&metadata)?;
+    let config = config.under(&image);
+    let (listeners, advertised) = bound
+        .into_iter()
+        .map(|bound| (bound.listener, bound.advertised))
+        .unzip();
+    let shard = Rc::new(Shard::new(ShardParts {
+        clock,
+        node_id: owner.node_id,
+        listeners: advertised,
+        net: Rc::new(net_shared(&config)),
+        controller: Controller::new(metadata),
+        coordinators: Coordinators::new(),
+        log_dirs,
+        background,
+        image,
+        config,
+    }));
+    tokio::task::spawn_local(shard.clone().run_turns());
+    tokio::task::spawn_local(expire_delayed(shard.clone()));
+    register(&shard, &owner).await?;
+    open_partitions(&shard);
+    Ok((shard, listeners))
+}
+
+fn net_shared(config: &BrokerConfig) -> NetShared {
+    let network = &config.network;
+    let connection = ConnectionConfig {
+        request_bytes_max: network.request_max_bytes,
+        in_flight_max: network.requests_in_flight_max,
+        idle_max: network.connections_max_idle.unwrap_or(FOR_EVER),
+    };
+    NetShared::new(
+        connection,
+        RequestBudget::new(network.queued_max_request_bytes),
+    )
+}
+
+fn open_metadata(
+    dirs: &LogDirs,
+    clock: Clock,
+    config: &BrokerConfig,
+) -> Result<Rc<Partition>, ServeError> {
+    let topic = TopicName::new(METADATA_TOPIC).expect("the name is legal");
+    let wanted = Wanted {
+        id: TopicPartition::new(topic, PartitionIndex(METADATA_PARTITION)),
+        topic_id: METADATA_TOPIC_ID,
+        config: Rc::new(controller::metadata_topic_config(&config.topic_defaults)),
+    };
+    let opened = hosting::open(dirs, clock, config, vec![wanted]).pop();
+    opened
+        .filter(|partition| partition.driver().is_leader())
+        .ok_or(ServeError::MetadataPartition)
+}
+
+async fn expire_delayed(shard: Rc<Shard>) {
+    let work = |due: Vec<Rc<dyn crate::purgatory::Delayed>>| {
+        shard
+            .net
+            .batch(|| due.into_iter().for_each(crate::purgatory::Delayed::expire));
+    };
+    shard.purgatory.run(shard.clock, work).await;
+}
+
+/// Gives a new cluster its id, and tells where this broker is reached.
+async fn register(shard: &Rc<Shard>, owner: &Owner) -> Result<(), ServeError> {
+    let us = BrokerImage {
+        id: shard.node_id,
+        rack: shard.rack(),
+        listeners: shard.listeners().to_vec(),
+    };
+    let changed = controller::change(shard, |image| (registration(image, owner, us), ())).await;
+    changed.map_err(|error| ServeError::Metadata(error.message()))
+}
+
+fn registration(image: &MetadataImage, owner: &Owner, us: BrokerImage) -> Vec<MetadataRecord> {
+    let mut records = Vec::new();
+    if image.cluster_id().is_none() {
+        records.push(MetadataRecord::Cluster {
+            id: owner.cluster_id.clone(),
+        });
+    }
+    if image.broker(us.id) != Some(&us) {
+        let BrokerImage {
+            id,
+            rack,
+            listeners,
+        } = us;
+        records.push(MetadataRecord::RegisterBroker {
+            id,
+            rack,
+            listeners,
+        });
+    }
+    records
+}
+
+/// Opens every partition of the metadata, and reports files that belong to none.
+fn open_partitions(shard: &Rc<Shard>) {
+    let (config, image) = (shard.config(), shard.image());
+    let wanted: Vec<Wanted> = image
+        .topics()
+        .flat_map(|topic| hosting::wanted_of(&config, &image, topic, 0))
+        .collect();
+    report_strays(shard, &wanted);
+    for partition in hosting::open(&shard.log_dirs, shard.clock, &config, wanted) {
+        shard.host(partition);
+    }
+}
+
+/// Files without a topic are left alone: perhaps they are all that is left of something.
+fn report_strays(shard: &Shard, wanted: &[Wanted]) {
+    let known: BTreeSet<_> = wanted
+        .iter()
+        .map(|wanted| (&wanted.id, wanted.topic_id))
+        .collect();
+    for (partition, topic_id) in shard.log_dirs.partitions() {
+        if topic_id != METADATA_TOPIC_ID && !known.contains(&(&partition, topic_id)) {
+            tracing::warn!(%partition, %topic_id,
+                "a partition directory belongs to no topic of this cluster; it is left alone");
+        }
+    }
+}
+
+/// Says in a few lines what the broker listens on and how to stop it.
+pub(super) fn announce(shard: &Shard) {
+    let image = shard.image();
+    for ListenerAddress { name, host, port } in shard.listeners() {
+        tracing::info!("listening: {name}://{host}:{port}");
+    }
+    let config = shard.config();
+    for path in &config.identity.log_dirs {
+        tracing::info!("data: {}", path.display());
+    }
+    tracing::info!(
+        "klamm {} is ready: broker {} of cluster {}, {} topics; stop it with Ctrl-C or SIGTERM",
+        env!("CARGO_PKG_VERSION"),
+        shard.node_id.0,
+        image.cluster_id().unwrap_or_default(),
+        image.topic_count(),
+    );
+    for warning in config.warnings() {
+        tracing::warn!("{warning}");
+    }
+}

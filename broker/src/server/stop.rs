@@ -1,0 +1,56 @@
+//! Stopping in good order: nothing is lost either way, but the next start is quicker.
+
+use std::io;
+use std::rc::Rc;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::ServeError;
+use crate::hosting;
+use crate::shard::Shard;
+use crate::upkeep;
+
+/// The signals that end the process.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    pub(super) fn install() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    pub(super) async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Closes every log, writes the checkpoints, and marks the directories as closed.
+pub(super) async fn stop(shard: &Rc<Shard>) -> Result<(), ServeError> {
+    shard.net.close_all();
+    let mut partitions = shard.topics.borrow_mut().take_all();
+    partitions.push(shard.controller.partition().clone());
+    let mut in_order = true;
+    for partition in &partitions {
+        if let Err(error) = hosting::close(partition) {
+            tracing::error!(partition = %partition.id(), %error, "log cannot be closed");
+            in_order = false;
+        }
+    }
+    let checkpoints: Vec<_> = partitions
+        .iter()
+        .map(|partition| (partition.id().clone(), upkeep::checkpoint(partition)))
+        .collect();
+    if in_order {
+        shard.log_dirs.close(&checkpoints)?;
+        tracing::info!("stopped in good order");
+    }
+    Ok(())
+}

@@ -1,0 +1,327 @@
+//! The data plane: everything that belongs to one thread.
+//!
+//! Partitions, connections and the requests between them are plain data here, without locks. Work
+//! that blocks (fsync, deleting files) leaves for the background and comes back as a local task.
+//!
+//! A *turn* takes everything that became ready in one poll of the runtime: connections read and
+//! stage, then [`Shard::turn`] runs once, since it was woken by the first of them and so stands
+//! behind all of them in the runtime's queue. One proposal and one write per partition, then
+//! consumers are answered before producers, with one write per socket. No timer is involved.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use klamm_metadata::record::ListenerAddress;
+use klamm_metadata::{MetadataImage, TopicConfig};
+use klamm_model::{BrokerId, Offset, RecordBatch};
+use klamm_protocol::ErrorCode;
+use klamm_protocol::fetch_session::FetchSessions;
+use tokio::sync::{Notify, oneshot};
+
+use crate::background::Background;
+use crate::clock::Clock;
+use crate::config::BrokerConfig;
+use crate::controller::Controller;
+use crate::coordinator::Coordinators;
+use crate::entropy;
+use crate::hosting;
+use crate::log_dirs::LogDirs;
+use crate::net::connection::NetShared;
+use crate::partition::acks::AckTarget;
+use crate::partition::driver::{AppendOrigin, Outcome, StageError, Staged};
+use crate::partition::{AckWhen, Partition};
+use crate::producer_ids::ProducerIds;
+use crate::purgatory::Purgatory;
+use crate::topics::Topics;
+use klamm_storage::log_dir::DeleteLogTicket;
+
+/// See the [module](self).
+pub(crate) struct Shard {
+    pub(crate) clock: Clock,
+    pub(crate) node_id: BrokerId,
+    pub(crate) net: Rc<NetShared>,
+    pub(crate) purgatory: Purgatory,
+    pub(crate) topics: RefCell<Topics>,
+    pub(crate) controller: Controller,
+    pub(crate) coordinators: Coordinators,
+    pub(crate) producer_ids: ProducerIds,
+    pub(crate) log_dirs: LogDirs,
+    pub(crate) background: Background,
+    listeners: Vec<ListenerAddress>,
+    config: RefCell<Arc<BrokerConfig>>,
+    pub(crate) sessions: RefCell<FetchSessions>,
+    image: RefCell<Arc<MetadataImage>>,
+    touched: RefCell<Vec<Rc<Partition>>>,
+    turn_wanted: Notify,
+    unsynced: RefCell<Vec<Rc<Partition>>>,
+}
+
+/// The parts a shard is made of.
+pub(crate) struct ShardParts {
+    pub(crate) clock: Clock,
+    pub(crate) node_id: BrokerId,
+    pub(crate) config: BrokerConfig,
+    /// What clients are told, by index of the listener.
+    pub(crate) listeners: Vec<ListenerAddress>,
+    pub(crate) net: Rc<NetShared>,
+    pub(crate) controller: Controller,
+    pub(crate) coordinators: Coordinators,
+    pub(crate) log_dirs: LogDirs,
+    pub(crate) background: Background,
+    pub(crate) image: MetadataImage,
+}
+
+impl Shard {
+    pub(crate) fn new(parts: ShardParts) -> Self {
+        Self {
+            clock: parts.clock,
+            node_id: parts.node_id,
+            net: parts.net,
+            purgatory: Purgatory::default(),
+            topics: RefCell::default(),
+            controller: parts.controller,
+            coordinators: parts.coordinators,
+            sessions: RefCell::new(FetchSessions::new(
+                parts.config.fetch.session_cache_slots,
+                entropy::seed(),
+            )),
+            producer_ids: ProducerIds::default(),
+            log_dirs: parts.log_dirs,
+            background: parts.background,
+            listeners: parts.listeners,
+            config: RefCell::new(Arc::new(parts.config)),
+            image: RefCell::new(Arc::new(parts.image)),
+            touched: RefCell::default(),
+            turn_wanted: Notify::new(),
+            unsynced: RefCell::default(),
+        }
+    }
+
+    /// The cluster as it is.
+    pub(crate) fn image(&self) -> Arc<MetadataImage> {
+        self.image.borrow().clone()
+    }
+
+    pub(crate) fn publish(&self, image: Arc<MetadataImage>) {
+        self.image.replace(image);
+    }
+
+    /// The settings in force.
+    pub(crate) fn config(&self) -> Arc<BrokerConfig> {
+        self.config.borrow().clone()
+    }
+
+    /// Resolves the settings again, after some were changed.
+    pub(crate) fn resolve_config(&self) {
+        let resolved = self.config().under(&self.image());
+        self.config.replace(Arc::new(resolved));
+    }
+
+    /// Where this broker stands (`broker.rack`).
+    pub(crate) fn rack(&self) -> Option<String> {
+        self.config().identity.rack.clone()
+    }
+
+    /// What clients are told to connect to, by index of the listener.
+    pub(crate) fn listeners(&self) -> &[ListenerAddress] {
+        &self.listeners
+    }
+
+    /// What clients of this listener are told to connect to.
+    pub(crate) fn advertised(&self, listener: usize) -> &ListenerAddress {
+        &self.listeners[listener]
+    }
+
+    // ---- Partitions ----
+
+    /// Takes a partition into service.
+    pub(crate) fn host(self: &Rc<Self>, partition: Rc<Partition>) {
+        self.topics.borrow_mut().insert(partition.clone());
+        self.coordinators.partition_opened(self, &partition);
+    }
+
+    /// A partition leaves service.
+    pub(crate) fn unhost(self: &Rc<Self>, partition: &Rc<Partition>) {
+        self.coordinators.partition_closed(self, partition);
+    }
+
+    /// Removes the files of a deleted partition in the background.
+    pub(crate) fn remove_files(self: &Rc<Self>, ticket: DeleteLogTicket) {
+        let shard = self.clone();
+        tokio::task::spawn_local(async move {
+            if let Err(error) = shard.background.run(move || ticket.run()).await {
+                tracing::error!(%error, "files of a deleted partition cannot be removed");
+            }
+        });
+    }
+
+    /// Gives partitions the settings that now hold for their topics.
+    pub(crate) fn reconfigure<'a>(&self, partitions: impl Iterator<Item = &'a Rc<Partition>>) {
+        let (config, image) = (self.config(), self.image());
+        let (now, wall) = (self.clock.now(), self.clock.wall());
+        let mut known: Option<(&str, Rc<TopicConfig>)> = None;
+        for partition in partitions {
+            let name = partition.id().topic.as_str();
+            let settings = match &known {
+                Some((last, settings)) if *last == name => settings.clone(),
+                _ => hosting::topic_config(&config, &image, name),
+            };
+            known = Some((name, settings.clone()));
+            let log_config = hosting::log_config(&settings, &config);
+            partition.set_config(now, wall, settings, log_config);
+        }
+    }
+
+    // ---- Turns ----
+
+    /// Stages a batch; what becomes of it is told to `target`, if there is one, unless an error
+    /// is returned.
+    pub(crate) fn append(
+        &self,
+        partition: &Rc<Partition>,
+        batch: RecordBatch,
+        origin: AppendOrigin,
+        when: AckWhen,
+        target: Option<(Rc<dyn AckTarget>, usize)>,
+    ) -> Result<Staged, StageError> {
+        let staged = partition.stage(batch, origin)?;
+        let (Staged::Appended { last_offset, .. } | Staged::Duplicate { last_offset, .. }) = staged;
+        if let Some((target, part)) = target {
+            partition.acknowledge_when(when, last_offset.plus(1), target, part);
+        }
+        self.touch(partition);
+        Ok(staged)
+    }
+
+    /// Appends a batch of the broker's own, and waits until it is visible.
+    pub(crate) async fn append_and_wait(
+        &self,
+        partition: &Rc<Partition>,
+        batch: RecordBatch,
+        origin: AppendOrigin,
+    ) -> Result<Offset, ErrorCode> {
+        let (sender, receiver) = oneshot::channel();
+        let target = Rc::new(Told(Cell::new(Some(sender))));
+        let staged = self
+            .append(
+                partition,
+                batch,
+                origin,
+                AckWhen::Visible,
+                Some((target, 0)),
+            )
+            .map_err(|error| crate::handler::errors::of_stage(&error))?;
+        let (Staged::Appended { last_offset, .. } | Staged::Duplicate { last_offset, .. }) = staged;
+        receiver
+            .await
+            .unwrap_or(Err(ErrorCode::UnknownServerError))?;
+        Ok(last_offset)
+    }
+
+    /// The partition takes part in the next turn.
+    pub(crate) fn touch(&self, partition: &Rc<Partition>) {
+        if partition.touch() {
+            let mut touched = self.touched.borrow_mut();
+            touched.push(partition.clone());
+            if touched.len() == 1 {
+                self.turn_wanted.notify_one();
+            }
+        }
+    }
+
+    /// Runs turns as they are wanted.
+    pub(crate) async fn run_turns(self: Rc<Self>) {
+        loop {
+            self.turn_wanted.notified().await;
+            self.turn();
+        }
+    }
+
+    fn turn(self: &Rc<Self>) {
+        let touched = self.touched.take();
+        let (now, wall) = (self.clock.now(), self.clock.wall());
+        for partition in &touched {
+            partition.turn(now, wall);
+        }
+        self.settle(&touched);
+        for partition in &touched {
+            self.sync_when_due(partition);
+        }
+    }
+
+    /// Tells consumers, then producers, what has changed, with one write per socket.
+    pub(crate) fn settle(&self, partitions: &[Rc<Partition>]) {
+        self.net.batch(|| {
+            for partition in partitions {
+                partition.wake_waiters();
+            }
+            for partition in partitions {
+                partition.acknowledge();
+            }
+        });
+    }
+
+    // ---- fsync ----
+
+    /// Starts the partition's fsync if it is due, otherwise leaves it to the flusher.
+    fn sync_when_due(self: &Rc<Self>, partition: &Rc<Partition>) {
+        let now = self.clock.now();
+        let Some(due) = partition.driver_mut().sync_deadline(now) else {
+            return;
+        };
+        if due <= now {
+            self.start_sync(partition);
+        } else if partition.note_unsynced() {
+            self.unsynced.borrow_mut().push(partition.clone());
+        }
+    }
+
+    /// Starts every fsync that has become due: the flusher's tick
+    /// (`log.flush.scheduler.interval.ms`).
+    pub(crate) fn flush_due(self: &Rc<Self>) {
+        for partition in self.unsynced.take() {
+            partition.forget_unsynced();
+            self.sync_when_due(&partition);
+        }
+    }
+
+    fn start_sync(self: &Rc<Self>, partition: &Rc<Partition>) {
+        let mut outcomes = Vec::new();
+        let ticket = partition.driver_mut().begin_sync(&mut outcomes);
+        self.take_in(partition, &mut outcomes);
+        let Some(ticket) = ticket else { return };
+        let (shard, partition) = (self.clone(), partition.clone());
+        tokio::task::spawn_local(async move {
+            let done = shard.background.run(move || ticket.run()).await;
+            let (now, wall) = (shard.clock.now(), shard.clock.wall());
+            let mut outcomes = Vec::new();
+            partition
+                .driver_mut()
+                .sync_finished(now, wall, done, &mut outcomes);
+            shard.take_in(&partition, &mut outcomes);
+            // What was appended meanwhile may be waited for as well.
+            shard.sync_when_due(&partition);
+        });
+    }
+
+    /// Passes on what a driver reports outside a turn.
+    pub(crate) fn take_in(&self, partition: &Rc<Partition>, outcomes: &mut Vec<Outcome>) {
+        if !outcomes.is_empty() {
+            partition.take_in(outcomes);
+            self.settle(std::slice::from_ref(partition));
+        }
+    }
+}
+
+/// Passes the fate of one append on to whoever awaits it.
+struct Told(Cell<Option<oneshot::Sender<Result<(), ErrorCode>>>>);
+
+impl AckTarget for Told {
+    fn acknowledged(self: Rc<Self>, _part: usize, result: Result<(), ErrorCode>) {
+        if let Some(sender) = self.0.take() {
+            // Nobody may be waiting any more; the append stands all the same.
+            sender.send(result).ok();
+        }
+    }
+}

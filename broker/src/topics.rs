@@ -1,0 +1,80 @@
+//! The partitions of this broker, found by the topic's name or id.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use klamm_model::{PartitionIndex, TopicId, TopicName};
+
+use crate::partition::Partition;
+
+/// One topic of which this broker holds partitions.
+#[derive(Clone)]
+pub(crate) struct Topic {
+    pub(crate) name: TopicName,
+    pub(crate) id: TopicId,
+    /// By number; a partition that could not be opened is not there.
+    partitions: BTreeMap<PartitionIndex, Rc<Partition>>,
+}
+
+impl Topic {
+    pub(crate) fn partition(&self, index: i32) -> Option<&Rc<Partition>> {
+        self.partitions.get(&PartitionIndex(index))
+    }
+
+    pub(crate) fn partitions(&self) -> impl Iterator<Item = &Rc<Partition>> {
+        self.partitions.values()
+    }
+}
+
+/// All of them.
+#[derive(Default)]
+pub(crate) struct Topics {
+    by_name: BTreeMap<TopicName, Topic>,
+    names: BTreeMap<TopicId, TopicName>,
+}
+
+impl Topics {
+    pub(crate) fn by_name(&self, name: &str) -> Option<&Topic> {
+        self.by_name.get(name)
+    }
+
+    pub(crate) fn by_id(&self, id: TopicId) -> Option<&Topic> {
+        self.names.get(&id).and_then(|name| self.by_name.get(name))
+    }
+
+    /// Every partition, sorted by topic and number.
+    pub(crate) fn partitions(&self) -> impl Iterator<Item = &Rc<Partition>> {
+        self.by_name.values().flat_map(Topic::partitions)
+    }
+
+    pub(crate) fn insert(&mut self, partition: Rc<Partition>) {
+        let id = partition.id();
+        let topic = self
+            .by_name
+            .entry(id.topic.clone())
+            .or_insert_with(|| Topic {
+                name: id.topic.clone(),
+                id: partition.topic_id(),
+                partitions: BTreeMap::new(),
+            });
+        self.names.insert(partition.topic_id(), id.topic.clone());
+        let index = id.partition;
+        let before = topic.partitions.insert(index, partition);
+        assert!(before.is_none(), "a partition is opened once");
+    }
+
+    /// Takes a topic out with all its partitions.
+    pub(crate) fn remove(&mut self, id: TopicId) -> Option<Topic> {
+        let name = self.names.remove(&id)?;
+        self.by_name.remove(&name)
+    }
+
+    /// Takes everything out, at the end of the process.
+    pub(crate) fn take_all(&mut self) -> Vec<Rc<Partition>> {
+        self.names.clear();
+        std::mem::take(&mut self.by_name)
+            .into_values()
+            .flat_map(|topic| topic.partitions.into_values())
+            .collect()
+    }
+}

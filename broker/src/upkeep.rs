@@ -1,0 +1,102 @@
+//! What is done from time to time: starting fsyncs, retention, checkpoints, forgetting producers.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use klamm_model::TopicPartition;
+use klamm_storage::log_dir::LogCheckpoint;
+
+use crate::partition::Partition;
+use crate::shard::Shard;
+
+/// Starts the tasks; they end with the runtime.
+pub(crate) fn start(shard: &Rc<Shard>) {
+    let config = shard.config();
+    let every = |interval, work: fn(&Rc<Shard>)| {
+        tokio::task::spawn_local(repeat(shard.clone(), interval, work));
+    };
+    every(config.log.flush_scheduler_interval, Shard::flush_due);
+    every(config.log.retention_check_interval, apply_retention);
+    let checkpoints = [
+        config.log.recovery_point_checkpoint_interval,
+        config.log.log_start_checkpoint_interval,
+        config.log.high_watermark_checkpoint_interval,
+    ];
+    // One file each, but written together: as often as the most frequent of them.
+    let checkpoint_interval = checkpoints.into_iter().min().expect("there are three");
+    every(checkpoint_interval, write_checkpoints);
+    every(
+        config.producers.id_expiration_check_interval,
+        expire_producers,
+    );
+}
+
+async fn repeat(shard: Rc<Shard>, interval: Duration, work: fn(&Rc<Shard>)) {
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticks.tick().await; // the first comes at once
+    loop {
+        ticks.tick().await;
+        work(&shard);
+    }
+}
+
+fn partitions(shard: &Shard) -> Vec<Rc<Partition>> {
+    shard.topics.borrow().partitions().cloned().collect()
+}
+
+/// Drops segments that are too old, or too many; their files go in the background.
+fn apply_retention(shard: &Rc<Shard>) {
+    let now = shard.clock.wall();
+    for partition in partitions(shard) {
+        let dropped = {
+            let mut driver = partition.driver_mut();
+            let bound = driver.committed_offset();
+            driver.log_mut().apply_retention(now, bound)
+        };
+        match dropped {
+            Ok(None) => {}
+            Ok(Some(ticket)) => {
+                let shard = shard.clone();
+                tokio::task::spawn_local(async move {
+                    let deleted = shard.background.run(move || ticket.run()).await;
+                    if let Err(error) = deleted {
+                        tracing::error!(partition = %partition.id(), %error, "old segments cannot be deleted");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::error!(partition = %partition.id(), %error, "retention cannot be applied");
+            }
+        }
+    }
+}
+
+fn expire_producers(shard: &Rc<Shard>) {
+    let now = shard.clock.wall();
+    for partition in partitions(shard) {
+        partition.driver_mut().log_mut().expire_producers(now);
+    }
+}
+
+fn write_checkpoints(shard: &Rc<Shard>) {
+    shard.log_dirs.write_checkpoints(&checkpoints(shard));
+}
+
+/// How far each partition has got.
+pub(crate) fn checkpoints(shard: &Shard) -> Vec<(TopicPartition, LogCheckpoint)> {
+    let mut all = partitions(shard);
+    all.push(shard.controller.partition().clone());
+    all.iter()
+        .map(|partition| (partition.id().clone(), checkpoint(partition)))
+        .collect()
+}
+
+pub(crate) fn checkpoint(partition: &Partition) -> LogCheckpoint {
+    let driver = partition.driver();
+    LogCheckpoint {
+        recovery_point: driver.log().recovery_point(),
+        high_watermark: driver.high_watermark(),
+        log_start_offset: driver.log_start_offset(),
+    }
+}

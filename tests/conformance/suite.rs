@@ -68,7 +68,7 @@ const GROUPS: &[Group] = &[
     group("franz-go", "franz-go", &[Part::Go], go),
     group("sarama", "sarama", &[Part::Go], go),
     group("kafka-go", "segmentio's kafka-go", &[Part::Go], go),
-    group("kcat", "kcat", &[Part::Kcat, Part::Python], python),
+    group("kcat", "kcat", &[Part::Python, Part::Kcat], python),
 ];
 
 const fn group(

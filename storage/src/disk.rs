@@ -6,7 +6,7 @@
 
 mod mapping;
 #[cfg(test)]
-mod suite;
+pub(crate) mod suite;
 
 use std::fmt;
 use std::io::{self, IoSlice};

@@ -193,12 +193,8 @@ impl DiskFile for OpenFile {
 
     fn allocate(&self, position: u64, length: u64) -> Result<(), DiskError> {
         loop {
-            let result = rustix::fs::fallocate(
-                &self.file,
-                FallocateFlags::KEEP_SIZE,
-                position,
-                length,
-            );
+            let result =
+                rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, position, length);
             match result {
                 Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(()),
                 Err(Errno::INTR) => {}

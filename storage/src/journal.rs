@@ -239,10 +239,24 @@ impl Journal {
         })
     }
 
-    /// Drops entries without records, and segments, from `index` on. To be synced before anything
-    /// is appended at `index`.
-    pub fn truncate_from(&self, group: GroupId, index: LogIndex) -> Result<(), JournalError> {
-        self.append(Record::TruncateFrom { group, index })
+    /// Drops entries without records, and segments, from `index` on; the log ends at `end_offset`
+    /// then. To be synced before anything is appended at `index`.
+    pub fn truncate_from(
+        &self,
+        group: GroupId,
+        index: LogIndex,
+        end_offset: Offset,
+    ) -> Result<(), JournalError> {
+        self.append(Record::TruncateFrom {
+            group,
+            index,
+            end_offset,
+        })
+    }
+
+    /// Says that a recovery point was checkpointed after the last cut.
+    pub fn checkpointed(&self, group: GroupId) -> Result<(), JournalError> {
+        self.append(Record::Checkpointed { group })
     }
 
     /// Says at which index a segment starts. Durable with whatever is synced next: until then the

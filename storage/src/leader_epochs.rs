@@ -83,16 +83,6 @@ impl LeaderEpochs {
         true
     }
 
-    /// Drops rows that start at or after `end_offset`.
-    pub(crate) fn truncate_from_end(&mut self, end_offset: Offset) -> bool {
-        let keep = self
-            .entries
-            .partition_point(|entry| entry.start_offset < end_offset);
-        let changed = keep < self.entries.len();
-        self.entries.truncate(keep);
-        changed
-    }
-
     /// Drops rows that end at or before `start_offset`, and lets the first that is left start
     /// there.
     pub(crate) fn truncate_from_start(&mut self, start_offset: Offset) -> bool {
@@ -157,13 +147,10 @@ mod tests {
     }
 
     #[test]
-    fn both_ends_can_be_cut() {
+    fn the_start_can_be_cut() {
         let mut rows = epochs(&[(1, 0), (3, 10), (5, 25)]);
         assert!(rows.truncate_from_start(Offset::new(12)));
         assert_eq!(rows.encode(), "0\n2\n3 12\n5 25\n");
         assert!(!rows.truncate_from_start(Offset::new(12)));
-        assert!(rows.truncate_from_end(Offset::new(25)));
-        assert_eq!(rows.encode(), "0\n1\n3 12\n");
-        assert!(!rows.truncate_from_end(Offset::new(25)));
     }
 }

@@ -28,14 +28,19 @@ mod segment;
 
 pub use disk::{Disk, DiskError, DiskFile, Mapping};
 pub use file_disk::FileDisk;
-pub use journal::{Anchor, GroupId, GroupState, Journal, JournalError};
+pub use journal::{
+    Anchor, GroupId, GroupState, Journal, JournalError, JournalSyncDone, JournalSyncTicket,
+};
 pub use leader_epochs::{EpochEntry, LeaderEpochs};
 pub use log::{
     AppendError, Appended, Damage, DeleteTicket, EntryInfo, Log, LogConfig, Offline, OpenLogError,
     PrepareTicket, Prepared, ReadError, ReadResult, SyncDone, SyncTicket, Synced, TimestampOffset,
 };
-pub use log_dir::{Boot, BootKind, LogDir, LogDirError, LogDirIdentity, LogDirOptions};
-pub use mem_disk::{Crash, MemDisk};
+pub use log_dir::{
+    Boot, BootKind, DeleteLogTicket, FoundPartition, LogCheckpoint, LogDir, LogDirError,
+    LogDirIdentity, LogDirOptions,
+};
+pub use mem_disk::{Crash, Fault, MemDisk};
 pub use producer_state::{
     AbortedTransaction, BatchRange, ProducerCheck, ProducerEntry, ProducerRefusal, ProducerState,
     StagedProducers,

@@ -14,14 +14,20 @@
 //! <topic>-<partition>.<id>-delete/   a log that is being deleted
 //! ```
 
+mod boot;
+mod partitions;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use klamm_model::{BrokerId, Offset, TopicId, TopicPartition};
 
-use crate::disk::{Disk, DiskError, Space};
+use crate::checkpoint::{self, Offsets};
+use crate::disk::{self, Disk, DiskError, DiskLock, Open, Space};
 use crate::journal::{Journal, JournalError};
-use crate::log::{Log, LogConfig, OpenLogError};
+use crate::segment::mappings::Mappings;
+use partitions::Partitions;
+pub use partitions::{DeleteLogTicket, FoundPartition};
 
 /// Whose directory it is: the content of `meta.properties`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,15 +120,6 @@ pub enum LogDirError {
     Journal(#[from] JournalError),
 }
 
-/// A partition found on disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FoundPartition {
-    /// Which.
-    pub topic_partition: TopicPartition,
-    /// Of which topic.
-    pub topic_id: TopicId,
-}
-
 /// What the checkpoints say of one log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogCheckpoint {
@@ -134,10 +131,39 @@ pub struct LogCheckpoint {
     pub log_start_offset: Offset,
 }
 
+const LOCK_FILE: &str = ".lock";
+const IDENTITY_FILE: &str = "meta.properties";
+const RECOVERY_POINTS_FILE: &str = "recovery-point-offset-checkpoint";
+const HIGH_WATERMARKS_FILE: &str = "replication-offset-checkpoint";
+const LOG_STARTS_FILE: &str = "log-start-offset-checkpoint";
+const JOURNAL_FILE: &str = "klamm.journal";
+const BALLAST_FILE: &str = "klamm.ballast";
+
+/// Largest small file that is read: a checkpoint of a hundred thousand partitions.
+const SMALL_FILE_BYTES_MAX: usize = 64 << 20;
+
 /// See the [module](self).
 #[derive(Debug)]
 pub struct LogDir {
+    disk: Arc<dyn Disk>,
     path: PathBuf,
+    identity: LogDirIdentity,
+    boot: Boot,
+    journal: Arc<Journal>,
+    mappings: Arc<Mappings>,
+    partitions: Partitions,
+    checkpoints: Checkpoints,
+    ballast_bytes: u64,
+    /// Last: released when everything else is done.
+    _lock: Box<dyn DiskLock>,
+}
+
+/// The three checkpoints as they were when the directory was opened.
+#[derive(Debug, Default)]
+struct Checkpoints {
+    recovery_points: Offsets,
+    high_watermarks: Offsets,
+    log_starts: Offsets,
 }
 
 impl LogDir {
@@ -146,7 +172,14 @@ impl LogDir {
         disk: &dyn Disk,
         path: &Path,
     ) -> Result<Option<LogDirIdentity>, LogDirError> {
-        todo!()
+        let file = path.join(IDENTITY_FILE);
+        match read_text(disk, &file)? {
+            None => Ok(None),
+            Some(text) => match checkpoint::decode_identity(&text) {
+                Ok(identity) => Ok(Some(identity)),
+                Err(reason) => Err(LogDirError::Damaged { path: file, reason }),
+            },
+        }
     }
 
     /// Opens or creates the directory: takes the lock, checks whose it is, learns how it was left,
@@ -156,7 +189,55 @@ impl LogDir {
         path: &Path,
         options: LogDirOptions,
     ) -> Result<Self, LogDirError> {
-        todo!()
+        // Before anything is written: a directory of someone else stays as it is.
+        let found = Self::identity_of(&*disk, path)?;
+        match &found {
+            Some(found) => check_owner(path, found, &options.identity)?,
+            None => check_empty(&*disk, path)?,
+        }
+        disk.create_dir_all(path)?;
+        let lock = match disk.lock(&path.join(LOCK_FILE)) {
+            Ok(lock) => lock,
+            Err(DiskError::Locked { .. }) => {
+                return Err(LogDirError::InUse {
+                    path: path.to_owned(),
+                });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let is_new = found.is_none();
+        let boot = boot::begin(&*disk, path, is_new)?;
+        let lossy = boot.kind == BootKind::Lossy;
+        let journal_path = path.join(JOURNAL_FILE);
+        if !is_new && !exists(&*disk, &journal_path)? {
+            return Err(LogDirError::ForeignDirectory {
+                path: path.to_owned(),
+                reason: format!("it has no {JOURNAL_FILE}"),
+            });
+        }
+        let journal = Arc::new(Journal::open(Arc::clone(&disk), &journal_path, lossy)?);
+        let identity = found.unwrap_or(options.identity);
+        if is_new {
+            // Last of what makes a directory ours: without it, the next start begins again.
+            let text = checkpoint::encode_identity(&identity);
+            disk::replace_small(&*disk, &path.join(IDENTITY_FILE), text.as_bytes())?;
+        }
+        let checkpoints = Checkpoints::read(&*disk, path)?;
+        let partitions = Partitions::find(&*disk, path, &journal)?;
+        let directory = Self {
+            path: path.to_owned(),
+            identity,
+            boot,
+            journal,
+            mappings: Arc::new(Mappings::new(options.mappings_max)),
+            partitions,
+            checkpoints,
+            ballast_bytes: options.ballast_bytes,
+            disk,
+            _lock: lock,
+        };
+        directory.restore_ballast()?;
+        Ok(directory)
     }
 
     /// Where it is.
@@ -166,59 +247,46 @@ impl LogDir {
 
     /// Whose it is.
     pub fn identity(&self) -> &LogDirIdentity {
-        todo!()
+        &self.identity
     }
 
     /// How it was left.
     pub fn boot(&self) -> Boot {
-        todo!()
+        self.boot
     }
 
     /// Says that the losses of a lossy boot are made good.
     pub fn recovery_finished(&mut self) -> Result<(), DiskError> {
-        todo!()
+        self.boot.recovering = false;
+        boot::set_recovering(&*self.disk, &self.path, &self.boot)
     }
 
     /// The Raft journal.
     pub fn journal(&self) -> &Arc<Journal> {
-        todo!()
+        &self.journal
     }
 
     /// Room on the disk.
     pub fn space(&self) -> Result<Space, DiskError> {
-        todo!()
-    }
-
-    /// The partitions found when it was opened, and those created since, less those deleted.
-    pub fn partitions(&self) -> Vec<FoundPartition> {
-        todo!()
+        self.disk.space(&self.path)
     }
 
     /// What the checkpoints said of a partition when the directory was opened.
     pub fn checkpoint(&self, topic_partition: &TopicPartition) -> Option<LogCheckpoint> {
-        todo!()
-    }
-
-    /// Opens the log of a partition, recovering what needs it; creates it if it is not there.
-    /// May run on several threads for different partitions.
-    pub fn open_log(
-        &self,
-        topic_partition: &TopicPartition,
-        topic_id: TopicId,
-        config: LogConfig,
-        now: klamm_model::Timestamp,
-    ) -> Result<Log, OpenLogError> {
-        todo!()
-    }
-
-    /// Takes a partition out of sight (its directory gets another name, the journal forgets its
-    /// group); its files go when the ticket is run. Fine if it is not there.
-    pub fn delete_log(
-        &self,
-        topic_partition: &TopicPartition,
-        topic_id: TopicId,
-    ) -> Result<DeleteLogTicket, OpenLogError> {
-        todo!()
+        let Checkpoints {
+            recovery_points,
+            high_watermarks,
+            log_starts,
+        } = &self.checkpoints;
+        let of = |offsets: &Offsets| offsets.get(topic_partition).copied();
+        let known = of(recovery_points)
+            .or(of(high_watermarks))
+            .or(of(log_starts));
+        known.map(|_| LogCheckpoint {
+            recovery_point: of(recovery_points).unwrap_or(Offset::ZERO),
+            high_watermark: of(high_watermarks).unwrap_or(Offset::ZERO),
+            log_start_offset: of(log_starts).unwrap_or(Offset::ZERO),
+        })
     }
 
     /// Writes the three checkpoints; partitions not named are left out.
@@ -226,40 +294,157 @@ impl LogDir {
         &self,
         checkpoints: &[(TopicPartition, LogCheckpoint)],
     ) -> Result<(), DiskError> {
-        todo!()
+        let write = |name: &str, offset: fn(&LogCheckpoint) -> Offset| {
+            let rows = checkpoints.iter();
+            let offsets = rows
+                .map(|(topic_partition, checkpoint)| (topic_partition.clone(), offset(checkpoint)))
+                .collect();
+            let text = checkpoint::encode_offsets(&offsets);
+            disk::replace_small(&*self.disk, &self.path.join(name), text.as_bytes())
+        };
+        write(RECOVERY_POINTS_FILE, |checkpoint| checkpoint.recovery_point)?;
+        write(HIGH_WATERMARKS_FILE, |checkpoint| checkpoint.high_watermark)?;
+        write(LOG_STARTS_FILE, |checkpoint| checkpoint.log_start_offset)?;
+        self.forget_cuts(checkpoints);
+        Ok(())
+    }
+
+    /// The recovery points in the checkpoint are younger than any cut: the journal need not
+    /// remember those. If it cannot write, it goes on remembering.
+    fn forget_cuts(&self, checkpoints: &[(TopicPartition, LogCheckpoint)]) {
+        for (topic_partition, checkpoint) in checkpoints {
+            let Some(group) = self.partitions.group(topic_partition) else {
+                continue;
+            };
+            let cut = self.journal.group(group).cut_to;
+            if cut.is_some_and(|(end, _)| checkpoint.recovery_point >= end) {
+                let _ = self.journal.checkpointed(group);
+            }
+        }
     }
 
     /// Gives the ballast back to a full disk; `false` if there is none.
     pub fn drop_ballast(&self) -> Result<bool, DiskError> {
-        todo!()
+        match self.disk.remove_file(&self.path.join(BALLAST_FILE)) {
+            Ok(()) => Ok(true),
+            Err(DiskError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
-    /// Takes the ballast again, if there is room.
+    /// Takes the ballast again, if there is room: at least as much must be left.
     pub fn restore_ballast(&self) -> Result<(), DiskError> {
-        todo!()
+        let bytes = self.ballast_bytes;
+        let path = self.path.join(BALLAST_FILE);
+        if bytes == 0 || exists(&*self.disk, &path)? {
+            return Ok(());
+        }
+        if self.space()?.available_bytes < 2 * bytes {
+            return Ok(());
+        }
+        let file = self.disk.open(&path, Open::Create)?;
+        match file.allocate(0, bytes) {
+            Err(DiskError::NoSpace { .. }) => self.disk.remove_file(&path),
+            result => result,
+        }
     }
 
     /// Marks the directory as closed in good order. All logs have been closed and the checkpoints
     /// are what they say.
-    pub fn close(
-        &self,
-        checkpoints: &[(TopicPartition, LogCheckpoint)],
-    ) -> Result<(), LogDirError> {
-        todo!()
+    pub fn close(self, checkpoints: &[(TopicPartition, LogCheckpoint)]) -> Result<(), LogDirError> {
+        self.journal.sync()?;
+        self.write_checkpoints(checkpoints)?;
+        self.journal.sync()?;
+        boot::mark_clean(&*self.disk, &self.path, self.boot.incarnation)?;
+        Ok(())
     }
 }
 
-/// Files of a deleted partition, to be removed on any thread.
-#[derive(Debug)]
-#[must_use = "the files stay until it is run"]
-pub struct DeleteLogTicket {
-    disk: Arc<dyn Disk>,
-    path: Option<PathBuf>,
-}
-
-impl DeleteLogTicket {
-    /// Removes them.
-    pub fn run(self) -> Result<(), DiskError> {
-        todo!()
+impl Checkpoints {
+    fn read(disk: &dyn Disk, root: &Path) -> Result<Self, LogDirError> {
+        let read = |name: &str| {
+            let path = root.join(name);
+            let text = read_text(disk, &path)?;
+            let offsets = text.map(|text| checkpoint::decode_offsets(&text));
+            match offsets.transpose() {
+                Ok(offsets) => Ok(offsets.unwrap_or_default()),
+                Err(reason) => Err(LogDirError::Damaged { path, reason }),
+            }
+        };
+        Ok(Self {
+            recovery_points: read(RECOVERY_POINTS_FILE)?,
+            high_watermarks: read(HIGH_WATERMARKS_FILE)?,
+            log_starts: read(LOG_STARTS_FILE)?,
+        })
     }
 }
+
+fn read_text(disk: &dyn Disk, path: &Path) -> Result<Option<String>, LogDirError> {
+    match disk::read_small(disk, path, SMALL_FILE_BYTES_MAX) {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => Err(LogDirError::Damaged {
+                path: path.to_owned(),
+                reason: "it is not text".to_owned(),
+            }),
+        },
+        Err(DiskError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn exists(disk: &dyn Disk, path: &Path) -> Result<bool, DiskError> {
+    match disk.open(path, Open::Existing) {
+        Ok(_) => Ok(true),
+        Err(DiskError::NotFound { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn check_owner(
+    path: &Path,
+    found: &LogDirIdentity,
+    expected: &LogDirIdentity,
+) -> Result<(), LogDirError> {
+    let foreign = |what, found: String, expected: String| LogDirError::ForeignOwner {
+        path: path.to_owned(),
+        what,
+        found,
+        expected,
+    };
+    if found.cluster_id != expected.cluster_id {
+        let (found, expected) = (found.cluster_id.clone(), expected.cluster_id.clone());
+        return Err(foreign("cluster", found, expected));
+    }
+    if found.node_id != expected.node_id {
+        let (found, expected) = (found.node_id.0, expected.node_id.0);
+        return Err(foreign("broker", found.to_string(), expected.to_string()));
+    }
+    Ok(())
+}
+
+/// A directory without `meta.properties` must be new, or one whose first start was cut short.
+fn check_empty(disk: &dyn Disk, path: &Path) -> Result<(), LogDirError> {
+    let entries = match disk.list(path) {
+        Ok(entries) => entries,
+        Err(DiskError::NotFound { .. }) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let ours = |name: &str| {
+        name == LOCK_FILE
+            // What a file system puts there by itself.
+            || name == "lost+found"
+            || name.starts_with("klamm.")
+            || name.starts_with(IDENTITY_FILE)
+    };
+    match entries.into_iter().find(|entry| !ours(&entry.name)) {
+        None => Ok(()),
+        Some(entry) => Err(LogDirError::ForeignDirectory {
+            path: path.to_owned(),
+            reason: format!("it has {} but no {IDENTITY_FILE}", entry.name),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@ pub use entry::{BatchRange, ProducerEntry};
 pub(crate) use snapshot::{decode, encode};
 
 /// Batches of one producer that are remembered; also what a producer may have in flight.
-pub const BATCHES_KEPT: usize = 5;
+const BATCHES_KEPT: usize = 5;
 
 /// All producers of one partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,7 +47,9 @@ pub enum ProducerCheck {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProducerRefusal {
     /// An older incarnation writes: `INVALID_PRODUCER_EPOCH`.
-    #[error("producer epoch is older than the last seen producer_id={producer_id} epoch={epoch} last_epoch={last_epoch}")]
+    #[error(
+        "producer epoch is older than the last seen producer_id={producer_id} epoch={epoch} last_epoch={last_epoch}"
+    )]
     InvalidEpoch {
         /// Who.
         producer_id: i64,
@@ -57,7 +59,9 @@ pub enum ProducerRefusal {
         last_epoch: i16,
     },
     /// A gap, or a repeat too old to be remembered: `OUT_OF_ORDER_SEQUENCE_NUMBER`.
-    #[error("sequence number is out of order producer_id={producer_id} epoch={epoch} sequence={sequence} last_sequence={last_sequence}")]
+    #[error(
+        "sequence number is out of order producer_id={producer_id} epoch={epoch} sequence={sequence} last_sequence={last_sequence}"
+    )]
     OutOfOrderSequence {
         /// Who.
         producer_id: i64,

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use klamm_model::raft::{HardState, MetaEntry, MetaKind};
 use klamm_model::{LogIndex, Offset, Term};
 
-use super::record::Record;
 use super::GroupId;
+use super::record::Record;
 
 /// Where a log begins, after retention or deletion took its start away. Raft's snapshot point.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,9 @@ pub struct GroupState {
     pub anchor: Option<Anchor>,
     /// End offset and next index at the last close in good order, if nothing was cut since.
     pub closed_at: Option<(Offset, LogIndex)>,
+    /// The lowest end the log was cut to since its recovery point was last checkpointed: what the
+    /// checkpoint says beyond it is out of date.
+    pub cut_to: Option<(Offset, LogIndex)>,
 }
 
 impl GroupState {
@@ -68,11 +71,16 @@ impl GroupState {
                 self.metas.retain(|meta| meta.index < entry.index);
                 self.metas.push(entry.clone());
             }
-            Record::TruncateFrom { index, .. } => {
+            Record::TruncateFrom {
+                index, end_offset, ..
+            } => {
                 self.metas.retain(|meta| meta.index < *index);
-                self.segments.retain(|_, base_index| *base_index <= *index);
+                self.segments.retain(|_, base_index| *base_index < *index);
                 self.closed_at = None;
+                let cut = (*end_offset, *index);
+                self.cut_to = Some(self.cut_to.map_or(cut, |lowest| lowest.min(cut)));
             }
+            Record::Checkpointed { .. } => self.cut_to = None,
             Record::Segment {
                 base_offset,
                 base_index,
@@ -82,7 +90,9 @@ impl GroupState {
                 self.segments.insert(*base_offset, *base_index);
             }
             Record::Anchor { anchor, .. } => {
-                self.metas.retain(|meta| meta.index >= anchor.first_index);
+                // Changes of members are few and make the members of today: they stay.
+                self.metas
+                    .retain(|meta| meta.index >= anchor.first_index || meta.kind != MetaKind::Noop);
                 self.segments.retain(|base, _| *base >= anchor.first_offset);
                 self.anchor = Some(anchor.clone());
             }
@@ -125,7 +135,17 @@ impl GroupState {
                     end_offset: *end_offset,
                     next_index: *next_index,
                 });
+        let cut_to = self
+            .cut_to
+            .iter()
+            .map(move |(end_offset, index)| Record::TruncateFrom {
+                group,
+                index: *index,
+                end_offset: *end_offset,
+            });
+        // The cut goes first: what came after it is not cut.
         hard_state
+            .chain(cut_to)
             .chain(anchor)
             .chain(metas)
             .chain(segments)

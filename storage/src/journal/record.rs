@@ -20,6 +20,10 @@ pub(super) enum Record {
     TruncateFrom {
         group: GroupId,
         index: LogIndex,
+        end_offset: Offset,
+    },
+    Checkpointed {
+        group: GroupId,
     },
     Segment {
         group: GroupId,
@@ -47,6 +51,7 @@ const SEGMENT: u8 = 4;
 const ANCHOR: u8 = 5;
 const CLOSED_AT: u8 = 6;
 const DROP_GROUP: u8 = 7;
+const CHECKPOINTED: u8 = 8;
 
 const NOOP: u8 = 0;
 const MEMBERSHIP: u8 = 1;
@@ -60,7 +65,8 @@ impl Record {
             | Self::Segment { group, .. }
             | Self::Anchor { group, .. }
             | Self::ClosedAt { group, .. }
-            | Self::DropGroup { group } => *group,
+            | Self::DropGroup { group }
+            | Self::Checkpointed { group } => *group,
         }
     }
 
@@ -74,6 +80,7 @@ impl Record {
             Self::Anchor { .. } => ANCHOR,
             Self::ClosedAt { .. } => CLOSED_AT,
             Self::DropGroup { .. } => DROP_GROUP,
+            Self::Checkpointed { .. } => CHECKPOINTED,
         };
         bytes.put_u8(kind);
         let group = self.group();
@@ -86,8 +93,12 @@ impl Record {
                 bytes.put_u64(hard_state.commit.0);
             }
             Self::Meta { entry, .. } => put_meta(bytes, entry),
-            Self::TruncateFrom { index, .. } => bytes.put_u64(index.0),
-            Self::Segment {
+            Self::TruncateFrom {
+                end_offset: offset,
+                index,
+                ..
+            }
+            | Self::Segment {
                 base_offset: offset,
                 base_index: index,
                 ..
@@ -107,7 +118,7 @@ impl Record {
                 bytes.put_i64(anchor.log_start_offset.get());
                 bytes.put_slice(&anchor.members);
             }
-            Self::DropGroup { .. } => {}
+            Self::DropGroup { .. } | Self::Checkpointed { .. } => {}
         }
     }
 
@@ -136,6 +147,7 @@ impl Record {
             },
             TRUNCATE_FROM => Self::TruncateFrom {
                 group,
+                end_offset: take_offset(bytes)?,
                 index: take_index(bytes)?,
             },
             SEGMENT => Self::Segment {
@@ -159,6 +171,7 @@ impl Record {
                 next_index: take_index(bytes)?,
             },
             DROP_GROUP => Self::DropGroup { group },
+            CHECKPOINTED => Self::Checkpointed { group },
             _ => return None,
         };
         bytes.is_empty().then_some(record)

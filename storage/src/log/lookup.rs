@@ -1,0 +1,302 @@
+//! Finding records by time and entries by Raft index.
+
+use klamm_model::record_batch::BatchHeader;
+use klamm_model::{LogIndex, Offset, Timestamp};
+
+use super::read::{At, Found};
+use super::{EntryInfo, Log, ReadError, TimestampOffset, next_data_index};
+use crate::producer_state::AbortedTransaction;
+use crate::segment::Segment;
+use crate::segment::walk::Written;
+
+/// Largest batch that is inflated to look at the times of its records.
+const INFLATED_BYTES_MAX: usize = 256 << 20;
+
+impl Log {
+    /// The first record below `upper` whose timestamp is `timestamp` or later (ListOffsets).
+    pub fn offset_for_timestamp(
+        &mut self,
+        timestamp: Timestamp,
+        upper: Offset,
+    ) -> Result<Option<TimestampOffset>, ReadError> {
+        self.check_readable(self.log_start)?;
+        for at in 0..self.segments.len() {
+            if self.segments[at].base_offset() >= upper {
+                break;
+            }
+            let disk = self.disk();
+            let newest = self.segments[at].max_time(&*disk);
+            if newest.map_err(|error| self.failed(error))?.timestamp < timestamp {
+                continue;
+            }
+            let start = self.segments[at].offset_before_timestamp(&*disk, timestamp);
+            let start = start.map_err(|error| self.failed(error))?;
+            let start = start.max(self.log_start);
+            if let Some(found) = self.search_segment(at, timestamp, start, upper)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    fn search_segment(
+        &mut self,
+        at: usize,
+        timestamp: Timestamp,
+        start: Offset,
+        upper: Offset,
+    ) -> Result<Option<TimestampOffset>, ReadError> {
+        let written = self.written(at)?;
+        let mut next = self.first_from(at, &written, start)?;
+        while let Some(found) = next {
+            if found.header.base_offset() >= upper {
+                break;
+            }
+            if found.header.max_timestamp() >= timestamp {
+                let wanted = |time: Timestamp, offset: Offset| {
+                    time >= timestamp && offset >= start && offset < upper
+                };
+                if let Some(record) = first_record(&written, &found, wanted) {
+                    return Ok(Some(record));
+                }
+            }
+            next = self.next_batch(at, &written, found);
+        }
+        Ok(None)
+    }
+
+    /// The first record with the largest timestamp (ListOffsets -3).
+    pub fn max_timestamp(&mut self) -> Result<Option<TimestampOffset>, ReadError> {
+        self.check_readable(self.log_start)?;
+        let disk = self.disk();
+        let mut newest = None;
+        for at in 0..self.segments.len() {
+            let mark = self.segments[at].max_time(&*disk);
+            let mark = mark.map_err(|error| self.failed(error))?;
+            let later = newest.is_none_or(|(_, best): (usize, Timestamp)| mark.timestamp > best);
+            if mark.timestamp.millis() >= 0 && later {
+                newest = Some((at, mark.timestamp));
+            }
+        }
+        let Some((at, timestamp)) = newest else {
+            return Ok(None);
+        };
+        let offset = self.segments[at].max_time(&*disk);
+        let offset = offset.map_err(|error| self.failed(error))?.offset;
+        let written = self.written(at)?;
+        let found = self.first_from(at, &written, offset.max(self.log_start))?;
+        Ok(found.and_then(|found| first_record(&written, &found, |time, _| time >= timestamp)))
+    }
+
+    /// The batch that holds `start`, or the first readable one after it in the segment.
+    fn first_from(
+        &mut self,
+        at: usize,
+        written: &Written,
+        start: Offset,
+    ) -> Result<Option<Found>, ReadError> {
+        let mut start = start.max(self.segments[at].base_offset());
+        loop {
+            match self.seek(at, written, start) {
+                Err(ReadError::Corrupt(damage)) => start = damage.next_offset,
+                other => return other,
+            }
+        }
+    }
+
+    /// The next readable batch of the segment.
+    fn next_batch(&mut self, at: usize, written: &Written, found: Found) -> Option<Found> {
+        let (mut position, mut expected) = (found.end_position(), found.next_offset());
+        loop {
+            match self.at(at, written, position, expected) {
+                At::Batch(found) => return Some(found),
+                At::Hole(hole) => (position, expected) = (hole.end_position, hole.next_offset),
+                At::End => return None,
+            }
+        }
+    }
+
+    /// The aborted transactions that a reader of committed records must know for
+    /// `from..upper`, by first offset (Kafka's `collectAbortedTxns`).
+    pub fn aborted_transactions(
+        &mut self,
+        from: Offset,
+        upper: Offset,
+    ) -> Result<Vec<AbortedTransaction>, ReadError> {
+        let disk = self.disk();
+        let mut aborted = Vec::new();
+        'segments: for at in self.segment_of(from)..self.segments.len() {
+            let entries = match self.segments[at].transactions().entries(&*disk) {
+                Ok(entries) => entries,
+                Err(error) => return Err(self.failed(error).into()),
+            };
+            for entry in entries {
+                if entry.last_offset >= from && entry.first_offset < upper {
+                    aborted.push(*entry);
+                }
+                if entry.last_stable_offset >= upper {
+                    break 'segments;
+                }
+            }
+        }
+        aborted.sort_by_key(|entry| entry.first_offset);
+        Ok(aborted)
+    }
+
+    /// Raft entries from `from` on, with and without records, at most `count_max`. Damaged batches
+    /// are left out.
+    pub fn entries(
+        &mut self,
+        from: LogIndex,
+        count_max: usize,
+    ) -> Result<Vec<EntryInfo>, ReadError> {
+        self.check_readable(self.log_start)?;
+        let mut found = Vec::new();
+        let mut expected = from.max(self.first_index());
+        while found.len() < count_max && expected < self.next_index {
+            if let Some(meta) = self.meta(expected) {
+                found.push(meta);
+                expected = expected.next();
+                continue;
+            }
+            let at = self.segment_of_index(expected);
+            let reached = self.entries_of(at, expected, count_max, &mut found)?;
+            if reached == expected {
+                // The segment's end is damaged: go on with the next.
+                let next = self.segments.get(at + 1).and_then(Segment::base_index);
+                let Some(next) = next.filter(|next| *next > expected) else {
+                    break;
+                };
+                expected = next;
+            } else {
+                expected = reached;
+            }
+        }
+        Ok(found)
+    }
+
+    fn meta(&self, index: LogIndex) -> Option<EntryInfo> {
+        let metas = &self.raft.metas;
+        let at = metas.binary_search_by_key(&index, |meta| meta.index).ok()?;
+        let meta = &metas[at];
+        Some(EntryInfo {
+            index,
+            term: meta.term,
+            base_offset: meta.at_offset,
+            next_offset: meta.at_offset,
+            size_bytes: 0,
+        })
+    }
+
+    /// Adds entries with records from one segment, as long as nothing stands between them.
+    /// Returns the index to go on with.
+    fn entries_of(
+        &mut self,
+        at: usize,
+        from: LogIndex,
+        count_max: usize,
+        found: &mut Vec<EntryInfo>,
+    ) -> Result<LogIndex, ReadError> {
+        let written = self.written(at)?;
+        let mut next = from;
+        let mut cursor = self.seek_index(at, &written, from)?;
+        while let Some((index, batch)) = cursor {
+            if index > next && self.meta(next).is_some() || found.len() == count_max {
+                return Ok(next);
+            }
+            found.push(info(index, &batch.header));
+            next = index.next();
+            let following = next_data_index(&self.raft.metas, index);
+            cursor = self
+                .next_batch(at, &written, batch)
+                .map(|batch| (following, batch));
+        }
+        Ok(next)
+    }
+
+    /// The first batch of a segment at or after an index.
+    pub(super) fn seek_index(
+        &mut self,
+        at: usize,
+        written: &Written,
+        target: LogIndex,
+    ) -> Result<Option<(LogIndex, Found)>, ReadError> {
+        let disk = self.disk();
+        let entry = self.segments[at].position_before_index(&*disk, target);
+        let Some((position, index, ends_with)) = entry.map_err(|error| self.failed(error))? else {
+            return Ok(None);
+        };
+        let base = self.segments[at].base_offset();
+        let believed = self.believe(at, written, position, ends_with);
+        let base_index = self.segments[at].base_index().unwrap_or(index);
+        let ((mut position, mut expected), mut index) = match believed {
+            Some(place) => (place, index),
+            None => ((0, base), base_index),
+        };
+        loop {
+            match self.at(at, written, position, expected) {
+                At::Batch(found) if index >= target => return Ok(Some((index, found))),
+                At::Batch(found) => {
+                    (position, expected) = (found.end_position(), found.next_offset());
+                    index = self.next_data_index(index);
+                }
+                // How many entries were in it is not known; one is the least.
+                At::Hole(hole) => {
+                    (position, expected) = (hole.end_position, hole.next_offset);
+                    index = self.next_data_index(index);
+                }
+                At::End => return Ok(None),
+            }
+        }
+    }
+
+    /// Which segment an entry with records of that index would be in.
+    pub(super) fn segment_of_index(&self, index: LogIndex) -> usize {
+        let after = self
+            .segments
+            .partition_point(|segment| segment.base_index().is_some_and(|base| base <= index));
+        after.saturating_sub(1)
+    }
+}
+
+fn info(index: LogIndex, header: &BatchHeader) -> EntryInfo {
+    EntryInfo {
+        index,
+        term: header.leader_epoch().term().unwrap_or_default(),
+        base_offset: header.base_offset(),
+        next_offset: header.last_offset().plus(1),
+        size_bytes: header.size_bytes() as u32,
+    }
+}
+
+/// The first record of a batch that is wanted, by its time and offset. A batch that cannot be
+/// inflated counts as a whole.
+fn first_record(
+    written: &Written,
+    found: &Found,
+    wanted: impl Fn(Timestamp, Offset) -> bool,
+) -> Option<TimestampOffset> {
+    let leader_epoch = found.header.leader_epoch();
+    let whole = TimestampOffset {
+        timestamp: found.header.max_timestamp(),
+        offset: found.header.base_offset(),
+        leader_epoch,
+    };
+    let batch = written.batch(found.position, &found.header).ok()?;
+    let Ok(records) = batch.records(INFLATED_BYTES_MAX) else {
+        return Some(whole);
+    };
+    for record in records {
+        let Ok(record) = record else {
+            return Some(whole);
+        };
+        if wanted(record.timestamp, record.offset) {
+            return Some(TimestampOffset {
+                timestamp: record.timestamp,
+                offset: record.offset,
+                leader_epoch,
+            });
+        }
+    }
+    None
+}

@@ -1,0 +1,247 @@
+//! The partitions of a log directory: found, created, opened, deleted.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use klamm_model::{Offset, Timestamp, TopicId, TopicPartition};
+
+use super::{LogDir, LogDirError};
+use crate::checkpoint;
+use crate::disk::{self, Disk, DiskError};
+use crate::journal::{GroupId, Journal};
+use crate::log::{Log, LogConfig, OpenLog, OpenLogError, Place};
+
+const METADATA_FILE: &str = "partition.metadata";
+const METADATA_BYTES_MAX: usize = 4096;
+
+/// What the name of a directory ends with whose partition is deleted, as Kafka has it.
+const DELETE_SUFFIX: &str = "-delete";
+
+/// A partition found on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundPartition {
+    /// Which.
+    pub topic_partition: TopicPartition,
+    /// Of which topic.
+    pub topic_id: TopicId,
+}
+
+/// Which partitions there are. Shared by threads that open logs.
+#[derive(Debug)]
+pub(super) struct Partitions {
+    by_name: Mutex<BTreeMap<TopicPartition, TopicId>>,
+}
+
+impl Partitions {
+    /// Looks what is there; removes what was being deleted or created when the process ended.
+    pub(super) fn find(
+        disk: &dyn Disk,
+        root: &Path,
+        journal: &Journal,
+    ) -> Result<Self, LogDirError> {
+        let mut by_name = BTreeMap::new();
+        for entry in disk.list(root)?.into_iter().filter(|entry| entry.is_dir) {
+            let path = root.join(&entry.name);
+            if entry.name.ends_with(DELETE_SUFFIX) {
+                disk.remove_dir_all(&path)?;
+                continue;
+            }
+            let Some(topic_partition) = TopicPartition::parse(&entry.name) else {
+                continue;
+            };
+            match read_metadata(disk, &path)? {
+                Some(topic_id) => {
+                    by_name.insert(topic_partition, topic_id);
+                }
+                // It is written first: nothing else is in there.
+                None => disk.remove_dir_all(&path)?,
+            }
+        }
+        let partitions = Self {
+            by_name: Mutex::new(by_name),
+        };
+        partitions.drop_orphans(journal)?;
+        Ok(partitions)
+    }
+
+    /// A group whose directory is gone was deleted: the directory goes first.
+    fn drop_orphans(&self, journal: &Journal) -> Result<(), LogDirError> {
+        let groups: Vec<GroupId> = {
+            let by_name = self.lock();
+            by_name
+                .iter()
+                .map(|(name, id)| group_of(name, *id))
+                .collect()
+        };
+        for group in journal.groups() {
+            if !groups.contains(&group) {
+                journal.drop_group(group)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<TopicPartition, TopicId>> {
+        self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The Raft group of a partition that is there.
+    pub(super) fn group(&self, topic_partition: &TopicPartition) -> Option<GroupId> {
+        let topic_id = self.lock().get(topic_partition).copied()?;
+        Some(group_of(topic_partition, topic_id))
+    }
+}
+
+fn group_of(topic_partition: &TopicPartition, topic_id: TopicId) -> GroupId {
+    GroupId {
+        topic_id,
+        partition: topic_partition.partition,
+    }
+}
+
+/// `None` if the file is not there, or was being written when the power went.
+fn read_metadata(disk: &dyn Disk, directory: &Path) -> Result<Option<TopicId>, LogDirError> {
+    let path = directory.join(METADATA_FILE);
+    let bytes = match disk::read_small(disk, &path, METADATA_BYTES_MAX) {
+        Ok(bytes) => bytes,
+        Err(DiskError::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let text = String::from_utf8_lossy(&bytes);
+    match checkpoint::decode_partition_metadata(&text) {
+        Ok(topic_id) => Ok(Some(topic_id)),
+        Err(reason) => Err(LogDirError::Damaged { path, reason }),
+    }
+}
+
+impl LogDir {
+    /// The partitions found when it was opened, and those created since, less those deleted.
+    pub fn partitions(&self) -> Vec<FoundPartition> {
+        let by_name = self.partitions.lock();
+        let found = |(name, id): (&TopicPartition, &TopicId)| FoundPartition {
+            topic_partition: name.clone(),
+            topic_id: *id,
+        };
+        by_name.iter().map(found).collect()
+    }
+
+    /// Opens the log of a partition, recovering what needs it; creates it if it is not there.
+    /// May run on several threads for different partitions.
+    pub fn open_log(
+        &self,
+        topic_partition: &TopicPartition,
+        topic_id: TopicId,
+        config: LogConfig,
+        now: Timestamp,
+    ) -> Result<Log, OpenLogError> {
+        let directory = self.path.join(topic_partition.to_string());
+        let found = self.partitions.lock().get(topic_partition).copied();
+        match found {
+            Some(found) if found != topic_id => {
+                return Err(OpenLogError::ForeignTopic {
+                    path: directory,
+                    found: found.to_string(),
+                    expected: topic_id.to_string(),
+                });
+            }
+            Some(_) => {}
+            None => self.create(&directory, topic_partition, topic_id)?,
+        }
+        let checkpoint = self.checkpoint(topic_partition).filter(|_| found.is_some());
+        let open = OpenLog {
+            place: Place {
+                disk: Arc::clone(&self.disk),
+                directory: directory.into(),
+                group: group_of(topic_partition, topic_id),
+                journal: Arc::clone(&self.journal),
+                mappings: Arc::clone(&self.mappings),
+            },
+            topic_partition: topic_partition.clone(),
+            config,
+            boot: self.boot.kind,
+            recovery_point: checkpoint.map_or(Offset::ZERO, |checkpoint| checkpoint.recovery_point),
+            log_start: checkpoint.map_or(Offset::ZERO, |checkpoint| checkpoint.log_start_offset),
+            now,
+        };
+        open.open()
+    }
+
+    /// Makes the directory durable before anything relies on it: the journal must not know a group
+    /// whose directory a power loss can take.
+    fn create(
+        &self,
+        directory: &Path,
+        topic_partition: &TopicPartition,
+        topic_id: TopicId,
+    ) -> Result<(), DiskError> {
+        self.disk.create_dir_all(directory)?;
+        let text = checkpoint::encode_partition_metadata(topic_id);
+        disk::replace_small(&*self.disk, &directory.join(METADATA_FILE), text.as_bytes())?;
+        self.disk.sync_dir(&self.path)?;
+        self.partitions
+            .lock()
+            .insert(topic_partition.clone(), topic_id);
+        Ok(())
+    }
+
+    /// Takes a partition out of sight (its directory gets another name, the journal forgets its
+    /// group); its files go when the ticket is run. Fine if it is not there.
+    pub fn delete_log(
+        &self,
+        topic_partition: &TopicPartition,
+        topic_id: TopicId,
+    ) -> Result<DeleteLogTicket, OpenLogError> {
+        let disk = Arc::clone(&self.disk);
+        if self.partitions.lock().get(topic_partition) != Some(&topic_id) {
+            return Ok(DeleteLogTicket { disk, path: None });
+        }
+        let directory = self.path.join(topic_partition.to_string());
+        let deleted = self.path.join(deleted_name(topic_partition, topic_id));
+        match disk.rename(&directory, &deleted) {
+            Ok(()) | Err(DiskError::NotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        disk.sync_dir(&self.path)?;
+        self.partitions.lock().remove(topic_partition);
+        // Not synced: a group without a directory is dropped at the next start.
+        self.journal
+            .drop_group(group_of(topic_partition, topic_id))?;
+        Ok(DeleteLogTicket {
+            disk,
+            path: Some(deleted),
+        })
+    }
+}
+
+/// As Kafka's `logDeleteDirName`: unique, and short enough for a file system.
+fn deleted_name(topic_partition: &TopicPartition, topic_id: TopicId) -> String {
+    const NAME_BYTES_MAX: usize = 255;
+    let id = u128::from_be_bytes(*topic_id.as_bytes());
+    let partition = topic_partition.partition.0;
+    let suffix = format!("-{partition}.{id:032x}{DELETE_SUFFIX}");
+    let topic = topic_partition.topic.as_str();
+    let kept = topic.len().min(NAME_BYTES_MAX - suffix.len());
+    format!("{}{suffix}", &topic[..kept])
+}
+
+/// Files of a deleted partition, to be removed on any thread.
+#[derive(Debug)]
+#[must_use = "the files stay until it is run"]
+pub struct DeleteLogTicket {
+    disk: Arc<dyn Disk>,
+    path: Option<PathBuf>,
+}
+
+impl DeleteLogTicket {
+    /// Removes them.
+    pub fn run(self) -> Result<(), DiskError> {
+        match self.path {
+            None => Ok(()),
+            Some(path) => match self.disk.remove_dir_all(&path) {
+                Ok(()) | Err(DiskError::NotFound { .. }) => Ok(()),
+                Err(error) => Err(error),
+            },
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! A file of fixed-size entries that only grows at its end.
+//!
+//! New entries wait in memory until [`flush`](IndexFile::flush): the log can always be walked to
+//! make them again, so an append costs one write, of the records alone. Old entries are read from
+//! the file: an index in memory would cost what the page cache gives for nothing.
+
+use std::io::IoSlice;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::disk::{Disk, DiskError, DiskFile, Open};
+
+/// An index of `N`-byte entries.
+#[derive(Debug)]
+pub(crate) struct IndexFile<const N: usize> {
+    path: PathBuf,
+    /// Open between first use and [`close`](Self::close).
+    file: Option<Arc<dyn DiskFile>>,
+    /// Entries in the file.
+    stored: usize,
+    pending: Vec<[u8; N]>,
+    /// Whether the file has bytes that were not synced.
+    unsynced: bool,
+}
+
+impl<const N: usize> IndexFile<N> {
+    /// An index of which `length` bytes are on disk; a partial entry at the end does not count.
+    pub(crate) fn new(path: PathBuf, length: u64) -> Self {
+        Self {
+            path,
+            file: None,
+            stored: length as usize / N,
+            pending: Vec::new(),
+            unsynced: false,
+        }
+    }
+
+    /// Creates the file, empty.
+    pub(crate) fn create(&mut self, disk: &dyn Disk) -> Result<(), DiskError> {
+        self.file = Some(disk.open(&self.path, Open::Truncate)?);
+        self.stored = 0;
+        self.pending.clear();
+        self.unsynced = true;
+        Ok(())
+    }
+
+    /// Entries, in the file and in memory.
+    pub(crate) fn len(&self) -> usize {
+        self.stored + self.pending.len()
+    }
+
+    /// Adds an entry, in memory.
+    pub(crate) fn push(&mut self, entry: [u8; N]) {
+        self.pending.push(entry);
+    }
+
+    /// The entry at `at`, below [`len`](Self::len). A file shorter than it should be gives zeros,
+    /// which the caller finds out when it looks at the log.
+    pub(crate) fn entry(&mut self, disk: &dyn Disk, at: usize) -> Result<[u8; N], DiskError> {
+        if let Some(pending) = at.checked_sub(self.stored) {
+            return Ok(self.pending[pending]);
+        }
+        let mut entry = [0; N];
+        self.file(disk)?.read_at(&mut entry, (at * N) as u64)?;
+        Ok(entry)
+    }
+
+    /// The last entry.
+    pub(crate) fn last(&mut self, disk: &dyn Disk) -> Result<Option<[u8; N]>, DiskError> {
+        match self.len().checked_sub(1) {
+            Some(at) => self.entry(disk, at).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// How many entries at the front are "before", as `partition_point` of slices.
+    pub(crate) fn partition_point(
+        &mut self,
+        disk: &dyn Disk,
+        before: impl Fn(&[u8; N]) -> bool,
+    ) -> Result<usize, DiskError> {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if before(&self.entry(disk, middle)?) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+
+    /// Writes what waits in memory.
+    pub(crate) fn flush(&mut self, disk: &dyn Disk) -> Result<(), DiskError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let position = (self.stored * N) as u64;
+        let bytes = self.pending.as_flattened();
+        let file = Self::open(&mut self.file, disk, &self.path)?;
+        file.write_at(&mut [IoSlice::new(bytes)], position)?;
+        self.stored += self.pending.len();
+        self.pending.clear();
+        self.pending.shrink_to(PENDING_KEPT);
+        self.unsynced = true;
+        Ok(())
+    }
+
+    /// Keeps the first `count` entries.
+    pub(crate) fn truncate(&mut self, disk: &dyn Disk, count: usize) -> Result<(), DiskError> {
+        if let Some(pending) = count.checked_sub(self.stored) {
+            self.pending.truncate(pending);
+            return Ok(());
+        }
+        self.pending.clear();
+        let length = (count * N) as u64;
+        self.file(disk)?.truncate(length)?;
+        self.stored = count;
+        self.unsynced = true;
+        Ok(())
+    }
+
+    /// The file, if it has to be synced; it counts as synced from now on.
+    pub(crate) fn take_unsynced(&mut self) -> Option<Arc<dyn DiskFile>> {
+        if std::mem::take(&mut self.unsynced) {
+            self.file.clone()
+        } else {
+            None
+        }
+    }
+
+    /// Gives the file handle back; the next use opens it again. Nothing waits in memory.
+    pub(crate) fn close(&mut self) {
+        debug_assert!(self.pending.is_empty(), "flushed before it is closed");
+        self.pending = Vec::new();
+        self.file = None;
+    }
+
+    fn file(&mut self, disk: &dyn Disk) -> Result<&dyn DiskFile, DiskError> {
+        Self::open(&mut self.file, disk, &self.path)
+    }
+
+    fn open<'a>(
+        file: &'a mut Option<Arc<dyn DiskFile>>,
+        disk: &dyn Disk,
+        path: &Path,
+    ) -> Result<&'a dyn DiskFile, DiskError> {
+        let file = match file {
+            Some(file) => file,
+            None => file.insert(disk.open(path, Open::Create)?),
+        };
+        Ok(&**file)
+    }
+}
+
+/// Entries of memory that an index keeps between flushes.
+const PENDING_KEPT: usize = 32;

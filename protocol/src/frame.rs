@@ -69,7 +69,10 @@ impl FrameDecoder {
 
     /// Gives the buffer back while the connection is idle; nothing may be pending.
     pub fn release_buffer(&mut self) {
-        assert!(self.arrived.is_empty(), "what has arrived is not thrown away");
+        assert!(
+            self.arrived.is_empty(),
+            "what has arrived is not thrown away"
+        );
         self.arrived = BytesMut::new();
     }
 

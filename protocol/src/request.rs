@@ -14,6 +14,9 @@
 mod offsets;
 mod shape;
 
+#[cfg(any(test, feature = "sample"))]
+pub use shape::sample::sample_frame;
+
 use bytes::Bytes;
 use kafka_protocol::messages as kafka;
 use kafka_protocol::protocol::{Decodable, StrBytes};
@@ -234,3 +237,6 @@ fn malformed(key: i16, version: i16, fault: Fault) -> DecodeError {
         fault,
     }
 }
+
+#[cfg(test)]
+mod tests;

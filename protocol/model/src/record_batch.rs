@@ -23,6 +23,8 @@
 
 mod builder;
 mod facts;
+#[cfg(test)]
+mod golden;
 mod header;
 mod records;
 mod varint;

@@ -5,6 +5,8 @@
 //! there, and charges what the decoded elements will take to the reader's budget. It does not
 //! judge values: whether a string is UTF-8 or may be null is the decoder's affair.
 
+#[cfg(any(test, feature = "sample"))]
+pub(crate) mod sample;
 mod table;
 
 use crate::api::ApiKey;

@@ -29,6 +29,12 @@ impl Writer {
         }
     }
 
+    /// From here on the compact forms, or no longer: headers and bodies differ.
+    #[cfg(any(test, feature = "sample"))]
+    pub(crate) fn set_flexible(&mut self, flexible: bool) {
+        self.flexible = flexible;
+    }
+
     /// Where code that is not ours writes.
     pub(crate) fn buffer(&mut self) -> &mut BytesMut {
         &mut self.bytes

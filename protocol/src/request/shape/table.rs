@@ -1,4 +1,4 @@
-//! The fields of every request that the `kafka-protocol` crate decodes, in wire order.
+//! The fields of every request in wire order, tagged ones left out.
 //!
 //! Source: the schemas of Kafka 4.4 (`clients/src/main/resources/common/message/*Request.json`).
 
@@ -17,11 +17,14 @@ use kafka_protocol::protocol::StrBytes;
 use super::Kind::{Blob, Fixed, Optional, Text};
 use super::{Field, between, field, list, structs};
 use crate::api::ApiKey;
+use crate::messages::{FetchPartition, FetchTopic, ForgottenTopic, ProducePartition, ProduceTopic};
 
-/// The fields of an API's request; none for those with own decoders.
+/// The fields of an API's request.
 pub(super) fn fields(key: ApiKey) -> &'static [Field] {
     match key {
-        ApiKey::Produce | ApiKey::Fetch | ApiKey::ApiVersions => &[],
+        ApiKey::Produce => PRODUCE,
+        ApiKey::Fetch => FETCH,
+        ApiKey::ApiVersions => API_VERSIONS,
         ApiKey::ListOffsets => LIST_OFFSETS,
         ApiKey::Metadata => METADATA,
         ApiKey::OffsetCommit => OFFSET_COMMIT,
@@ -449,4 +452,65 @@ const DESCRIBE_TOPIC_PARTITIONS: &[Field] = &[
     ),
     field(0, Fixed(4)),
     field(0, Optional(&[field(0, Text), field(0, Fixed(4))])),
+];
+
+const PRODUCE: &[Field] = &[
+    field(3, Text),
+    field(0, Fixed(2)),
+    field(0, Fixed(4)),
+    field(
+        0,
+        structs::<ProduceTopic>(&[
+            between(0, 12, Text),
+            field(13, Fixed(16)),
+            field(
+                0,
+                structs::<ProducePartition>(&[field(0, Fixed(4)), field(0, Blob)]),
+            ),
+        ]),
+    ),
+];
+
+const FETCH: &[Field] = &[
+    between(0, 14, Fixed(4)),
+    field(0, Fixed(4)),
+    field(0, Fixed(4)),
+    field(3, Fixed(4)),
+    field(4, Fixed(1)),
+    field(7, Fixed(4)),
+    field(7, Fixed(4)),
+    field(
+        0,
+        structs::<FetchTopic>(&[
+            between(0, 12, Text),
+            field(13, Fixed(16)),
+            field(
+                0,
+                structs::<FetchPartition>(&[
+                    field(0, Fixed(4)),
+                    field(9, Fixed(4)),
+                    field(0, Fixed(8)),
+                    field(12, Fixed(4)),
+                    field(5, Fixed(8)),
+                    field(0, Fixed(4)),
+                ]),
+            ),
+        ]),
+    ),
+    field(
+        7,
+        structs::<ForgottenTopic>(&[
+            between(7, 12, Text),
+            field(13, Fixed(16)),
+            field(7, list::<i32>(&Fixed(4))),
+        ]),
+    ),
+    field(11, Text),
+];
+
+const API_VERSIONS: &[Field] = &[
+    field(3, Text),
+    field(3, Text),
+    field(5, Text),
+    field(5, Fixed(4)),
 ];

@@ -220,11 +220,12 @@ fn decode_body(api: &Api, version: i16, mut reader: Reader) -> Result<Request, F
     })
 }
 
-/// Versions newer than the crate whose request is the same as the one before.
+/// The version by whose code the crate reads or writes a message: its newest where the message
+/// has not changed since, or where what has changed is code of our own.
 pub(crate) fn version_in_crate(key: ApiKey, version: i16) -> i16 {
     match key {
         ApiKey::ListOffsets => version.min(10),
-        ApiKey::DescribeLogDirs => version.min(4),
+        ApiKey::ApiVersions | ApiKey::DescribeLogDirs => version.min(4),
         ApiKey::DeleteGroups => version.min(2),
         _ => version,
     }

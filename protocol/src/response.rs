@@ -183,3 +183,6 @@ impl EncodedResponse {
         self.size_bytes
     }
 }
+
+#[cfg(test)]
+mod tests;

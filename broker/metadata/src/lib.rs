@@ -12,16 +12,28 @@
 //! Not here: who leads a partition (its Raft group knows), sockets, disks, clocks.
 #![forbid(unsafe_code)]
 
+pub mod controller;
+pub mod describe;
+pub mod group_config;
 pub mod image;
 pub mod layers;
+mod placement;
 pub mod record;
+pub mod refusal;
 pub mod setting;
 pub mod topic_config;
+mod topic_ids;
 
+pub use controller::{Controller, Decision, NewTopic, TopicRules};
+pub use describe::{ConfigEntry, Describer};
+pub use group_config::GROUP_SETTINGS;
 pub use image::{
-    BrokerImage, ConfigResource, MetadataImage, PartitionImage, ResourceKind, TopicImage,
+    BrokerImage, ConfigResource, MetadataImage, OutOfPlace, PartitionImage, ResourceKind,
+    TopicImage,
 };
 pub use layers::{BrokerLayers, ConfigSource, ConfigSynonym};
-pub use record::{CorruptRecord, MetadataRecord};
+pub use record::{CorruptRecord, ListenerAddress, MetadataRecord};
+pub use refusal::Refusal;
 pub use setting::{ConfigError, Setting, Table};
 pub use topic_config::{CleanupPolicy, Configs, TOPIC_SETTINGS, TopicConfig};
+pub use topic_ids::TopicIds;

@@ -351,7 +351,7 @@ mod tests {
         let check = |pairs: &[(&str, &str)], expected: Result<(), &str>| {
             let found = TopicConfig::of_kafka().check(&configs(pairs));
             let found = found.map_err(|error| error.to_string());
-            assert_eq!(found.as_deref().copied().map_err(String::as_str), expected);
+            assert_eq!(found, expected.map_err(str::to_owned));
         };
         check(
             &[("cleanup.policy", "compact"), ("preallocate", "true")],

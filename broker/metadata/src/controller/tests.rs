@@ -1,0 +1,328 @@
+//! What Apache Kafka 4.4 answered to the same requests, and what it means for the image.
+
+use klamm_model::{BrokerId, PartitionIndex, TopicId};
+
+use super::*;
+use crate::describe::Describer;
+use crate::image::ResourceKind;
+use crate::setting::{Kind, Setting, Synonym, Table, Valid, setting};
+use crate::topic_config::Configs;
+
+mod configs;
+mod model;
+mod topics;
+
+/// A few broker settings: the real table is the broker's.
+const ROWS: &[Setting] = &[
+    setting("node.id", Kind::Int, None).says("."),
+    setting("num.partitions", Kind::Int, Some("1")).says("."),
+    setting("max.connections", Kind::Int, Some("100"))
+        .valid(Valid::AtLeast(0))
+        .at_once()
+        .says("."),
+    setting("log.cleanup.policy", Kind::List, Some("delete"))
+        .at_once()
+        .says("."),
+    setting("log.segment.bytes", Kind::Int, Some("1073741824"))
+        .at_once()
+        .says("."),
+    setting("log.retention.ms", Kind::Long, None)
+        .synonyms(&[
+            Synonym::same("log.retention.ms"),
+            Synonym::minutes("log.retention.minutes"),
+            Synonym::hours("log.retention.hours"),
+        ])
+        .at_once()
+        .says("."),
+    setting("log.retention.minutes", Kind::Int, None).says("."),
+    setting("log.retention.hours", Kind::Int, Some("168")).says("."),
+    setting("log.roll.ms", Kind::Long, None)
+        .synonyms(&[
+            Synonym::same("log.roll.ms"),
+            Synonym::hours("log.roll.hours"),
+        ])
+        .at_once()
+        .says("."),
+    setting("log.roll.hours", Kind::Int, Some("168")).says("."),
+    setting("ssl.key.password", Kind::Password, None).says("."),
+];
+static TABLE: Table = Table::new(&[ROWS]);
+
+/// A cluster of one broker, number 1, started with a few settings; requests change it at once.
+pub(super) struct World {
+    pub(super) image: MetadataImage,
+    pub(super) rules: TopicRules,
+    fixed: Configs,
+    ids: TopicIds,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let mut world = Self {
+            image: MetadataImage::default(),
+            rules: TopicRules {
+                num_partitions: 1,
+                default_replication_factor: 1,
+                clamp_replication_factor: false,
+                deletion_enabled: true,
+            },
+            fixed: configs(&[
+                ("node.id", "1"),
+                ("log.retention.hours", "100"),
+                ("log.roll.ms", "500000000"),
+                ("ssl.key.password", "secret"),
+            ]),
+            ids: TopicIds::new([0; 32]),
+        };
+        world.with(|controller| Decision {
+            records: controller.register_broker(BrokerId(1), None, Vec::new()),
+            reply: (),
+        });
+        world
+    }
+
+    /// Decides, and applies what was decided.
+    pub(super) fn with<R>(&mut self, decide: impl FnOnce(&mut Controller<'_>) -> Decision<R>) -> R {
+        let image = self.image.clone();
+        let layers = layers(&image, &self.fixed);
+        let topic_defaults = TopicConfig::defaults(&layers);
+        let mut controller = Controller {
+            image: &image,
+            layers,
+            topic_defaults: &topic_defaults,
+            rules: self.rules,
+            ids: &mut self.ids,
+        };
+        let decision = decide(&mut controller);
+        for record in &decision.records {
+            self.image
+                .apply(record)
+                .expect("the controller's records fit");
+        }
+        decision.reply
+    }
+
+    pub(super) fn describe(&self, kind: ResourceKind, name: &str) -> Vec<String> {
+        let layers = layers(&self.image, &self.fixed);
+        let describer = Describer {
+            image: &self.image,
+            broker: BrokerId(1),
+            layers,
+        };
+        let entries = describer
+            .describe(kind as i8, name, &[])
+            .expect("the resource exists");
+        let show = |entry: &crate::ConfigEntry| {
+            let synonyms = entry.synonyms.iter().map(|synonym| {
+                let value = synonym.value.as_deref().unwrap_or("null");
+                format!(" {}={value}({:?})", synonym.name, synonym.source)
+            });
+            let synonyms: String = synonyms.collect();
+            let value = entry.value.as_deref().unwrap_or("null");
+            let access = if entry.read_only { "ro" } else { "rw" };
+            format!(
+                "{} {value} {:?} {access}{synonyms}",
+                entry.name, entry.source
+            )
+        };
+        entries.iter().map(show).collect()
+    }
+
+    pub(super) fn create(&mut self, topic: NewTopic) -> Result<CreatedTopic, Refusal> {
+        let mut reply = self.with(|controller| controller.create_topics(&[topic], false));
+        assert_eq!(reply.len(), 1);
+        reply.remove(0).1
+    }
+}
+
+fn layers<'a>(image: &'a MetadataImage, fixed: &'a Configs) -> BrokerLayers<'a> {
+    BrokerLayers {
+        dynamic: image.configs(ResourceKind::Broker, "1"),
+        dynamic_default: image.configs(ResourceKind::Broker, ""),
+        fixed,
+        table: &TABLE,
+    }
+}
+
+pub(super) fn configs(pairs: &[(&str, &str)]) -> Configs {
+    pairs
+        .iter()
+        .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+        .collect()
+}
+
+/// The number and the text of a refusal, or neither.
+pub(super) fn told<T>(outcome: Result<T, Refusal>) -> (i16, String) {
+    match outcome {
+        Ok(_) => (0, String::new()),
+        Err(refusal) => (refusal.code(), refusal.to_string()),
+    }
+}
+
+#[test]
+fn producer_ids_come_in_blocks_that_never_overlap() {
+    let mut world = World::new();
+    let mut block = || world.with(|c| c.allocate_producer_ids().expect("there are plenty"));
+    assert_eq!(block(), ProducerId(0)..ProducerId(1000));
+    assert_eq!(block(), ProducerId(1000)..ProducerId(2000));
+}
+
+#[test]
+fn a_broker_that_starts_again_as_it_was_changes_nothing() {
+    let mut world = World::new();
+    let address = |port| {
+        vec![ListenerAddress {
+            name: "P".into(),
+            host: "h".into(),
+            port,
+        }]
+    };
+    let mut register = |port| {
+        world.with(|c| {
+            let records = c.register_broker(BrokerId(1), None, address(port));
+            Decision {
+                reply: records.len(),
+                records,
+            }
+        })
+    };
+    assert_eq!(register(1), 1);
+    assert_eq!(register(1), 0);
+    assert_eq!(register(2), 1);
+}
+
+#[test]
+fn a_cluster_gets_its_identity_once() {
+    let mut world = World::new();
+    let found = |c: &mut Controller<'_>| {
+        let records = c.found_cluster();
+        Decision {
+            reply: records.len(),
+            records,
+        }
+    };
+    assert_eq!(world.with(found), 1);
+    assert_eq!(world.with(found), 0);
+    let id = world.image.cluster_id().expect("founded");
+    assert!(TopicId::parse(id).is_some(), "{id}");
+}
+
+#[test]
+fn an_election_is_needed_only_where_another_than_the_preferred_replica_leads() {
+    let mut world = World::new();
+    assert!(world.create(NewTopic::with_defaults("t")).is_ok());
+    let mut check = |topic: &str, partition, leader: Option<i32>, expected: (i16, &str)| {
+        let leader = leader.map(BrokerId);
+        let reply = world.with(|c| Decision {
+            records: vec![],
+            reply: c.elect_leader(topic, partition, leader),
+        });
+        let (code, text) = told(reply);
+        assert_eq!((code, text.as_str()), expected);
+    };
+    check("nope", 0, Some(1), (3, "No such topic as nope"));
+    check("t", 99, Some(1), (3, "No such partition as t-99"));
+    check(
+        "t",
+        0,
+        Some(1),
+        (84, "Leader election not needed for topic partition."),
+    );
+    check("t", 0, Some(2), (0, ""));
+    check(
+        "t",
+        0,
+        None,
+        (5, "Unable to find any leader for the partition."),
+    );
+}
+
+#[test]
+fn a_reassignment_to_the_same_replica_is_done_at_once() {
+    let mut world = World::new();
+    assert!(world.create(NewTopic::with_defaults("t")).is_ok());
+    let mut check = |topic: &str, partition, replicas: Option<&[i32]>, expected: (i16, &str)| {
+        let replicas = replicas.map(|ids| ids.iter().copied().map(BrokerId).collect());
+        let request = Reassignment {
+            topic: topic.to_owned(),
+            partition,
+            replicas,
+        };
+        let reply = world.with(|c| Decision {
+            records: vec![],
+            reply: c.reassign(&request, true),
+        });
+        let (code, text) = told(reply);
+        assert_eq!((code, text.as_str()), expected);
+    };
+    let unknown = |id| {
+        format!(
+            "The manual partition assignment includes broker {id}, but no such broker is registered."
+        )
+    };
+    check("t", 0, Some(&[1]), (0, ""));
+    check("t", 0, Some(&[2]), (39, &unknown(2)));
+    check("t", 0, Some(&[1, 2]), (39, &unknown(2)));
+    check("t", 0, Some(&[-1]), (39, &unknown(-1)));
+    check(
+        "t",
+        0,
+        Some(&[1, 1]),
+        (
+            39,
+            "The manual partition assignment includes the broker 1 more than once.",
+        ),
+    );
+    check(
+        "t",
+        0,
+        Some(&[]),
+        (
+            39,
+            "The manual partition assignment includes an empty replica list.",
+        ),
+    );
+    check(
+        "t",
+        0,
+        None,
+        (85, "No partition reassignment is in progress."),
+    );
+    check("t", 99, Some(&[1]), (3, "Unable to find partition t:99."));
+    check(
+        "nope",
+        9,
+        Some(&[1]),
+        (3, "Unable to find a topic named nope."),
+    );
+    check("nope", 9, None, (3, "Unable to find a topic named nope."));
+}
+
+#[test]
+fn records_that_do_not_fit_leave_the_image_as_it_was() {
+    let mut world = World::new();
+    let created = world.create(NewTopic::with_defaults("t")).expect("free");
+    let before = world.image.clone();
+    let partition = |index| MetadataRecord::Partition {
+        topic: created.id,
+        index: PartitionIndex(index),
+        replicas: vec![BrokerId(1)],
+    };
+    let name = klamm_model::TopicName::new("t").expect("legal");
+    for record in [
+        partition(2),
+        MetadataRecord::RemoveTopic {
+            id: TopicId::from_bytes([9; 16]),
+        },
+        MetadataRecord::Topic {
+            name,
+            id: TopicId::from_bytes([9; 16]),
+        },
+        MetadataRecord::ProducerIds {
+            next: ProducerId(-1),
+        },
+    ] {
+        assert!(world.image.apply(&record).is_err(), "{record:?}");
+        assert_eq!(world.image, before);
+    }
+}

@@ -1,0 +1,234 @@
+//! Random requests: what is decided always fits, replaying the encoded records gives the same
+//! image, and pictures taken before stay as they were.
+
+use klamm_model::{BrokerId, TopicId};
+use rand_chacha::ChaCha8Rng;
+use rand_core::{RngCore, SeedableRng};
+
+use super::super::*;
+use super::{World, configs};
+use crate::image::{ConfigResource, ResourceKind};
+
+struct Dice(ChaCha8Rng);
+
+impl Dice {
+    fn below(&mut self, end: u32) -> u32 {
+        self.0.next_u32() % end
+    }
+
+    fn topic(&mut self) -> String {
+        const NAMES: &[&str] = &[
+            "a",
+            "b",
+            "a.b",
+            "a_b",
+            "c-1",
+            "__consumer_offsets",
+            "bad name",
+            "",
+        ];
+        NAMES[self.below(NAMES.len() as u32) as usize].to_owned()
+    }
+
+    fn setting(&mut self) -> (String, Option<String>) {
+        const KEYS: &[&str] = &[
+            "retention.ms",
+            "cleanup.policy",
+            "segment.bytes",
+            "no.such",
+            "preallocate",
+        ];
+        const VALUES: &[&str] = &["1", "compact", "delete", "2097152", "", "true"];
+        let key = KEYS[self.below(KEYS.len() as u32) as usize].to_owned();
+        let value = VALUES.get(self.below(VALUES.len() as u32 + 1) as usize);
+        (key, value.map(|value| (*value).to_owned()))
+    }
+}
+
+#[test]
+fn what_is_decided_at_random_is_replayed_to_the_same_image() {
+    for seed in 0..30 {
+        let mut dice = Dice(ChaCha8Rng::seed_from_u64(seed));
+        let mut world = World::new();
+        let mut replayed = world.image.clone();
+        let mut pictures = Vec::new();
+        for step in 0..150 {
+            let records = decide(&mut world, &mut dice);
+            for record in &records {
+                let read = MetadataRecord::decode(&record.encode()).expect("just encoded");
+                replayed.apply(&read).expect("it fits there as here");
+            }
+            assert_eq!(replayed, world.image, "seed={seed} step={step}");
+            check_invariants(&world.image);
+            if step % 30 == 0 {
+                pictures.push((world.image.clone(), format!("{:?}", world.image)));
+            }
+        }
+        for (picture, text) in pictures {
+            assert_eq!(format!("{picture:?}"), text, "an older picture changed");
+        }
+    }
+}
+
+fn decide(world: &mut World, dice: &mut Dice) -> Vec<MetadataRecord> {
+    let mut records = Vec::new();
+    let topic = dice.topic();
+    let choice = dice.below(8);
+    world.with(|controller| {
+        records = decision(controller, dice, topic, choice);
+        Decision {
+            records: records.clone(),
+            reply: (),
+        }
+    });
+    records
+}
+
+fn decision(
+    c: &mut Controller<'_>,
+    dice: &mut Dice,
+    topic: String,
+    choice: u32,
+) -> Vec<MetadataRecord> {
+    match choice {
+        0 | 1 => {
+            let configs = vec![dice.setting()];
+            let num_partitions = dice.below(5) as i32 - 1;
+            let other = NewTopic::with_defaults(&dice.topic());
+            let new = NewTopic {
+                num_partitions,
+                configs,
+                ..NewTopic::with_defaults(&topic)
+            };
+            c.create_topics(&[new, other], dice.below(5) == 0).records
+        }
+        2 => {
+            let id = c
+                .image
+                .topic(&topic)
+                .map_or(TopicId::ZERO, |topic| topic.id);
+            let by_id = TopicRef { name: None, id };
+            let named = TopicRef {
+                name: Some(dice.topic()),
+                id: TopicId::ZERO,
+            };
+            c.delete_topics(&[by_id, named]).records
+        }
+        3 => {
+            let count = dice.below(12) as i32;
+            let new = NewPartitions {
+                topic,
+                count,
+                assignments: None,
+            };
+            c.create_partitions(&[new], false).records
+        }
+        4 => {
+            let (key, value) = dice.setting();
+            let operation = dice.below(5) as i8;
+            let changes = vec![ConfigChange {
+                key,
+                operation,
+                value,
+            }];
+            let kind = [2, 4, 32][dice.below(3) as usize];
+            let name = if kind == 4 { String::new() } else { topic };
+            let resource = AlterResource {
+                kind,
+                name,
+                changes,
+            };
+            c.incremental_alter_configs(&[resource], false).records
+        }
+        5 => {
+            let changes = vec![dice.setting(), dice.setting()];
+            let resource = AlterResource {
+                kind: 2,
+                name: topic,
+                changes,
+            };
+            c.alter_configs(&[resource], false).records
+        }
+        6 => c.allocate_producer_ids().expect("there are plenty").records,
+        _ => {
+            let id = BrokerId(dice.below(4) as i32 + 1);
+            c.register_broker(id, Some(dice.below(2).to_string()), Vec::new())
+        }
+    }
+}
+
+fn check_invariants(image: &MetadataImage) {
+    let names: Vec<_> = image.topics().map(|topic| topic.name.clone()).collect();
+    assert!(names.is_sorted());
+    assert_eq!(names.len(), image.topic_count());
+    for topic in image.topics() {
+        assert_eq!(image.topic_by_id(topic.id), Some(topic));
+        assert!(!topic.partitions.is_empty());
+        for partition in &topic.partitions {
+            assert!(
+                partition
+                    .replicas
+                    .iter()
+                    .all(|id| image.broker(*id).is_some())
+            );
+        }
+    }
+    for name in image.configured(ResourceKind::Topic) {
+        assert!(image.topic(name).is_some(), "settings of no topic: {name}");
+    }
+}
+
+#[test]
+fn ten_thousand_topics_are_listed_in_pages_and_each_picture_is_cheap() {
+    let mut image = MetadataImage::default();
+    let mut ids = TopicIds::new([3; 32]);
+    let mut pictures = Vec::new();
+    for number in 0..10_000 {
+        let name = klamm_model::TopicName::new(&format!("topic_{number:05}")).expect("legal");
+        let id = ids.draw();
+        image
+            .apply(&MetadataRecord::Topic { name, id })
+            .expect("free");
+        let index = klamm_model::PartitionIndex(0);
+        let replicas = vec![BrokerId(1)];
+        image
+            .apply(&MetadataRecord::Partition {
+                topic: id,
+                index,
+                replicas,
+            })
+            .expect("there");
+        pictures.push(image.clone());
+    }
+    let page: Vec<_> = image
+        .topics_from("topic_09998")
+        .map(|t| t.name.to_string())
+        .collect();
+    assert_eq!(page, ["topic_09998", "topic_09999"]);
+    assert_eq!(pictures[4_999].topic_count(), 5_000);
+    assert_eq!(
+        image.look_alike("topic.00007").map(|name| name.as_str()),
+        Some("topic_00007")
+    );
+}
+
+#[test]
+fn settings_are_kept_by_resource_and_key() {
+    let mut image = MetadataImage::default();
+    let mut set = |key: &str, value: Option<&str>| {
+        let resource = ConfigResource::new(ResourceKind::Broker, "");
+        let (key, value) = (key.to_owned(), value.map(str::to_owned));
+        image
+            .apply(&MetadataRecord::Config {
+                resource,
+                key,
+                value,
+            })
+            .expect("always fits");
+        image.configs(ResourceKind::Broker, "").clone()
+    };
+    assert_eq!(set("a", Some("1")), configs(&[("a", "1")]));
+    assert_eq!(set("b", Some("2")), configs(&[("a", "1"), ("b", "2")]));
+    assert_eq!(set("a", None), configs(&[("b", "2")]));
+    assert_eq!(set("b", None), configs(&[]));
+}

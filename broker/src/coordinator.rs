@@ -1,22 +1,117 @@
-//! Consumer groups: which of the coordinators' partitions this broker leads.
+//! Consumer groups: finds the coordinator of a group among those of this broker.
+//!
+//! Each partition of `__consumer_offsets` that this broker holds has a [`GroupPartition`], which
+//! runs the pure `klamm_coordinator` on the partition's log. The topic is made when the first
+//! client looks for its coordinator ([`offsets_topic`]).
 
+mod group_partition;
+mod load;
+pub(crate) mod offsets_topic;
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use klamm_coordinator::{GroupCoordinator, GroupError, Reply, Request, partition_for_group};
+use klamm_model::PartitionIndex;
+
+use self::group_partition::GroupPartition;
+use self::offsets_topic::OFFSETS_TOPIC;
 use crate::partition::Partition;
 use crate::shard::Shard;
 
 /// The coordinators of this broker.
-#[derive(Debug, Default)]
-pub(crate) struct Coordinators;
+#[derive(Default)]
+pub(crate) struct Coordinators {
+    partitions: RefCell<BTreeMap<PartitionIndex, Rc<GroupPartition>>>,
+}
 
 impl Coordinators {
     pub(crate) fn new() -> Self {
-        Self
+        Self::default()
     }
 
     /// A partition has been taken into service; `__consumer_offsets` gets a coordinator.
-    pub(crate) fn partition_opened(&self, _shard: &Rc<Shard>, _partition: &Rc<Partition>) {}
+    pub(crate) fn partition_opened(&self, shard: &Rc<Shard>, partition: &Rc<Partition>) {
+        if partition.id().topic.as_str() == OFFSETS_TOPIC {
+            let group_partition = GroupPartition::open(shard, partition.clone());
+            self.partitions
+                .borrow_mut()
+                .insert(partition.id().partition, group_partition);
+        }
+    }
 
-    /// A partition has left service.
-    pub(crate) fn partition_closed(&self, _shard: &Rc<Shard>, _partition: &Rc<Partition>) {}
+    /// A partition has left service, because its topic was deleted: what was committed for it
+    /// goes too.
+    pub(crate) fn partition_closed(&self, _shard: &Rc<Shard>, partition: &Rc<Partition>) {
+        let id = partition.id();
+        if id.topic.as_str() == OFFSETS_TOPIC {
+            let closed = self.partitions.borrow_mut().remove(&id.partition);
+            if let Some(closed) = closed {
+                closed.close();
+            }
+            return;
+        }
+        for group_partition in self.all() {
+            group_partition.partition_deleted(id);
+        }
+    }
+
+    /// Hands a request to the group's coordinator. `respond` is called once, now or later.
+    pub(crate) fn request(
+        &self,
+        shard: &Shard,
+        request: Request,
+        respond: impl FnOnce(Reply) + 'static,
+    ) {
+        match self.find(shard, request.group_id()) {
+            Some(partition) => partition.request(request, Box::new(respond)),
+            None => respond(request.refused(GroupError::NotCoordinator)),
+        }
+    }
+
+    /// Reads from the group's coordinator.
+    pub(crate) fn read<T>(
+        &self,
+        shard: &Shard,
+        group_id: &str,
+        read: impl FnOnce(&GroupCoordinator) -> T,
+    ) -> Result<T, GroupError> {
+        self.find(shard, group_id)
+            .ok_or(GroupError::NotCoordinator)?
+            .read(read)
+    }
+
+    /// Reads from all coordinators of this broker. Those that serve nothing now and never will
+    /// are left out, those that are loading are an error.
+    pub(crate) fn read_all<T>(
+        &self,
+        read: impl Fn(&GroupCoordinator) -> T,
+    ) -> Result<Vec<T>, GroupError> {
+        let mut found = Vec::new();
+        for partition in self.all() {
+            match partition.read(&read) {
+                Ok(value) => found.push(value),
+                Err(GroupError::NotCoordinator) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Whether this broker serves the group, or soon will.
+    pub(crate) fn serves(&self, shard: &Shard, group_id: &str) -> bool {
+        self.find(shard, group_id)
+            .is_some_and(|partition| partition.leads())
+    }
+
+    fn find(&self, shard: &Shard, group_id: &str) -> Option<Rc<GroupPartition>> {
+        let count = shard.image().topic(OFFSETS_TOPIC)?.partitions.len();
+        let index = partition_for_group(group_id, i32::try_from(count).ok()?);
+        self.partitions.borrow().get(&index).cloned()
+    }
+
+    fn all(&self) -> Vec<Rc<GroupPartition>> {
+        self.partitions.borrow().values().cloned().collect()
+    }
 }

@@ -120,6 +120,17 @@ fn dispatch(call: Call, request: Request) {
         Request::DescribeLogDirs(request) => handler::describe_log_dirs::handle(call, request),
         Request::DescribeProducers(request) => handler::describe_producers::handle(call, request),
         Request::DescribeQuorum(request) => handler::describe_quorum::handle(call, request),
+        Request::FindCoordinator(request) => handler::find_coordinator::handle(call, request),
+        Request::JoinGroup(request) => handler::join_group::handle(call, request),
+        Request::SyncGroup(request) => handler::sync_group::handle(call, request),
+        Request::Heartbeat(request) => handler::heartbeat::handle(call, request),
+        Request::LeaveGroup(request) => handler::leave_group::handle(call, request),
+        Request::OffsetCommit(request) => handler::offset_commit::handle(call, request),
+        Request::OffsetFetch(request) => handler::offset_fetch::handle(call, request),
+        Request::OffsetDelete(request) => handler::offset_delete::handle(call, request),
+        Request::DescribeGroups(request) => handler::describe_groups::handle(call, request),
+        Request::ListGroups(request) => handler::list_groups::handle(call, request),
+        Request::DeleteGroups(request) => handler::delete_groups::handle(call, request),
         _ => call.slot.close(),
     }
 }

@@ -27,7 +27,7 @@ pub(crate) fn handle(call: Call, request: MetadataRequest) {
         return call.reply(response);
     }
     tokio::task::spawn_local(async move {
-        auto_create(&call.shard, missing).await;
+        auto_create(&call.shard, &missing).await;
         let response = answer(&call, &request);
         call.reply(response);
     });

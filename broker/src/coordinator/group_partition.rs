@@ -1,0 +1,364 @@
+//! One partition of `__consumer_offsets` and the coordinator on top of it.
+//!
+//! Performs the coordinator's effects: appends become batches of the partition, replies go to
+//! whoever asked, deadlines to the shard's purgatory. An append whose fate is not known (the
+//! partition went offline, or is led elsewhere) ends the coordinator; if the partition is led
+//! here again, another one is loaded.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use klamm_coordinator::{
+    AppendError, AppendId, Config, Effect, Event, GroupCoordinator, GroupError, Loader, LogRecord,
+    Now, Reply, Request, Token,
+};
+use klamm_model::record_batch::BatchBuilder;
+use klamm_model::{LeaderEpoch, TopicPartition};
+use klamm_protocol::ErrorCode;
+
+use super::load::Progress;
+use crate::config::BrokerConfig;
+use crate::entropy;
+use crate::partition::acks::AckTarget;
+use crate::partition::driver::{AppendOrigin, StageError};
+use crate::partition::{AckWhen, Partition};
+use crate::purgatory::{Delayed, Ticket};
+use crate::shard::Shard;
+
+/// Where a reply goes.
+pub(super) type Respond = Box<dyn FnOnce(Reply)>;
+
+/// See the [module](self).
+pub(super) struct GroupPartition {
+    us: Weak<Self>,
+    shard: Weak<Shard>,
+    partition: Rc<Partition>,
+    state: RefCell<State>,
+    waiting: RefCell<BTreeMap<Token, Respond>>,
+    next_token: Cell<u64>,
+    /// Events that came while one was handled.
+    events: RefCell<VecDeque<Event>>,
+    handling: Cell<bool>,
+    timer: Cell<Option<Ticket>>,
+    /// The topic was deleted.
+    closed: Cell<bool>,
+}
+
+enum State {
+    /// The log is being read.
+    Loading,
+    Serving(Box<Serving>),
+    /// The partition is not led here, or cannot be used.
+    Away,
+}
+
+struct Serving {
+    coordinator: GroupCoordinator,
+    /// The leadership it was loaded in.
+    epoch: LeaderEpoch,
+    acks: Rc<Acks>,
+}
+
+impl GroupPartition {
+    /// Loads the coordinator: at once if there is nothing to read, else in the background.
+    pub(super) fn open(shard: &Rc<Shard>, partition: Rc<Partition>) -> Rc<Self> {
+        let group_partition = Rc::new_cyclic(|us| Self {
+            us: us.clone(),
+            shard: Rc::downgrade(shard),
+            partition,
+            state: RefCell::new(State::Away),
+            waiting: RefCell::default(),
+            next_token: Cell::new(0),
+            events: RefCell::default(),
+            handling: Cell::new(false),
+            timer: Cell::new(None),
+            closed: Cell::new(false),
+        });
+        group_partition.load();
+        group_partition
+    }
+
+    /// The partition is deleted: whoever waits is told to look for the coordinator anew.
+    pub(super) fn close(&self) {
+        self.closed.set(true);
+        self.handle(Event::Resigned);
+    }
+
+    /// Whether the partition is led here.
+    pub(super) fn leads(&self) -> bool {
+        let driver = self.partition.driver();
+        driver.is_leader() && driver.offline().is_none()
+    }
+
+    pub(super) fn request(&self, request: Request, respond: Respond) {
+        self.load_if_away();
+        if let Err(error) = self.availability() {
+            return respond(request.refused(error));
+        }
+        let token = Token(self.next_token.get());
+        self.next_token.set(token.0 + 1);
+        self.waiting.borrow_mut().insert(token, respond);
+        self.handle(Event::Request { token, request });
+    }
+
+    pub(super) fn read<T>(
+        &self,
+        read: impl FnOnce(&GroupCoordinator) -> T,
+    ) -> Result<T, GroupError> {
+        self.load_if_away();
+        self.availability()?;
+        match &*self.state.borrow() {
+            State::Serving(serving) => Ok(read(&serving.coordinator)),
+            State::Loading | State::Away => Err(GroupError::NotCoordinator),
+        }
+    }
+
+    /// A partition of another topic is gone.
+    pub(super) fn partition_deleted(&self, id: &TopicPartition) {
+        self.handle(Event::PartitionsDeleted(vec![id.clone()]));
+    }
+
+    fn availability(&self) -> Result<(), GroupError> {
+        match &*self.state.borrow() {
+            State::Serving(_) => Ok(()),
+            State::Loading => Err(GroupError::CoordinatorLoadInProgress),
+            State::Away => Err(GroupError::NotCoordinator),
+        }
+    }
+
+    // ---- Loading ----
+
+    fn load_if_away(&self) {
+        if matches!(*self.state.borrow(), State::Away) {
+            self.load();
+        }
+    }
+
+    fn load(&self) {
+        let (Some(us), Some(shard)) = (self.us.upgrade(), self.shard.upgrade()) else {
+            return;
+        };
+        if !self.leads() || self.closed.get() {
+            return;
+        }
+        let epoch = self.partition.driver().leader_epoch();
+        let progress = Progress::start(&self.partition);
+        self.state.replace(State::Loading);
+        if progress.is_done() {
+            self.serve(&shard, progress.loader, epoch);
+        } else {
+            tokio::task::spawn_local(us.read_log(progress, epoch));
+        }
+    }
+
+    async fn read_log(self: Rc<Self>, mut progress: Progress, epoch: LeaderEpoch) {
+        while !progress.is_done() && !self.closed.get() {
+            if let Err(error) = progress.advance(&self.partition) {
+                tracing::error!(partition = %self.partition.id(), %error, "groups cannot be loaded");
+                self.state.replace(State::Away);
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+        match self.shard.upgrade() {
+            Some(shard) if !self.closed.get() => self.serve(&shard, progress.loader, epoch),
+            _ => {
+                self.state.replace(State::Away);
+            }
+        }
+    }
+
+    fn serve(&self, shard: &Shard, loader: Loader, epoch: LeaderEpoch) {
+        let mut effects = Vec::new();
+        let config = config_of(&shard.config());
+        let coordinator = loader.finish(config, entropy::random_bytes(), now(shard), &mut effects);
+        let acks = Rc::new(Acks {
+            owner: self.us.clone(),
+        });
+        let serving = Serving {
+            coordinator,
+            epoch,
+            acks,
+        };
+        self.state.replace(State::Serving(Box::new(serving)));
+        self.perform(shard, effects);
+        self.handle_all(shard);
+    }
+
+    // ---- Events and effects ----
+
+    fn handle(&self, event: Event) {
+        self.events.borrow_mut().push_back(event);
+        if let Some(shard) = self.shard.upgrade() {
+            self.handle_all(&shard);
+        }
+    }
+
+    /// Handles events until there are none. A reply or an append may cause another one.
+    fn handle_all(&self, shard: &Shard) {
+        if self.handling.replace(true) {
+            return;
+        }
+        // Replies to many members leave together.
+        shard.net.batch(|| {
+            while let Some(event) = self.next_event() {
+                let resigned = matches!(event, Event::Resigned);
+                let mut effects = Vec::new();
+                if let State::Serving(serving) = &mut *self.state.borrow_mut() {
+                    serving.coordinator.handle(now(shard), event, &mut effects);
+                }
+                if resigned {
+                    self.state.replace(State::Away);
+                }
+                self.perform(shard, effects);
+            }
+        });
+        self.handling.set(false);
+        self.set_timer(shard);
+    }
+
+    fn next_event(&self) -> Option<Event> {
+        self.events.borrow_mut().pop_front()
+    }
+
+    fn perform(&self, shard: &Shard, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Reply { token, reply } => {
+                    let respond = self.waiting.borrow_mut().remove(&token);
+                    respond.expect("a request is answered once")(reply);
+                }
+                Effect::Append { append_id, records } => self.append(shard, append_id, &records),
+            }
+        }
+    }
+
+    fn append(&self, shard: &Shard, append_id: AppendId, records: &[LogRecord]) {
+        let (epoch, acks) = match &*self.state.borrow() {
+            State::Serving(serving) => (serving.epoch, serving.acks.clone()),
+            // It has resigned in the same breath, and so has whoever asked.
+            State::Loading | State::Away => return,
+        };
+        let mut batch = BatchBuilder::new();
+        let timestamp = shard.clock.wall();
+        for LogRecord { key, value } in records {
+            batch.append(timestamp, Some(key), value.as_deref(), &[]);
+        }
+        let origin = AppendOrigin::Coordinator {
+            leader_epoch: epoch,
+        };
+        let part = usize::try_from(append_id.0).expect("usize has 64 bits");
+        let target: (Rc<dyn AckTarget>, usize) = (acks, part);
+        let appended = shard.append(
+            &self.partition,
+            batch.build(),
+            origin,
+            AckWhen::Visible,
+            Some(target),
+        );
+        if let Err(error) = appended {
+            let result = Err(refusal(&error));
+            self.events
+                .borrow_mut()
+                .push_back(Event::Appended { append_id, result });
+            if matches!(error, StageError::NotLeader | StageError::Offline) {
+                self.events.borrow_mut().push_back(Event::Resigned);
+            }
+        }
+    }
+
+    fn acknowledged(&self, acks: &Rc<Acks>, append_id: AppendId, result: Result<(), ErrorCode>) {
+        let is_current = match &*self.state.borrow() {
+            State::Serving(serving) => Rc::ptr_eq(&serving.acks, acks),
+            State::Loading | State::Away => false,
+        };
+        if !is_current {
+            return;
+        }
+        match result {
+            Ok(()) => self.handle(Event::Appended {
+                append_id,
+                result: Ok(()),
+            }),
+            Err(error) => {
+                tracing::warn!(partition = %self.partition.id(), error = error.name(),
+                    "groups are given up: an append came to nothing");
+                self.handle(Event::Resigned);
+            }
+        }
+    }
+
+    // ---- Time ----
+
+    fn set_timer(&self, shard: &Shard) {
+        let deadline = match &*self.state.borrow() {
+            State::Serving(serving) => serving.coordinator.next_deadline(),
+            State::Loading | State::Away => None,
+        };
+        if self.timer.get().map(|(at, _)| at) == deadline {
+            return;
+        }
+        if let Some(ticket) = self.timer.take() {
+            shard.purgatory.remove(ticket);
+        }
+        if let (Some(deadline), Some(us)) = (deadline, self.us.upgrade()) {
+            self.timer.set(Some(shard.purgatory.insert(deadline, us)));
+        }
+    }
+}
+
+impl Delayed for GroupPartition {
+    /// Requests that have arrived come first: a heartbeat that is here is not too late.
+    fn expire(self: Rc<Self>) {
+        self.timer.set(None);
+        tokio::task::spawn_local(async move {
+            tokio::task::yield_now().await;
+            self.handle(Event::DeadlineReached);
+        });
+    }
+}
+
+/// Tells the coordinator of one loading what has become of its appends.
+struct Acks {
+    owner: Weak<GroupPartition>,
+}
+
+impl AckTarget for Acks {
+    fn acknowledged(self: Rc<Self>, part: usize, result: Result<(), ErrorCode>) {
+        if let Some(owner) = self.owner.upgrade() {
+            owner.acknowledged(&self, AppendId(part as u64), result);
+        }
+    }
+}
+
+fn refusal(error: &StageError) -> AppendError {
+    match error {
+        StageError::NotLeader => AppendError::NotLeader,
+        StageError::NoSpace | StageError::Offline => AppendError::Storage,
+        StageError::BatchTooLarge { .. } => AppendError::TooLarge,
+        StageError::Overloaded => AppendError::NotAvailable,
+        StageError::Producer(_) => unreachable!("our batches have no producer"),
+    }
+}
+
+fn now(shard: &Shard) -> Now {
+    Now {
+        instant: shard.clock.now(),
+        wall: shard.clock.wall(),
+    }
+}
+
+fn config_of(config: &BrokerConfig) -> Config {
+    let millis = |duration: Duration| i32::try_from(duration.as_millis()).unwrap_or(i32::MAX);
+    Config {
+        session_timeout_min_ms: millis(config.groups.min_session_timeout),
+        session_timeout_max_ms: millis(config.groups.max_session_timeout),
+        initial_rebalance_delay: config.groups.initial_rebalance_delay,
+        group_max_size: config.groups.max_size,
+        offset_metadata_max: config.offsets.metadata_max_bytes,
+        offsets_retention: config.offsets.retention,
+        offsets_retention_check_interval: config.offsets.retention_check_interval,
+    }
+}

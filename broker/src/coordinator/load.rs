@@ -1,0 +1,106 @@
+//! Reads a partition of `__consumer_offsets` into a coordinator.
+
+use bytes::Bytes;
+use klamm_coordinator::Loader;
+use klamm_model::record_batch::{BatchError, RecordError};
+use klamm_model::{Offset, RecordBatch};
+use klamm_storage::ReadError;
+
+use crate::partition::Partition;
+
+/// Bytes read at once; other work goes on in between.
+const READ_BYTES: usize = 1 << 20;
+/// More than any batch of offsets inflates to; this broker does not compress them.
+const INFLATED_BYTES_MAX: usize = 256 << 20;
+
+/// How far the reading has got.
+pub(super) struct Progress {
+    pub(super) loader: Loader,
+    next: Offset,
+    end: Offset,
+}
+
+impl Progress {
+    /// Everything that is in the log now; nothing is appended meanwhile.
+    pub(super) fn start(partition: &Partition) -> Self {
+        let driver = partition.driver();
+        Self {
+            loader: Loader::new(),
+            next: driver.log_start_offset(),
+            end: driver.log_end_offset(),
+        }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.next >= self.end
+    }
+
+    /// Reads the next piece. What is damaged is said and left out: a group that goes on from an
+    /// older offset reads some records twice, one that cannot be served reads none.
+    ///
+    /// # Errors
+    /// The log is offline.
+    pub(super) fn advance(&mut self, partition: &Partition) -> Result<(), ReadError> {
+        let read = partition
+            .driver_mut()
+            .log_mut()
+            .read(self.next, self.end, READ_BYTES, true);
+        match read {
+            Ok(read) => {
+                self.replay(partition, read.records);
+                self.next = read.next_offset;
+            }
+            Err(ReadError::Corrupt(damage)) => {
+                tracing::error!(partition = %partition.id(), first_offset = %damage.first_offset,
+                    next_offset = %damage.next_offset,
+                    "damaged records are left out of the groups");
+                self.next = damage.next_offset;
+            }
+            // The start of the log was raised meanwhile.
+            Err(ReadError::OffsetOutOfRange { log_start, .. }) if log_start > self.next => {
+                self.next = log_start;
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn replay(&mut self, partition: &Partition, mut bytes: Bytes) {
+        while !bytes.is_empty() {
+            let replayed = RecordBatch::parse(&mut bytes)
+                .map_err(LoadError::Batch)
+                .and_then(|batch| self.replay_batch(&batch));
+            if let Err(error) = replayed {
+                tracing::error!(partition = %partition.id(), %error,
+                    "records are left out of the groups");
+                if matches!(error, LoadError::Batch(_)) {
+                    return; // Where the next one begins is not known.
+                }
+            }
+        }
+    }
+
+    fn replay_batch(&mut self, batch: &RecordBatch) -> Result<(), LoadError> {
+        // Transactions are not served, so their offsets were never committed by this broker.
+        if batch.header().is_control() || batch.header().is_transactional() {
+            return Ok(());
+        }
+        for record in batch.records(INFLATED_BYTES_MAX)? {
+            let record = record?;
+            self.loader
+                .replay(record.key.as_deref(), record.value.as_deref())?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a batch is left out.
+#[derive(Debug, thiserror::Error)]
+enum LoadError {
+    #[error(transparent)]
+    Batch(BatchError),
+    #[error(transparent)]
+    Records(#[from] RecordError),
+    #[error(transparent)]
+    Record(#[from] klamm_coordinator::record::RecordError),
+}

@@ -1,0 +1,86 @@
+//! FindCoordinator: which broker serves a group.
+
+use std::rc::Rc;
+
+use klamm_protocol::ErrorCode;
+use klamm_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
+use klamm_protocol::messages::find_coordinator_response::{Coordinator, FindCoordinatorResponse};
+use klamm_protocol::messages::{BrokerId, StrBytes, text_of};
+
+use crate::coordinator::offsets_topic;
+use crate::dispatch::Call;
+use crate::shard::Shard;
+
+/// Coordinators of groups; those of transactions (1) and of share groups (2) are not served.
+const GROUP: i8 = 0;
+/// From here on a request asks for several at once.
+const BATCH_FROM: i16 = 4;
+
+pub(crate) fn handle(call: Call, request: FindCoordinatorRequest) {
+    let known = call
+        .shard
+        .image()
+        .topic(offsets_topic::OFFSETS_TOPIC)
+        .is_some();
+    if known || request.key_type != GROUP {
+        let response = answer(&call, &request);
+        return call.reply(response);
+    }
+    // Made before the answer, so that it can name the coordinator.
+    tokio::task::spawn_local(async move {
+        if let Err(error) = offsets_topic::ensure(&call.shard).await {
+            tracing::warn!(
+                error = error.name(),
+                "the topic of offsets cannot be created"
+            );
+        }
+        let response = answer(&call, &request);
+        call.reply(response);
+    });
+}
+
+fn answer(call: &Call, request: &FindCoordinatorRequest) -> FindCoordinatorResponse {
+    let response = FindCoordinatorResponse::default();
+    if call.version() >= BATCH_FROM {
+        let keys = request.coordinator_keys.iter();
+        let coordinators = keys.map(|key| find(call, key, request.key_type));
+        return response.with_coordinators(coordinators.collect());
+    }
+    let found = find(call, &request.key, request.key_type);
+    let response = response
+        .with_error_code(found.error_code)
+        .with_node_id(found.node_id)
+        .with_host(found.host)
+        .with_port(found.port);
+    if call.version() >= 1 {
+        response.with_error_message(found.error_message)
+    } else {
+        response
+    }
+}
+
+fn find(call: &Call, key: &StrBytes, key_type: i8) -> Coordinator {
+    let coordinator = Coordinator::default().with_key(key.clone());
+    match check(&call.shard, key, key_type) {
+        Ok(()) => {
+            let address = call.shard.advertised(call.listener());
+            coordinator
+                .with_node_id(BrokerId(call.shard.node_id.0))
+                .with_host(text_of(&address.host))
+                .with_port(i32::from(address.port))
+        }
+        Err(error) => coordinator
+            .with_error_code(error.code())
+            .with_error_message(Some(text_of(error.message())))
+            .with_node_id(BrokerId(-1))
+            .with_port(-1),
+    }
+}
+
+fn check(shard: &Rc<Shard>, key: &str, key_type: i8) -> Result<(), ErrorCode> {
+    match key_type {
+        GROUP if shard.coordinators.serves(shard, key) => Ok(()),
+        GROUP => Err(ErrorCode::CoordinatorNotAvailable),
+        _ => Err(ErrorCode::InvalidRequest),
+    }
+}

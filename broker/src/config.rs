@@ -16,6 +16,7 @@ use klamm_model::BrokerId;
 mod error;
 mod listeners;
 mod memory;
+mod page;
 mod properties;
 mod resolve;
 mod source;
@@ -26,6 +27,7 @@ mod typed;
 mod tests;
 
 pub use error::{Impossible, SettingsError};
+pub use page::settings_page;
 pub use properties::PropertiesError;
 pub use source::{Sources, process_environment};
 pub use table::BROKER_SETTINGS;

@@ -1,2 +1,16 @@
 //! The `klamm` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use klamm_broker::cli::Cli;
+
+fn main() -> ExitCode {
+    match Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("klamm: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -45,7 +45,7 @@ pub(super) fn resolve(
         producers: r.producers(),
         groups: r.groups()?,
         offsets: r.offsets(),
-        diagnostics: r.diagnostics(),
+        diagnostics: r.diagnostics()?,
     })
 }
 
@@ -233,14 +233,28 @@ impl Resolver<'_> {
         }
     }
 
-    fn diagnostics(&self) -> DiagnosticsConfig {
-        DiagnosticsConfig {
-            log_level: self.text("klamm.log.level"),
-            log_format: match self.text("klamm.log.format").as_str() {
-                "json" => LogFormat::Json,
-                _ => LogFormat::Text,
-            },
+    fn diagnostics(&self) -> Result<DiagnosticsConfig, Impossible> {
+        const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
+        let log_level = self.text("klamm.log.level").to_ascii_lowercase();
+        let level = |part: &str| {
+            part.rsplit_once('=')
+                .map_or(part, |(_, level)| level)
+                .to_owned()
+        };
+        if !log_level
+            .split(',')
+            .all(|part| LEVELS.contains(&level(part.trim()).trim()))
+        {
+            return Err(Impossible::LogLevel(log_level));
         }
+        let log_format = match self.text("klamm.log.format").as_str() {
+            "json" => LogFormat::Json,
+            _ => LogFormat::Text,
+        };
+        Ok(DiagnosticsConfig {
+            log_level,
+            log_format,
+        })
     }
 
     fn row(&self, name: &str) -> &'static Setting {

@@ -182,6 +182,7 @@ fn settings_that_cannot_be_served_or_do_not_go_together_are_refused_with_advice(
         &[("max.connections.per.ip.overrides", "localhost:5")],
         "must look like",
     );
+    check(&[("klamm.log.level", "loud")], "klamm.log.level must be");
     check(&[("listeners", "SSL://:9093")], "only PLAINTEXT");
 }
 

@@ -196,7 +196,7 @@ pub struct OffsetsConfig {
 /// What the process writes about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiagnosticsConfig {
-    /// `klamm.log.level`: a level, or a filter in the form of the crate `tracing-subscriber`.
+    /// `klamm.log.level`: a level, or levels by module, in lower case.
     pub log_level: String,
     /// `klamm.log.format`.
     pub log_format: LogFormat,

@@ -1,0 +1,143 @@
+//! The command line.
+//!
+//! `klamm` alone serves with defaults; `klamm serve` takes settings; `klamm settings` prints the
+//! table of all of them.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{BrokerConfig, SettingsError, Sources, process_environment, settings_page};
+use crate::logging;
+use crate::server::{self, ServeError};
+
+/// What the process was asked to do.
+#[derive(Debug, Parser)]
+#[command(
+    name = "klamm",
+    version,
+    about = "A self-hosted replacement for a Kafka cluster.",
+    long_about = "A self-hosted replacement for a Kafka cluster.\n\n\
+        Without a command, Klamm serves: on 127.0.0.1:9092, with its data in ./klamm-data, \
+        creating topics when they are first used.",
+    after_help = EXAMPLES,
+    args_conflicts_with_subcommands = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the broker until SIGTERM or Ctrl-C.
+    #[command(after_help = EXAMPLES)]
+    Serve(Serve),
+    /// Prints every setting with its default, its range and what it does, in Markdown.
+    Settings,
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    /// A file of settings, in the form of Kafka's server.properties.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// One setting; may be given several times, and wins over the file and the environment.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    set: Vec<(String, String)>,
+}
+
+const EXAMPLES: &str = "Examples:\n  \
+    klamm\n  \
+    klamm serve --config server.properties\n  \
+    klamm serve --set listeners=PLAINTEXT://:9092 --set log.dirs=/var/lib/klamm\n  \
+    KLAMM_LOG_DIRS=/var/lib/klamm klamm\n\n\
+    Settings are given in a file, in variables that begin with KLAMM_ (KLAMM_LOG_DIRS is\n\
+    log.dirs), or with --set; the later win. `klamm settings` lists them all.";
+
+/// Why the process ends with 1.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// A setting is wrong.
+    #[error("a setting is wrong: {0}")]
+    Settings(#[from] SettingsError),
+    /// The broker could not start, or not stop in good order.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// What was asked for cannot be printed.
+    #[error("cannot write to the standard output: {0}")]
+    Output(#[from] std::io::Error),
+}
+
+impl Cli {
+    /// Does what was asked; for `serve`, until the broker is told to stop.
+    ///
+    /// # Errors
+    /// [`CliError`], whose text says what to do.
+    pub fn run(self) -> Result<(), CliError> {
+        match self.command {
+            None => serve(self.serve),
+            Some(Command::Serve(arguments)) => serve(arguments),
+            Some(Command::Settings) => Ok(std::io::stdout()
+                .lock()
+                .write_all(settings_page().as_bytes())?),
+        }
+    }
+}
+
+fn serve(Serve { config: file, set }: Serve) -> Result<(), CliError> {
+    let config = BrokerConfig::load(&Sources {
+        file,
+        environment: process_environment(),
+        set,
+    })?;
+    logging::start(&config.diagnostics);
+    for (name, value, source) in config.effective() {
+        if config.settings.given().contains_key(name) {
+            tracing::info!("setting {name}={value}");
+        } else {
+            tracing::debug!("setting {name}={value} ({source:?})");
+        }
+    }
+    Ok(server::run(config)?)
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("give it as NAME=VALUE")?;
+    Ok((name.trim().to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn settings_are_given_with_or_without_the_word_serve() {
+        for words in [
+            vec!["klamm", "--set", "a=b=c"],
+            vec!["klamm", "serve", "--set", "a=b=c"],
+        ] {
+            let cli = Cli::try_parse_from(&words).expect("valid");
+            let serve = match cli.command {
+                Some(Command::Serve(serve)) => serve,
+                _ => cli.serve,
+            };
+            assert_eq!(serve.set, [("a".to_owned(), "b=c".to_owned())], "{words:?}");
+        }
+    }
+
+    #[test]
+    fn a_setting_without_a_value_is_refused() {
+        assert!(Cli::try_parse_from(["klamm", "--set", "a"]).is_err());
+    }
+}

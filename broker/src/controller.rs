@@ -7,13 +7,15 @@
 mod effects;
 mod load;
 
+use std::cell::RefCell;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use klamm_metadata::{MetadataImage, MetadataRecord, TopicConfig};
+use klamm_metadata::controller::{Decision, NewTopic, TopicRules};
+use klamm_metadata::{Controller as Decider, MetadataImage, MetadataRecord, TopicConfig, TopicIds};
 use klamm_model::record_batch::BatchBuilder;
-use klamm_model::{PartitionIndex, ProducerId, TopicId, TopicName};
+use klamm_model::{TopicId, TopicName};
 use klamm_protocol::ErrorCode;
 use tokio::sync::Mutex;
 
@@ -35,13 +37,15 @@ pub(crate) const METADATA_TOPIC_ID: TopicId =
 /// See the [module](self).
 pub(crate) struct Controller {
     partition: Rc<Partition>,
+    ids: RefCell<TopicIds>,
     changing: Mutex<()>,
 }
 
 impl Controller {
-    pub(crate) fn new(partition: Rc<Partition>) -> Self {
+    pub(crate) fn new(partition: Rc<Partition>, seed: [u8; 32]) -> Self {
         Self {
             partition,
+            ids: RefCell::new(TopicIds::new(seed)),
             changing: Mutex::new(()),
         }
     }
@@ -65,11 +69,11 @@ pub(crate) fn metadata_topic_config(defaults: &TopicConfig) -> TopicConfig {
 /// its records are durable.
 pub(crate) async fn change<T>(
     shard: &Rc<Shard>,
-    decide: impl FnOnce(&MetadataImage) -> (Vec<MetadataRecord>, T),
+    decide: impl FnOnce(&mut Decider<'_>) -> Decision<T>,
 ) -> Result<T, ErrorCode> {
     let _changing = shard.controller.changing.lock().await;
     let before = shard.image();
-    let (records, reply) = decide(&before);
+    let Decision { records, reply } = decided(shard, &before, decide);
     if records.is_empty() {
         return Ok(reply);
     }
@@ -83,6 +87,28 @@ pub(crate) async fn change<T>(
     shard.publish(Arc::new(after));
     effects::perform(shard, &records);
     Ok(reply)
+}
+
+/// Asks the decider without writing anything.
+fn decided<T>(
+    shard: &Shard,
+    image: &MetadataImage,
+    decide: impl FnOnce(&mut Decider<'_>) -> Decision<T>,
+) -> Decision<T> {
+    let config = shard.config();
+    let topics = &config.topics;
+    decide(&mut Decider {
+        image,
+        layers: config.layers(image),
+        topic_defaults: &config.topic_defaults,
+        rules: TopicRules {
+            num_partitions: topics.num_partitions,
+            default_replication_factor: topics.default_replication_factor,
+            clamp_replication_factor: topics.clamp_replication_factor,
+            deletion_enabled: topics.delete_enabled,
+        },
+        ids: &mut shard.controller.ids.borrow_mut(),
+    })
 }
 
 async fn commit(shard: &Shard, records: &[MetadataRecord]) -> Result<(), ErrorCode> {
@@ -101,48 +127,45 @@ async fn commit(shard: &Shard, records: &[MetadataRecord]) -> Result<(), ErrorCo
     Ok(())
 }
 
-/// Producer ids given to a broker at once (Kafka's `ProducerIdsBlock.PRODUCER_ID_BLOCK_SIZE`).
-const PRODUCER_IDS_PER_BLOCK: i64 = 1000;
-
 /// A block of producer ids that nobody else gets.
 pub(crate) async fn allocate_producer_ids(shard: &Rc<Shard>) -> Result<Range<i64>, ErrorCode> {
-    change(shard, |image| {
-        let ProducerId(first) = image.next_producer_id();
-        let next = first + PRODUCER_IDS_PER_BLOCK;
-        (
-            vec![MetadataRecord::ProducerIds {
-                next: ProducerId(next),
-            }],
-            first..next,
-        )
-    })
-    .await
+    let block = change(shard, |decider| match decider.allocate_producer_ids() {
+        Ok(Decision { records, reply }) => Decision {
+            records,
+            reply: Some(reply),
+        },
+        Err(refusal) => {
+            tracing::error!(%refusal, "no producer id can be given out");
+            Decision {
+                records: Vec::new(),
+                reply: None,
+            }
+        }
+    });
+    let block = block.await?.ok_or(ErrorCode::UnknownServerError)?;
+    Ok(block.start.0..block.end.0)
 }
 
 /// Creates the topics that are not there yet, with the broker's defaults.
-pub(crate) async fn auto_create(shard: &Rc<Shard>, names: Vec<TopicName>) {
-    for name in names {
-        let partitions = shard.config().topics.num_partitions;
-        let node_id = shard.node_id;
-        let created = change(shard, |image| {
-            if image.topic(name.as_str()).is_some() {
-                return (Vec::new(), ());
+pub(crate) async fn auto_create(shard: &Rc<Shard>, names: &[TopicName]) {
+    let topics: Vec<_> = names
+        .iter()
+        .map(|name| NewTopic::with_defaults(name.as_str()))
+        .collect();
+    let created = change(shard, |decider| decider.create_topics(&topics, false)).await;
+    match created {
+        Ok(outcomes) => {
+            for (topic, outcome) in outcomes {
+                if let Err(refusal) = outcome {
+                    tracing::debug!(topic, %refusal, "topic is not created on first use");
+                }
             }
-            let id = crate::entropy::uuid();
-            let mut records = vec![MetadataRecord::Topic {
-                name: name.clone(),
-                id,
-            }];
-            records.extend((0..partitions).map(|index| MetadataRecord::Partition {
-                topic: id,
-                index: PartitionIndex(index),
-                replicas: vec![node_id],
-            }));
-            (records, ())
-        })
-        .await;
-        if let Err(error) = created {
-            tracing::warn!(topic = %name, error = error.name(), "topic cannot be created");
+        }
+        Err(error) => {
+            tracing::warn!(
+                error = error.name(),
+                "topics cannot be created on first use"
+            );
         }
     }
 }

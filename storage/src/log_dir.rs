@@ -351,7 +351,7 @@ impl LogDir {
 
     /// Marks the directory as closed in good order. All logs have been closed and the checkpoints
     /// are what they say.
-    pub fn close(self, checkpoints: &[(TopicPartition, LogCheckpoint)]) -> Result<(), LogDirError> {
+    pub fn close(&self, checkpoints: &[(TopicPartition, LogCheckpoint)]) -> Result<(), LogDirError> {
         self.journal.sync()?;
         self.write_checkpoints(checkpoints)?;
         self.journal.sync()?;

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use klamm_metadata::controller::Decision;
 use klamm_metadata::{ConfigResource, MetadataImage, MetadataRecord, ResourceKind};
 use klamm_model::{BrokerId, PartitionIndex, TopicName};
 use klamm_protocol::ErrorCode;
@@ -20,7 +21,11 @@ pub(crate) async fn ensure(shard: &Rc<Shard>) -> Result<(), ErrorCode> {
         return Ok(());
     }
     let config = shard.config().offsets.clone();
-    controller::change(shard, |image| (creation(image, &config), ())).await
+    controller::change(shard, |decider| Decision {
+        records: creation(decider.image, &config),
+        reply: (),
+    })
+    .await
 }
 
 fn creation(image: &MetadataImage, config: &OffsetsConfig) -> Vec<MetadataRecord> {

@@ -5,8 +5,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use klamm_metadata::MetadataRecord;
+use klamm_metadata::controller::Decision;
 use klamm_metadata::record::ListenerAddress;
-use klamm_metadata::{BrokerImage, MetadataImage, MetadataRecord};
 use klamm_model::{PartitionIndex, TopicName, TopicPartition};
 use klamm_storage::{Disk, FileDisk};
 use tokio::net::TcpListener;
@@ -18,6 +19,7 @@ use crate::clock::Clock;
 use crate::config::BrokerConfig;
 use crate::controller::{self, Controller, METADATA_PARTITION, METADATA_TOPIC, METADATA_TOPIC_ID};
 use crate::coordinator::Coordinators;
+use crate::entropy;
 use crate::hosting::{self, Wanted};
 use crate::log_dirs::{LogDirs, Owner};
 use crate::net::budget::RequestBudget;
@@ -51,7 +53,7 @@ pub(super) async fn start(
         node_id: owner.node_id,
         listeners: advertised,
         net: Rc::new(net_shared(&config)),
-        controller: Controller::new(metadata),
+        controller: Controller::new(metadata, entropy::random_bytes()),
         coordinators: Coordinators::new(),
         log_dirs,
         background,
@@ -106,35 +108,20 @@ async fn expire_delayed(shard: Rc<Shard>) {
 
 /// Gives a new cluster its id, and tells where this broker is reached.
 async fn register(shard: &Rc<Shard>, owner: &Owner) -> Result<(), ServeError> {
-    let us = BrokerImage {
-        id: shard.node_id,
-        rack: shard.rack(),
-        listeners: shard.listeners().to_vec(),
-    };
-    let changed = controller::change(shard, |image| (registration(image, owner, us), ())).await;
-    changed.map_err(|error| ServeError::Metadata(error.message()))
-}
-
-fn registration(image: &MetadataImage, owner: &Owner, us: BrokerImage) -> Vec<MetadataRecord> {
-    let mut records = Vec::new();
-    if image.cluster_id().is_none() {
-        records.push(MetadataRecord::Cluster {
-            id: owner.cluster_id.clone(),
-        });
-    }
-    if image.broker(us.id) != Some(&us) {
-        let BrokerImage {
-            id,
-            rack,
-            listeners,
-        } = us;
-        records.push(MetadataRecord::RegisterBroker {
-            id,
-            rack,
-            listeners,
-        });
-    }
-    records
+    let changed = controller::change(shard, |decider| {
+        let mut records = Vec::new();
+        if decider.image.cluster_id().is_none() {
+            records.push(MetadataRecord::Cluster {
+                id: owner.cluster_id.clone(),
+            });
+        }
+        let listeners = shard.listeners().to_vec();
+        records.extend(decider.register_broker(shard.node_id, shard.rack(), listeners));
+        Decision { records, reply: () }
+    });
+    changed
+        .await
+        .map_err(|error| ServeError::Metadata(error.message()))
 }
 
 /// Opens every partition of the metadata, and reports files that belong to none.

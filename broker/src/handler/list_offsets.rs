@@ -27,6 +27,8 @@ const LATEST_TIERED: i64 = -5;
 const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
 const READ_COMMITTED: i8 = 1;
+/// The first version whose answers carry leader epochs.
+const LEADER_EPOCH_FROM: i16 = 4;
 
 /// What is found; -1 stands for "nothing" (without being an error).
 struct Found {
@@ -53,7 +55,7 @@ pub(crate) fn handle(call: Call, request: ListOffsetsRequest) {
             } else {
                 find(&call.shard, topic, partition, read_committed)
             };
-            answer(partition.partition_index, result)
+            answer(call.version(), partition.partition_index, result)
         });
         ListOffsetsTopicResponse::default()
             .with_name(topic.name.clone())
@@ -63,17 +65,17 @@ pub(crate) fn handle(call: Call, request: ListOffsetsRequest) {
     call.reply(response);
 }
 
-fn answer(index: i32, result: Result<Found, ErrorCode>) -> ListOffsetsPartitionResponse {
+fn answer(version: i16, index: i32, result: Result<Found, ErrorCode>) -> ListOffsetsPartitionResponse {
     let response = ListOffsetsPartitionResponse::default().with_partition_index(index);
     match result {
-        Ok(found) => response
-            .with_offset(found.offset)
-            .with_timestamp(found.timestamp)
-            .with_leader_epoch(found.leader_epoch),
-        Err(error) => response
-            .with_error_code(error.code())
-            .with_offset(-1)
-            .with_timestamp(-1),
+        Ok(found) => {
+            let response = response.with_offset(found.offset).with_timestamp(found.timestamp);
+            if version < LEADER_EPOCH_FROM {
+                return response;
+            }
+            response.with_leader_epoch(found.leader_epoch)
+        }
+        Err(error) => response.with_error_code(error.code()).with_offset(-1).with_timestamp(-1),
     }
 }
 

@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn produce_is_listed_from_0_and_served_from_3() {
+    fn quirk_6_produce_is_listed_from_0_and_served_from_3() {
         let produce = ApiKey::Produce.api();
         assert_eq!((produce.advertised_min, produce.accepted_min), (0, 3));
         assert!(!produce.accepts(2) && produce.accepts(3) && produce.accepts(13));

@@ -59,13 +59,23 @@ impl ApiVersionsRequest {
         Ok(request)
     }
 
-    /// Whether name and version of the client are as they must be from version 3 on: letters and
-    /// digits, with dots and hyphens inside. Otherwise the answer is `INVALID_REQUEST` (KIP-511).
+    /// Whether the request is as it must be; otherwise the answer is `INVALID_REQUEST`. From version
+    /// 3 on, name and version of the client are letters and digits, with dots and hyphens inside
+    /// (KIP-511); from version 5 on, cluster and broker are named together or not at all (KIP-1242).
     pub fn is_valid(&self, version: i16) -> bool {
-        version < 3
-            || [&self.client_software_name, &self.client_software_version]
-                .into_iter()
-                .all(|text| is_software_word(text))
+        let words = [&self.client_software_name, &self.client_software_version];
+        let words_are_valid = version < 3 || words.into_iter().all(|text| is_software_word(text));
+        let peer_is_valid = self.cluster_id.is_some() == (self.node_id != -1);
+        words_are_valid && peer_is_valid
+    }
+
+    /// Whether the client meant another broker than this one, as when an address has passed to
+    /// another cluster; the answer is then `REBOOTSTRAP_REQUIRED` (KIP-1242).
+    pub fn means_another_broker(&self, cluster_id: &str, node_id: i32) -> bool {
+        let Some(meant) = &self.cluster_id else {
+            return false;
+        };
+        meant.as_str() != cluster_id || self.node_id != node_id
     }
 }
 
@@ -146,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn software_words_are_letters_and_digits_with_dots_and_hyphens_inside() {
+    fn quirk_4_software_words_are_letters_and_digits_with_dots_and_hyphens_inside() {
         for good in ["a", "apache-kafka-java", "4.4.0", "v2.15.0-RC1"] {
             assert!(is_software_word(good), "{good}");
         }
@@ -156,7 +166,27 @@ mod tests {
     }
 
     #[test]
-    fn the_answer_to_an_unknown_version_is_v0_with_one_row() {
+    fn a_client_names_cluster_and_broker_together_and_rightly() {
+        let check = |cluster: Option<&'static str>, node_id: i32, valid: bool, another: bool| {
+            let request = ApiVersionsRequest {
+                client_software_name: StrBytes::from_static_str("a"),
+                client_software_version: StrBytes::from_static_str("1"),
+                cluster_id: cluster.map(StrBytes::from_static_str),
+                node_id,
+            };
+            assert_eq!(request.is_valid(5), valid);
+            assert_eq!(request.means_another_broker("c", 1), another);
+        };
+        check(None, -1, true, false);
+        check(Some("c"), 1, true, false);
+        check(Some("c"), 2, true, true);
+        check(Some("d"), 1, true, true);
+        check(Some("c"), -1, false, true);
+        check(None, 1, false, false);
+    }
+
+    #[test]
+    fn quirk_3_the_answer_to_an_unknown_version_is_v0_with_one_row() {
         let answer = unsupported_api_versions_response(7);
         assert_eq!(
             answer.pieces().concat(),

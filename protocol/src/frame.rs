@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_lengths_are_refused_at_the_fourth_byte() {
+    fn quirk_11_impossible_lengths_and_strangers_are_refused_at_the_fourth_byte() {
         let check = |bytes: &[u8], expected: &str| {
             let mut decoder = FrameDecoder::new(1_000_000);
             feed(&mut decoder, bytes);

@@ -4,9 +4,9 @@
 //! share names. Klamm has its own Produce and Fetch requests and Fetch response (hot path),
 //! ApiVersions request and DeleteGroups response (fields newer than the crate).
 //!
-//! The crate's structs are `#[non_exhaustive]`: start from `default()` and set fields. It refuses
-//! to encode a field that the version in question lacks, unless the schema calls the field
-//! ignorable: leave such fields at their defaults for older versions.
+//! The crate's structs are `#[non_exhaustive]`: start from `default()` and set fields. What a
+//! version cannot say is left out when the answer is encoded; only where versions differ in
+//! structure (OffsetFetch before 8, FindCoordinator before 4) the handler fills one or the other.
 
 pub use kafka_protocol::messages::{
     BrokerId, GroupId, ProducerId, TopicName, TransactionalId, alter_configs_request,

@@ -1,7 +1,7 @@
 //! Requests of served APIs, decoded from a frame.
 //!
 //! Produce, Fetch and ApiVersions have own decoders. For all other APIs a first pass over the
-//! frame ([`shape`]) proves that every count and length is covered by bytes that are there and
+//! frame (`shape`) proves that every count and length is covered by bytes that are there and
 //! that the decoded message fits its memory budget; only then does the `kafka-protocol` crate,
 //! which reserves memory for arrays on the word of their count, see the frame.
 //!

@@ -1,5 +1,6 @@
 //! Answers, encoded as pieces ready for one vectored write.
 
+mod fit;
 mod log_dirs;
 mod offsets;
 
@@ -121,7 +122,7 @@ responses! {
 
 impl Response {
     /// Encodes the answer to the request with this header. Panics if the answer is of another API.
-    pub fn encode(&self, to: &RequestHeader) -> Result<EncodedResponse, EncodeError> {
+    pub fn encode(self, to: &RequestHeader) -> Result<EncodedResponse, EncodeError> {
         assert_eq!(
             self.api_key(),
             to.api_key,
@@ -132,10 +133,11 @@ impl Response {
 
     /// As [`encode`](Self::encode), for who has no header at hand.
     pub fn encode_as(
-        &self,
+        mut self,
         version: i16,
         correlation_id: i32,
     ) -> Result<EncodedResponse, EncodeError> {
+        fit::fit(&mut self, version);
         let api = self.api_key().api();
         let flexible = api.is_flexible(version);
         let mut writer = Writer::new(INITIAL_BYTES, flexible);
@@ -144,7 +146,7 @@ impl Response {
         if api.has_flexible_response_header(version) {
             writer.no_tags();
         }
-        match (self, version) {
+        match (&self, version) {
             (Self::Fetch(message), _) => message.encode(&mut writer, version),
             (Self::DeleteGroups(message), _) => message.encode(&mut writer, version),
             (Self::OffsetCommit(message), 10..) => offsets::encode_commit(message, &mut writer),

@@ -1,6 +1,6 @@
 //! Reads and writes the primitive types of Kafka's protocol, for messages with own code.
 //!
-//! A [`Reader`] carries the budget of what decoding may allocate: a count from outside is charged
+//! A `Reader` carries the budget of what decoding may allocate: a count from outside is charged
 //! for before anything of that size is reserved. Sources: Kafka's protocol guide ("Protocol
 //! Primitive Types"), KIP-482 for the compact forms and tagged fields.
 

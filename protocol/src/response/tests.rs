@@ -19,7 +19,8 @@ fn topic_id() -> TopicId {
 }
 
 /// Encodes, checks length and header, and returns the body.
-fn body_of(response: &Response, version: i16) -> Bytes {
+fn body_of(response: Response, version: i16) -> Bytes {
+    let api = response.api_key().api();
     let encoded = response.encode_as(version, CORRELATION_ID).unwrap();
     let frame = encoded.pieces().concat();
     assert_eq!(frame.len(), encoded.size_bytes());
@@ -27,7 +28,6 @@ fn body_of(response: &Response, version: i16) -> Bytes {
     let length = i32::from_be_bytes(*frame.first_chunk().unwrap());
     assert_eq!(length as usize, frame.len() - 4);
     assert_eq!(frame[4..8], CORRELATION_ID.to_be_bytes());
-    let api = response.api_key().api();
     if !api.has_flexible_response_header(version) {
         return frame[8..].to_vec().into();
     }
@@ -126,7 +126,7 @@ fn every_served_version_has_an_answer_that_a_client_reads_whole() {
     for (response, api) in responses.iter().zip(APIS) {
         assert_eq!(response.api_key(), api.key);
         for version in api.accepted_min..=api.max {
-            let body = body_of(response, version);
+            let body = body_of(response.clone(), version);
             assert!(
                 is_read_whole(api.key, version, body),
                 "{} v{version}",
@@ -177,7 +177,7 @@ fn quirk_5_features_with_minimum_0_are_left_out_until_version_4() {
             .collect();
         assert_eq!(names, supported);
         assert_eq!(response.finalized_features.len(), finalized);
-        body_of(&response.into(), version);
+        body_of(response.into(), version);
     };
     check(2, &[], 0);
     check(3, &["metadata.version"], 2);
@@ -258,7 +258,7 @@ fn full_fetch_response() -> FetchResponse {
 fn a_fetch_answer_is_read_by_the_schema_crate_at_every_version() {
     for version in 4..=18 {
         let ours = full_fetch_response();
-        let mut body = body_of(&ours.into(), version);
+        let mut body = body_of(ours.into(), version);
         let theirs = kafka::FetchResponse::decode(&mut body, version).unwrap();
         assert!(body.is_empty());
         assert_eq!(theirs.throttle_time_ms, 11);
@@ -326,7 +326,7 @@ fn quirk_9_fields_of_later_versions_are_not_sent_and_tags_only_when_set() {
         }],
         ..FetchResponse::default()
     };
-    let body = body_of(&quiet.into(), 18);
+    let body = body_of(quiet.into(), 18);
     assert!(
         body.ends_with(&[1, 0, 0, 0]),
         "no records, and three structs without tags"
@@ -341,7 +341,7 @@ fn quirk_9_fields_of_later_versions_are_not_sent_and_tags_only_when_set() {
 
 /// Compares with the body that kafka-clients 4.4.0 writes.
 fn check_java(response: impl Into<Response>, version: i16, expected: &str) {
-    let body = body_of(&response.into(), version);
+    let body = body_of(response.into(), version);
     let hex: String = body.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(hex, expected);
 }
@@ -422,4 +422,145 @@ fn describe_log_dirs_5_is_as_the_java_client_writes_it() {
         "000000010000020000032f640202740200000002000000000000004d0000000000000000000000000000\
          00000003e80000000000000384000000",
     );
+}
+
+/// Both the name and the id of a topic, errors with words, leaders with addresses.
+fn full_produce_response() -> kafka::ProduceResponse {
+    use kafka::produce_response as produce;
+    let leader = produce::LeaderIdAndEpoch::default()
+        .with_leader_id(2.into())
+        .with_leader_epoch(6);
+    let fault = produce::BatchIndexAndErrorMessage::default()
+        .with_batch_index(1)
+        .with_batch_index_error_message(Some(StrBytes::from_static_str("no key")));
+    let partition = produce::PartitionProduceResponse::default()
+        .with_index(3)
+        .with_error_code(ErrorCode::NotLeaderOrFollower.code())
+        .with_base_offset(-1)
+        .with_log_append_time_ms(-1)
+        .with_log_start_offset(10)
+        .with_record_errors(vec![fault])
+        .with_error_message(Some(StrBytes::from_static_str("why")))
+        .with_current_leader(leader);
+    let topic = produce::TopicProduceResponse::default()
+        .with_name(StrBytes::from_static_str("t").into())
+        .with_topic_id(uuid_of(topic_id()))
+        .with_partition_responses(vec![partition]);
+    let endpoint = produce::NodeEndpoint::default()
+        .with_node_id(2.into())
+        .with_host(StrBytes::from_static_str("host"))
+        .with_port(9092);
+    kafka::ProduceResponse::default()
+        .with_responses(vec![topic])
+        .with_node_endpoints(vec![endpoint])
+}
+
+#[test]
+fn quirk_28_leader_hints_go_out_from_produce_version_10_on() {
+    for version in 3..=13 {
+        let mut body = body_of(full_produce_response().into(), version);
+        let theirs = kafka::ProduceResponse::decode(&mut body, version).unwrap();
+        let topic = &theirs.responses[0];
+        let partition = &topic.partition_responses[0];
+        assert_eq!(topic.topic_id == uuid_of(topic_id()), version >= 13);
+        assert_eq!(topic.name.0.as_str() == "t", version < 13);
+        assert_eq!(partition.error_message.is_some(), version >= 8);
+        assert_eq!(partition.record_errors.len(), usize::from(version >= 8));
+        assert_eq!(
+            partition.current_leader.leader_epoch,
+            if version >= 10 { 6 } else { -1 }
+        );
+        assert_eq!(theirs.node_endpoints.len(), usize::from(version >= 10));
+    }
+}
+
+#[test]
+fn metadata_with_everything_set_is_told_as_far_as_the_version_goes() {
+    use kafka::metadata_response as metadata;
+    let broker = metadata::MetadataResponseBroker::default()
+        .with_node_id(1.into())
+        .with_host(StrBytes::from_static_str("h"))
+        .with_port(9092)
+        .with_rack(Some(StrBytes::from_static_str("r")));
+    let partition = metadata::MetadataResponsePartition::default()
+        .with_leader_id(1.into())
+        .with_leader_epoch(3)
+        .with_replica_nodes(vec![1.into()])
+        .with_isr_nodes(vec![1.into()])
+        .with_offline_replicas(vec![2.into()]);
+    let topic = metadata::MetadataResponseTopic::default()
+        .with_name(Some(StrBytes::from_static_str("t").into()))
+        .with_topic_id(uuid_of(topic_id()))
+        .with_is_internal(true)
+        .with_partitions(vec![partition])
+        .with_topic_authorized_operations(7);
+    for version in 0..=13 {
+        let response = kafka::MetadataResponse::default()
+            .with_brokers(vec![broker.clone()])
+            .with_cluster_id(Some(StrBytes::from_static_str("c")))
+            .with_controller_id(1.into())
+            .with_cluster_authorized_operations(9)
+            .with_topics(vec![topic.clone()]);
+        let mut body = body_of(response.into(), version);
+        let theirs = kafka::MetadataResponse::decode(&mut body, version).unwrap();
+        assert_eq!(theirs.cluster_id.is_some(), version >= 2);
+        let topic = &theirs.topics[0];
+        assert_eq!(topic.is_internal, version >= 1);
+        assert_eq!(topic.topic_id == uuid_of(topic_id()), version >= 10);
+        assert_eq!(
+            topic.partitions[0].leader_epoch,
+            if version >= 7 { 3 } else { -1 }
+        );
+    }
+}
+
+#[test]
+fn what_a_version_cannot_say_is_left_out_and_not_an_error() {
+    use kafka as k;
+    let responses: Vec<Response> = vec![
+        k::ListOffsetsResponse::default()
+            .with_topics(vec![
+                k::list_offsets_response::ListOffsetsTopicResponse::default().with_partitions(
+                    vec![
+                        k::list_offsets_response::ListOffsetsPartitionResponse::default()
+                            .with_leader_epoch(3),
+                    ],
+                ),
+            ])
+            .into(),
+        k::JoinGroupResponse::default()
+            .with_skip_assignment(true)
+            .into(),
+        k::LeaveGroupResponse::default()
+            .with_members(vec![k::leave_group_response::MemberResponse::default()])
+            .into(),
+        k::DescribeGroupsResponse::default()
+            .with_groups(vec![
+                k::describe_groups_response::DescribedGroup::default()
+                    .with_error_message(Some(StrBytes::from_static_str("why")))
+                    .with_authorized_operations(3),
+            ])
+            .into(),
+        k::ElectLeadersResponse::default().with_error_code(3).into(),
+        k::DescribeQuorumResponse::default()
+            .with_nodes(vec![k::describe_quorum_response::Node::default()])
+            .into(),
+        k::DescribeClusterResponse::default()
+            .with_endpoint_type(2)
+            .with_brokers(vec![
+                k::describe_cluster_response::DescribeClusterBroker::default().with_is_fenced(true),
+            ])
+            .into(),
+    ];
+    for response in responses {
+        let api = response.api_key().api();
+        for version in api.accepted_min..=api.max {
+            let body = body_of(response.clone(), version);
+            assert!(
+                is_read_whole(api.key, version, body),
+                "{} v{version}",
+                api.key
+            );
+        }
+    }
 }

@@ -1,12 +1,13 @@
-//! Batches as Kafka's Java client writes them, one per codec, all of the same three records.
-//! Written with `MemoryRecords.withRecords` of kafka-clients 4.4.0 (lz4-java, snappy-java, zstd-jni).
+//! Batches as real clients write them, all of the same three records: kafka-clients 4.4.0 (with
+//! lz4-java, snappy-java and zstd-jni), and kafka-python 3.0.12 and aiokafka 0.14.0 where their
+//! bytes differ from those.
 
 use bytes::Bytes;
 
 use super::{Compression, Record, RecordBatch};
 use crate::{Offset, ProducerEpoch, ProducerId, Timestamp};
 
-const WRITTEN_BY_JAVA: [(Compression, &str); 5] = [
+const WRITTEN_BY_CLIENTS: [(Compression, &str); 9] = [
     (
         Compression::None,
         concat!(
@@ -52,6 +53,46 @@ const WRITTEN_BY_JAVA: [(Compression, &str); 5] = [
             "bcb204010000",
         ),
     ),
+    (
+        // kafka-python
+        Compression::Gzip,
+        concat!(
+            "0000000000000000000000720000000002549c8b9200010000000200000000000003e80000000000",
+            "0003ea0000000000000009000100000029000000031f8b08000af2036b02ff0b616060e0c84ead34",
+            "302a4bcc294d55c0240d589832982a98f218ed18989818712a336410616061011965c4c800002214",
+            "e16d56000000",
+        ),
+    ),
+    (
+        // kafka-python
+        Compression::Lz4,
+        concat!(
+            "00000000000000000000007c0000000002fdad1d4b00030000000200000000000003e80000000000",
+            "0003ea00000000000000090001000000290000000304224d18684056000000000000007134000000",
+            "fe0154000000086b6579303276616c7565200600ef300402680278026e013e00020201270006d031",
+            "0014000404086b657932010000000000",
+        ),
+    ),
+    (
+        // kafka-python
+        Compression::Zstd,
+        concat!(
+            "00000000000000000000006f000000000269c8fd4300040000000200000000000003e80000000000",
+            "0003ea00000000000000090001000000290000000328b52ffd2056ad0100b40254000000086b6579",
+            "303276616c756520300402680278026e013e00020201310014000404086b657932010002004a2d4a",
+            "bcb204",
+        ),
+    ),
+    (
+        // aiokafka
+        Compression::Lz4,
+        concat!(
+            "000000000000000000000078ffffffff02ea1bb20800030000000200000000000003e80000000000",
+            "0003ea00000000000000090001000000290000000304224d187040ad34000000fe0154000000086b",
+            "6579303276616c7565200600ef300402680278026e013e00020201270006d0310014000404086b65",
+            "79320100ef480dea00000000",
+        ),
+    ),
 ];
 
 fn from_hex(text: &str) -> Bytes {
@@ -62,8 +103,8 @@ fn from_hex(text: &str) -> Bytes {
 }
 
 #[test]
-fn batches_of_the_java_client_read_alike_with_every_codec() {
-    for (codec, hex) in WRITTEN_BY_JAVA {
+fn batches_of_real_clients_read_alike_with_every_codec() {
+    for (codec, hex) in WRITTEN_BY_CLIENTS {
         let mut bytes = from_hex(hex);
         let batch = RecordBatch::parse(&mut bytes).unwrap();
         assert!(bytes.is_empty());

@@ -14,6 +14,8 @@ from report import BOOTSTRAP, check, done, restart_broker, same, wait_until
 
 Record = namedtuple("Record", "partition offset key value headers timestamp")
 POOL = ThreadPoolExecutor(2)
+# A poll that is cut off while it joins starts to join anew (kafka-python), so not too short.
+TURN = 0.4
 BASE = 1_600_000_000_000
 
 
@@ -397,7 +399,7 @@ def read(consumer, count):
 def sizes(seen, *members):
     """How many partitions each has after a poll; `seen` counts what they read."""
     # At once: a member that joins waits for the others inside its poll.
-    for i, records in enumerate(POOL.map(lambda member: member.poll(0.1), members)):
+    for i, records in enumerate(POOL.map(lambda member: member.poll(TURN), members)):
         seen[i] += len(records)
     return [len(member.assignment()) for member in members]
 

@@ -32,7 +32,7 @@ impl Log {
         super::write_epochs(&self.place, &self.epochs)
     }
 
-    /// All files, indexes too. A ticket that may still be out does no harm.
+    /// All files, indexes too, and those of a ticket that is still out.
     fn sync_whole(&mut self) -> Result<(), DiskError> {
         let disk = self.disk();
         let mut files = self.durable.take_extra();

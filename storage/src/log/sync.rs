@@ -61,6 +61,8 @@ pub(super) struct Durable {
     synced: Synced,
     /// A ticket that has not come back.
     ticket_out: bool,
+    /// Its files, which may or may not have been synced.
+    out: Vec<Arc<dyn DiskFile>>,
     /// The lowest end the log was cut to while a ticket was out.
     cut_to: Option<Synced>,
     /// Whether names in the directory changed since the last sync was begun.
@@ -76,6 +78,7 @@ impl Durable {
         Self {
             synced,
             ticket_out: false,
+            out: Vec::new(),
             cut_to: None,
             directory_changed: false,
             records: 0,
@@ -104,8 +107,11 @@ impl Durable {
         self.extra.push(file);
     }
 
+    /// Files to sync beside those of the segments: also those of a ticket that may never be run.
     pub(super) fn take_extra(&mut self) -> Vec<Arc<dyn DiskFile>> {
-        std::mem::take(&mut self.extra)
+        let mut files = std::mem::take(&mut self.extra);
+        files.append(&mut self.out);
+        files
     }
 
     /// Everything up to `end` has been synced, and nothing follows.
@@ -135,6 +141,7 @@ impl Durable {
 
     fn done(&mut self, through: Synced) {
         self.ticket_out = false;
+        self.out.clear();
         let through = match self.cut_to.take() {
             Some(cut) => lower(through, cut),
             None => through,
@@ -203,6 +210,7 @@ impl Log {
         let directory = std::mem::take(&mut self.durable.directory_changed)
             .then(|| (disk, Arc::clone(&self.place.directory)));
         self.durable.ticket_out = true;
+        self.durable.out.clone_from(&files);
         self.durable.records = 0;
         self.durable.since = None;
         Ok(SyncTicket {

@@ -168,8 +168,10 @@ impl PartitionDriver {
         })
     }
 
-    /// Appends everything staged.
+    /// Appends everything staged. To be called also after the log was used otherwise (a read, a
+    /// roll, retention), which may have found its disk failing.
     pub fn turn(&mut self, now: Instant, wall: Timestamp, outcomes: &mut Vec<Outcome>) {
+        self.notice_log(outcomes);
         if self.staging.is_empty() {
             return;
         }

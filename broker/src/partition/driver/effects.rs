@@ -3,6 +3,7 @@
 use klamm_model::raft::DataEntry;
 use klamm_model::{Instant, Timestamp};
 use klamm_replication::{Effect, Event, Position};
+use klamm_storage::AppendError;
 
 use super::{OfflineReason, Outcome, PartitionDriver};
 
@@ -128,6 +129,16 @@ impl PartitionDriver {
             index,
             bytes,
         });
+    }
+
+    /// Takes the partition offline if its log has gone so outside of an append.
+    pub(super) fn notice_log(&mut self, outcomes: &mut Vec<Outcome>) {
+        if self.offline.is_none()
+            && let Some(error) = self.log.offline()
+        {
+            let error = AppendError::from(error.clone());
+            self.go_offline(error.into(), outcomes);
+        }
     }
 
     /// The first reason stays; what was staged is forgotten with the replica that it was for.

@@ -131,6 +131,23 @@ fn dispatch(call: Call, request: Request) {
         Request::DescribeGroups(request) => handler::describe_groups::handle(call, request),
         Request::ListGroups(request) => handler::list_groups::handle(call, request),
         Request::DeleteGroups(request) => handler::delete_groups::handle(call, request),
-        _ => call.slot.close(),
+        Request::CreateTopics(request) => handler::create_topics::handle(call, request),
+        Request::DeleteTopics(request) => handler::delete_topics::handle(call, request),
+        Request::CreatePartitions(request) => handler::create_partitions::handle(call, request),
+        Request::DescribeConfigs(request) => handler::describe_configs::handle(call, &request),
+        Request::AlterConfigs(request) => handler::alter_configs::handle(call, request),
+        Request::IncrementalAlterConfigs(request) => {
+            handler::incremental_alter_configs::handle(call, request);
+        }
+        Request::ListConfigResources(request) => {
+            handler::list_config_resources::handle(call, &request);
+        }
+        Request::ElectLeaders(request) => handler::elect_leaders::handle(call, &request),
+        Request::AlterPartitionReassignments(request) => {
+            handler::alter_partition_reassignments::handle(call, request);
+        }
+        Request::ListPartitionReassignments(_) => {
+            handler::list_partition_reassignments::handle(call);
+        }
     }
 }

@@ -22,7 +22,7 @@ mod topics;
 mod tests;
 
 pub use configs::{AlterOperation, AlterReply, AlterResource, ConfigChange};
-pub use partitions::{CreatePartitionsReply, Election, NewPartitions, Reassignment};
+pub use partitions::{CreatePartitionsReply, Election, NewPartitions, Reassignment, elect_leader};
 pub use topics::{CreateReply, CreatedTopic, DeletedTopic, NewTopic, TopicRef};
 
 /// What decisions are made from; made anew for each.

@@ -107,8 +107,8 @@ pub enum InvalidTopicName {
     #[error("the empty string is not allowed")]
     Empty,
     /// `.` or `..`, which would be directories.
-    #[error("'.' or '..' is not allowed")]
-    Dots,
+    #[error("'{0}' is not allowed")]
+    Dots(&'static str),
     /// More than [`TopicName::LENGTH_MAX`] bytes.
     #[error("the length of '{0}' is longer than the max allowed length 249")]
     TooLong(String),
@@ -127,7 +127,8 @@ impl TopicName {
     pub fn new(name: &str) -> Result<Self, InvalidTopicName> {
         match name {
             "" => Err(InvalidTopicName::Empty),
-            "." | ".." => Err(InvalidTopicName::Dots),
+            "." => Err(InvalidTopicName::Dots(".")),
+            ".." => Err(InvalidTopicName::Dots("..")),
             _ if name.len() > Self::LENGTH_MAX => Err(InvalidTopicName::TooLong(name.to_owned())),
             _ if !name.bytes().all(Self::is_legal) => {
                 Err(InvalidTopicName::IllegalCharacter(name.to_owned()))

@@ -7,7 +7,7 @@ use klamm_model::{BrokerId, PartitionIndex};
 
 use super::topics::duplicates;
 use super::{Controller, Decision, PARTITIONS_PER_REQUEST_MAX};
-use crate::image::{PartitionImage, TopicImage};
+use crate::image::{MetadataImage, PartitionImage, TopicImage};
 use crate::placement::place;
 use crate::record::MetadataRecord;
 use crate::refusal::Refusal;
@@ -71,33 +71,6 @@ impl Controller<'_> {
             records.clear();
         }
         Decision { records, reply }
-    }
-
-    /// ElectLeaders for one partition, whose leader is `leader` now.
-    ///
-    /// # Errors
-    /// If there is no such partition, and [`Refusal::ElectionNotNeeded`] if its preferred leader
-    /// leads, which is not worth a line where all partitions are asked for.
-    pub fn elect_leader(
-        &self,
-        topic: &str,
-        partition: i32,
-        leader: Option<BrokerId>,
-    ) -> Result<Election, Refusal> {
-        let no_topic = || Refusal::NoTopicToElectIn(topic.to_owned());
-        let image = self.image.topic(topic).ok_or_else(no_topic)?;
-        let found = image.partition(PartitionIndex(partition)).ok_or_else(|| {
-            let topic = topic.to_owned();
-            Refusal::NoPartitionToElectIn { topic, partition }
-        })?;
-        match (leader, found.preferred_leader()) {
-            (Some(leader), Some(preferred)) if leader != preferred => {
-                Ok(Election::HandOver(preferred))
-            }
-            (Some(_), _) => Err(Refusal::ElectionNotNeeded),
-            // The replicas elect one themselves as soon as a majority of them is there.
-            (None, _) => Err(Refusal::NoLeader),
-        }
     }
 
     /// AlterPartitionReassignments for one partition.
@@ -217,6 +190,31 @@ impl Controller<'_> {
                 Ok(place(&brokers, turn, topic.partitions.len(), added, factor))
             }
         }
+    }
+}
+
+/// ElectLeaders for one partition, whose leader is `leader` now.
+///
+/// # Errors
+/// If there is no such partition, and [`Refusal::ElectionNotNeeded`] if its preferred leader
+/// leads, which is not worth a line where all partitions are asked for.
+pub fn elect_leader(
+    image: &MetadataImage,
+    topic: &str,
+    partition: i32,
+    leader: Option<BrokerId>,
+) -> Result<Election, Refusal> {
+    let no_topic = || Refusal::NoTopicToElectIn(topic.to_owned());
+    let found = image.topic(topic).ok_or_else(no_topic)?;
+    let found = found.partition(PartitionIndex(partition)).ok_or_else(|| {
+        let topic = topic.to_owned();
+        Refusal::NoPartitionToElectIn { topic, partition }
+    })?;
+    match (leader, found.preferred_leader()) {
+        (Some(leader), Some(preferred)) if leader != preferred => Ok(Election::HandOver(preferred)),
+        (Some(_), _) => Err(Refusal::ElectionNotNeeded),
+        // The replicas elect one themselves as soon as a majority of them is there.
+        (None, _) => Err(Refusal::NoLeader),
     }
 }
 

@@ -211,12 +211,8 @@ fn a_cluster_gets_its_identity_once() {
 fn an_election_is_needed_only_where_another_than_the_preferred_replica_leads() {
     let mut world = World::new();
     assert!(world.create(NewTopic::with_defaults("t")).is_ok());
-    let mut check = |topic: &str, partition, leader: Option<i32>, expected: (i16, &str)| {
-        let leader = leader.map(BrokerId);
-        let reply = world.with(|c| Decision {
-            records: vec![],
-            reply: c.elect_leader(topic, partition, leader),
-        });
+    let check = |topic: &str, partition, leader: Option<i32>, expected: (i16, &str)| {
+        let reply = elect_leader(&world.image, topic, partition, leader.map(BrokerId));
         let (code, text) = told(reply);
         assert_eq!((code, text.as_str()), expected);
     };

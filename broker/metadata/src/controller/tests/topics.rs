@@ -57,7 +57,7 @@ fn topics_are_refused_with_kafkas_numbers_and_words() {
     );
     check(
         topic(".", 1, 1),
-        (17, "Topic name is invalid: '.' or '..' is not allowed"),
+        (17, "Topic name is invalid: '.' is not allowed"),
     );
     check(
         topic("", 1, 1),

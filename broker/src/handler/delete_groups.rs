@@ -24,7 +24,7 @@ pub(crate) fn handle(call: Call, request: DeleteGroupsRequest) {
                     unreachable!("a deletion is answered as one")
                 };
                 // The client may be gone; the group is all the same.
-                drop(sender.send(result));
+                sender.send(result).ok();
             });
             (group_id, receiver)
         })

@@ -78,7 +78,7 @@ impl BrokerConfig {
     }
 
     /// The configuration with what was set while the cluster ran. Only settings that take effect
-    /// at once can differ. Values that no longer go together leave the configuration as it is.
+    /// at once can differ; those are each checked alone, so what `AlterConfigs` accepts resolves.
     #[must_use]
     pub fn under(&self, image: &MetadataImage) -> Self {
         let layers = self.layers(image);

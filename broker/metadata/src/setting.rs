@@ -11,7 +11,7 @@ use std::fmt;
 mod parse;
 mod table;
 
-pub use parse::{ConfigError, Problem, Value};
+pub use parse::{ConfigError, Problem, Value, counts_by_address};
 pub use table::Table;
 
 /// One setting.
@@ -102,6 +102,10 @@ pub enum Valid {
     ThrottledReplicas,
     /// Not the empty text.
     NonEmpty,
+    /// At least 1, or -1 for no limit.
+    PositiveOrNoLimit,
+    /// `address:count`, separated by commas.
+    CountsByAddress,
 }
 
 /// When a change takes effect.
@@ -300,6 +304,8 @@ impl fmt::Display for Valid {
             Self::GzipLevel => f.write_str("1 to 9, or -1"),
             Self::ThrottledReplicas => f.write_str("`*`, or a list of `partition:broker`"),
             Self::NonEmpty => f.write_str("not empty"),
+            Self::PositiveOrNoLimit => f.write_str("at least 1, or -1"),
+            Self::CountsByAddress => f.write_str("`address:count`, separated by commas"),
         }
     }
 }

@@ -122,17 +122,11 @@ pub enum Impossible {
         /// `group.max.session.timeout.ms`.
         max: i64,
     },
-    /// Everything would be deleted at once.
-    #[error("log.retention.ms (or minutes, or hours) must be -1 for no limit, or at least 1")]
-    NoRetention,
     /// Not a level, nor levels by module.
     #[error(
         "klamm.log.level must be off, error, warn, info, debug or trace, or such as info,klamm_storage=debug value={0}"
     )]
     LogLevel(String),
-    /// Not `address:count,…`.
-    #[error("max.connections.per.ip.overrides must look like 10.0.0.1:100,10.0.0.2:200 value={0}")]
-    IpOverrides(String),
 }
 
 fn advice(nearest: Option<&str>) -> String {

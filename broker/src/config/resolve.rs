@@ -1,12 +1,10 @@
 //! From layers of text to typed values: the one place where settings meet fields.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use klamm_metadata::setting::{Setting, Value};
+use klamm_metadata::setting::{Setting, Value, counts_by_address};
 use klamm_metadata::{BrokerLayers, TopicConfig};
 use klamm_model::BrokerId;
 
@@ -38,7 +36,7 @@ pub(super) fn resolve(
         identity: r.identity()?,
         listeners: r.listeners()?,
         topics: r.topic_creation(),
-        topic_defaults: r.topic_defaults()?,
+        topic_defaults: Arc::new(TopicConfig::defaults(&layers)),
         log: r.log(),
         network: r.network()?,
         fetch: r.fetch(),
@@ -112,14 +110,6 @@ impl Resolver<'_> {
         }
     }
 
-    fn topic_defaults(&self) -> Result<Arc<TopicConfig>, Impossible> {
-        let defaults = TopicConfig::defaults(&self.layers);
-        if defaults.retention_ms == Some(0) {
-            return Err(Impossible::NoRetention);
-        }
-        Ok(Arc::new(defaults))
-    }
-
     fn log(&self) -> LogConfig {
         LogConfig {
             flush_scheduler_interval: self.millis("log.flush.scheduler.interval.ms"),
@@ -142,7 +132,10 @@ impl Resolver<'_> {
             connections_max_idle: u64::try_from(idle).ok().map(Duration::from_millis),
             max_connections: self.size("max.connections"),
             max_connections_per_ip: self.size("max.connections.per.ip"),
-            max_connections_per_ip_overrides: self.ip_overrides()?,
+            max_connections_per_ip_overrides: counts_by_address(
+                &self.text("max.connections.per.ip.overrides"),
+            )
+            .unwrap_or_default(),
             max_connection_creation_rate: u32::try_from(
                 self.number("max.connection.creation.rate"),
             )
@@ -169,21 +162,6 @@ impl Resolver<'_> {
         Ok(usize::try_from(share)
             .unwrap_or(usize::MAX)
             .max(clamp(request)))
-    }
-
-    fn ip_overrides(&self) -> Result<BTreeMap<IpAddr, usize>, Impossible> {
-        let text = self.text("max.connections.per.ip.overrides");
-        let parts = text
-            .split(',')
-            .map(str::trim)
-            .filter(|part| !part.is_empty());
-        let overrides = parts.map(|part| {
-            let (address, count) = part.rsplit_once(':')?;
-            let address = address.trim_start_matches('[').trim_end_matches(']');
-            Some((address.parse().ok()?, count.parse().ok()?))
-        });
-        let overrides: Option<_> = overrides.collect();
-        overrides.ok_or(Impossible::IpOverrides(text))
     }
 
     fn fetch(&self) -> FetchConfig {

@@ -1,6 +1,8 @@
 //! From text to value, with Kafka's rules and Kafka's texts.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 
 use super::{Kind, Setting, Standing, Valid};
 
@@ -94,6 +96,12 @@ pub enum Problem {
     /// Empty.
     #[error("String must be non-empty")]
     Empty,
+    /// Zero, or below -1.
+    #[error("Value must be at least 1, or -1 for no limit")]
+    NotPositive,
+    /// Not a list of counts.
+    #[error("String must look like 10.0.0.1:100,10.0.0.2:200")]
+    NotCountsByAddress,
 }
 
 impl Setting {
@@ -175,6 +183,12 @@ impl Setting {
                 Problem::GzipLevel
             }
             (Valid::NonEmpty, Value::Text(text)) if text.is_empty() => Problem::Empty,
+            (Valid::PositiveOrNoLimit, Value::Number(number)) if *number < -1 || *number == 0 => {
+                Problem::NotPositive
+            }
+            (Valid::CountsByAddress, Value::Text(text)) if counts_by_address(text).is_none() => {
+                Problem::NotCountsByAddress
+            }
             (Valid::OneOf(names), Value::Text(text)) if !names.contains(&text.as_str()) => {
                 Problem::NotOneOf(names)
             }
@@ -218,6 +232,21 @@ fn are_throttled_replicas(list: &[String]) -> bool {
             pair.is_some_and(|(partition, broker)| is_number(partition) && is_number(broker))
         }),
     }
+}
+
+/// Reads `address:count,…` (`max.connections.per.ip.overrides`); an address of version 6 may stand
+/// in brackets. `None` for anything else.
+pub fn counts_by_address(text: &str) -> Option<BTreeMap<IpAddr, usize>> {
+    let parts = text
+        .split(',')
+        .map(str::trim)
+        .filter(|part| !part.is_empty());
+    let counts = parts.map(|part| {
+        let (address, count) = part.rsplit_once(':')?;
+        let address = address.trim_start_matches('[').trim_end_matches(']');
+        Some((address.parse().ok()?, count.parse().ok()?))
+    });
+    counts.collect()
 }
 
 impl fmt::Display for Value {
@@ -337,6 +366,22 @@ mod tests {
             "true",
             Err(
                 "Invalid value true for configuration remote.storage.enable: not available here: there is no remote storage",
+            ),
+        );
+    }
+
+    #[test]
+    fn limits_by_address_are_read() {
+        let row = setting("overrides", Kind::String, Some("")).valid(Valid::CountsByAddress);
+        check(row, "", Ok(""));
+        check(row, "10.0.0.1:5,[::1]:7", Ok("10.0.0.1:5,[::1]:7"));
+        let counts = counts_by_address("10.0.0.1:5, [::1]:7").expect("valid");
+        assert_eq!(counts.into_values().collect::<Vec<_>>(), [5, 7]);
+        check(
+            row,
+            "localhost:5",
+            Err(
+                "Invalid value localhost:5 for configuration overrides: String must look like 10.0.0.1:100,10.0.0.2:200",
             ),
         );
     }

@@ -17,6 +17,7 @@ pub(super) const ROWS: &[Setting] = &[
         .at_once()
         .says("How many connections one address may hold; further ones are closed."),
     string("max.connections.per.ip.overrides", "")
+        .valid(Valid::CountsByAddress)
         .at_once()
         .says("Other limits for single addresses: `address:count`, separated by commas. (Kafka takes host names as well.)"),
     int("max.connection.creation.rate", "2147483647")

@@ -30,17 +30,17 @@ pub(super) const ROWS: &[Setting] = &[
         .says("The default of `cleanup.policy`."),
     unset("log.retention.ms", Kind::Long)
         .unit(Unit::Millis)
-        .valid(Valid::AtLeast(-1))
+        .valid(Valid::PositiveOrNoLimit)
         .synonyms(RETENTION)
         .at_once()
         .says("The default of `retention.ms`; before `log.retention.minutes` and `log.retention.hours`."),
     unset("log.retention.minutes", Kind::Int)
         .unit(Unit::Minutes)
-        .valid(Valid::AtLeast(-1))
+        .valid(Valid::PositiveOrNoLimit)
         .says("The default of `retention.ms`, in minutes; before `log.retention.hours`."),
     int("log.retention.hours", "168")
         .unit(Unit::Hours)
-        .valid(Valid::AtLeast(-1))
+        .valid(Valid::PositiveOrNoLimit)
         .says("The default of `retention.ms`, in hours."),
     long("log.retention.bytes", "-1")
         .unit(Unit::Bytes)

@@ -1,4 +1,5 @@
-//! The `klamm` binary.
+//! The `klamm` binary: the command line, and an exit code.
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 

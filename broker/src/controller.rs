@@ -19,6 +19,7 @@ use klamm_model::{TopicId, TopicName};
 use klamm_protocol::ErrorCode;
 use tokio::sync::Mutex;
 
+use crate::coordinator::offsets_topic::{self, OFFSETS_TOPIC};
 use crate::partition::Partition;
 use crate::partition::driver::AppendOrigin;
 use crate::shard::Shard;
@@ -146,11 +147,16 @@ pub(crate) async fn allocate_producer_ids(shard: &Rc<Shard>) -> Result<Range<i64
     Ok(block.start.0..block.end.0)
 }
 
-/// Creates the topics that are not there yet, with the broker's defaults.
+/// Creates the topics that are not there yet, with the broker's defaults or, of Kafka's own, with
+/// theirs.
 pub(crate) async fn auto_create(shard: &Rc<Shard>, names: &[TopicName]) {
+    let (offsets, brokers) = (&shard.config().offsets, shard.image().broker_count());
     let topics: Vec<_> = names
         .iter()
-        .map(|name| NewTopic::with_defaults(name.as_str()))
+        .map(|name| match name.as_str() {
+            OFFSETS_TOPIC => offsets_topic::new_topic(offsets, brokers),
+            other => NewTopic::with_defaults(other),
+        })
         .collect();
     let created = change(shard, |decider| decider.create_topics(&topics, false)).await;
     match created {

@@ -28,12 +28,7 @@ pub(crate) fn handle(call: Call, request: FindCoordinatorRequest) {
     }
     // Made before the answer, so that it can name the coordinator.
     tokio::task::spawn_local(async move {
-        if let Err(error) = offsets_topic::ensure(&call.shard).await {
-            tracing::warn!(
-                error = error.name(),
-                "the topic of offsets cannot be created"
-            );
-        }
+        offsets_topic::ensure(&call.shard).await;
         let response = answer(&call, &request);
         call.reply(response);
     });

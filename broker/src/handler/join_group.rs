@@ -82,3 +82,39 @@ fn joined_response(response: JoinGroupResponse, joined: Joined) -> JoinGroupResp
         .with_member_id(joined.member_id.into())
         .with_members(members.collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use klamm_coordinator::GroupError;
+    use klamm_coordinator::reply::JoinedMember;
+    use klamm_protocol::Response;
+
+    use super::*;
+
+    #[test]
+    fn every_version_has_room_for_every_answer() {
+        let joined = Joined {
+            member_id: "m".to_owned(),
+            generation: 3,
+            protocol_type: Some("consumer".to_owned()),
+            protocol_name: Some("range".to_owned()),
+            leader: "m".to_owned(),
+            skip_assignment: false,
+            members: vec![JoinedMember {
+                member_id: "m".to_owned(),
+                instance_id: Some("i".to_owned()),
+                metadata: Default::default(),
+            }],
+        };
+        let refused = JoinRefused {
+            error: GroupError::MemberIdRequired,
+            member_id: "m".to_owned(),
+        };
+        for version in 0..=9 {
+            for result in [Ok(joined.clone()), Err(refused.clone())] {
+                let response = Response::from(answer(version, result));
+                assert!(response.encode_as(version, 0).is_ok(), "{version}");
+            }
+        }
+    }
+}

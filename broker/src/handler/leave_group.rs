@@ -60,3 +60,35 @@ fn answer(version: i16, result: Result<Vec<Left>, GroupError>) -> LeaveGroupResp
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use klamm_protocol::Response;
+
+    use super::*;
+
+    #[test]
+    fn before_version_3_the_error_of_the_one_member_stands_at_the_top() {
+        let left = || {
+            vec![Left {
+                member_id: "m".to_owned(),
+                instance_id: Some("i".to_owned()),
+                error: Some(GroupError::UnknownMemberId),
+            }]
+        };
+        for version in 0..=5 {
+            let response = answer(version, Ok(left()));
+            let at_the_top = response.error_code == GroupError::UnknownMemberId.code();
+            assert_eq!(at_the_top, version < 3, "{version}");
+            assert_eq!(
+                response.members.len(),
+                usize::from(version >= 3),
+                "{version}"
+            );
+            assert!(
+                Response::from(response).encode_as(version, 0).is_ok(),
+                "{version}"
+            );
+        }
+    }
+}

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use klamm_model::{BrokerId, Timestamp, TopicId, TopicPartition};
 use klamm_storage::log_dir::{DeleteLogTicket, LogCheckpoint};
 use klamm_storage::{
-    BootKind, Disk, Log, LogConfig, LogDir, LogDirError, LogDirIdentity, LogDirOptions,
-    OpenLogError,
+    Disk, Log, LogConfig, LogDir, LogDirError, LogDirIdentity, LogDirOptions, OpenLogError,
 };
 
 use crate::entropy;
@@ -89,13 +88,6 @@ impl LogDirs {
     pub(crate) fn holds(&self, dir: &LogDir, partition: &TopicPartition) -> bool {
         self.dir_of(partition)
             .is_some_and(|found| std::ptr::eq(found, dir))
-    }
-
-    /// Whether the process, or the machine, ended without closing any of the directories.
-    pub(crate) fn any_unclean(&self) -> bool {
-        self.dirs
-            .iter()
-            .any(|dir| matches!(dir.boot().kind, BootKind::Killed | BootKind::Lossy))
     }
 
     fn dir_of(&self, partition: &TopicPartition) -> Option<&LogDir> {

@@ -8,4 +8,4 @@ pub(crate) mod listener;
 pub(crate) mod outbox;
 pub(crate) mod quota;
 
-pub(crate) use connection::{Connection, ReplySlot};
+pub(crate) use connection::ReplySlot;

@@ -10,7 +10,6 @@ use crate::partition::Partition;
 /// One topic of which this broker holds partitions.
 #[derive(Clone)]
 pub(crate) struct Topic {
-    pub(crate) name: TopicName,
     pub(crate) id: TopicId,
     /// By number; a partition that could not be opened is not there.
     partitions: BTreeMap<PartitionIndex, Rc<Partition>>,
@@ -53,7 +52,6 @@ impl Topics {
             .by_name
             .entry(id.topic.clone())
             .or_insert_with(|| Topic {
-                name: id.topic.clone(),
                 id: partition.topic_id(),
                 partitions: BTreeMap::new(),
             });

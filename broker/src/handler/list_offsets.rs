@@ -65,17 +65,26 @@ pub(crate) fn handle(call: Call, request: ListOffsetsRequest) {
     call.reply(response);
 }
 
-fn answer(version: i16, index: i32, result: Result<Found, ErrorCode>) -> ListOffsetsPartitionResponse {
+fn answer(
+    version: i16,
+    index: i32,
+    result: Result<Found, ErrorCode>,
+) -> ListOffsetsPartitionResponse {
     let response = ListOffsetsPartitionResponse::default().with_partition_index(index);
     match result {
         Ok(found) => {
-            let response = response.with_offset(found.offset).with_timestamp(found.timestamp);
+            let response = response
+                .with_offset(found.offset)
+                .with_timestamp(found.timestamp);
             if version < LEADER_EPOCH_FROM {
                 return response;
             }
             response.with_leader_epoch(found.leader_epoch)
         }
-        Err(error) => response.with_error_code(error.code()).with_offset(-1).with_timestamp(-1),
+        Err(error) => response
+            .with_error_code(error.code())
+            .with_offset(-1)
+            .with_timestamp(-1),
     }
 }
 

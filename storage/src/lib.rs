@@ -25,6 +25,8 @@ pub mod log_dir;
 mod mem_disk;
 mod producer_state;
 mod segment;
+#[cfg(test)]
+mod testing;
 
 pub use disk::{Disk, DiskError, DiskFile, Mapping};
 pub use file_disk::FileDisk;

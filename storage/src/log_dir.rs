@@ -196,6 +196,9 @@ impl LogDir {
             None => check_empty(&*disk, path)?,
         }
         disk.create_dir_all(path)?;
+        if found.is_none() {
+            sync_parents(&*disk, path)?;
+        }
         let lock = match disk.lock(&path.join(LOCK_FILE)) {
             Ok(lock) => lock,
             Err(DiskError::Locked { .. }) => {
@@ -350,8 +353,12 @@ impl LogDir {
     }
 
     /// Marks the directory as closed in good order. All logs have been closed and the checkpoints
-    /// are what they say.
-    pub fn close(&self, checkpoints: &[(TopicPartition, LogCheckpoint)]) -> Result<(), LogDirError> {
+    /// are what they say. Nothing may be done with it after that but dropping it, which releases
+    /// the lock.
+    pub fn close(
+        &self,
+        checkpoints: &[(TopicPartition, LogCheckpoint)],
+    ) -> Result<(), LogDirError> {
         self.journal.sync()?;
         self.write_checkpoints(checkpoints)?;
         self.journal.sync()?;
@@ -399,6 +406,26 @@ fn exists(disk: &dyn Disk, path: &Path) -> Result<bool, DiskError> {
         Err(DiskError::NotFound { .. }) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Makes a new directory, and those above it that may be new, durable. Not ours to open are only
+/// those that were there before.
+fn sync_parents(disk: &dyn Disk, path: &Path) -> Result<(), DiskError> {
+    for parent in path.ancestors().skip(1) {
+        let parent = match parent.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => parent,
+        };
+        match disk.sync_dir(parent) {
+            Err(DiskError::Io { source, .. })
+                if source.kind() == std::io::ErrorKind::PermissionDenied =>
+            {
+                break;
+            }
+            result => result?,
+        }
+    }
+    Ok(())
 }
 
 fn check_owner(

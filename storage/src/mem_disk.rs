@@ -96,6 +96,11 @@ impl MemDisk {
         self.world().faults.plan(operation, fault);
     }
 
+    /// Forgets planned faults that have not happened.
+    pub fn clear_faults(&self) {
+        self.world().faults.clear();
+    }
+
     /// Makes every sync from now on fail, or succeed again.
     pub fn fail_syncs(&self, fail: bool) {
         self.world().faults.fail_syncs(fail);
@@ -381,7 +386,7 @@ impl DiskFile for MemFile {
             }
             Ok(())
         });
-        if result.is_err() {
+        if result.is_err() && !world.faults.crashed() {
             // Linux marks the pages clean all the same: they will never be written.
             world.tree.forget_dirty(file);
         }

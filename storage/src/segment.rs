@@ -319,6 +319,10 @@ impl Segment {
         self.holes.insert(at, hole);
     }
 
+    pub(crate) fn forget_holes(&mut self) {
+        self.holes.clear();
+    }
+
     pub(crate) fn verified(&mut self) -> &mut Verified {
         &mut self.verified
     }

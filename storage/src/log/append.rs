@@ -172,7 +172,7 @@ impl Log {
 
     /// Spreads rolls by time. Kafka draws at random; a sum over the partition and the offset is as
     /// good and the same on every replica.
-    fn jitter_ms(&self, base_offset: Offset) -> i64 {
+    pub(super) fn jitter_ms(&self, base_offset: Offset) -> i64 {
         let jitter_ms = self.config.segment_jitter_ms.min(self.config.segment_ms);
         if jitter_ms <= 0 {
             return 0;

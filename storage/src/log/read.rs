@@ -190,7 +190,8 @@ impl Log {
             Ok(header) => header.base_offset(),
             Err(NoBatch) => return Ok(None),
         };
-        Ok((base <= upper).then_some((position, base)))
+        let end = upper.min(self.segments[at].end_offset());
+        Ok((base <= end).then_some((position, base)))
     }
 
     pub(super) fn check_readable(&self, from: Offset) -> Result<(), ReadError> {
@@ -296,7 +297,8 @@ impl Log {
         if let Some(hole) = segment.hole_of(expected) {
             return At::Hole(hole);
         }
-        if position >= written.length && expected >= segment.end_offset() {
+        // Bytes may follow that were cut, if the cut was lost; they are not of the log.
+        if expected >= segment.end_offset() {
             return At::End;
         }
         match written.header(position, expected) {

@@ -59,7 +59,8 @@ impl Log {
         while at < self.segments.len() {
             let next_base = self.segments.get(at + 1).map(Segment::base_offset);
             self.know_base_index(at)?;
-            let synced = next_base.is_some_and(|base| base <= recovery_point);
+            // One that ends just there may have been cut without a sync since.
+            let synced = next_base.is_some_and(|base| base < recovery_point);
             if let (Some(next_base), true) = (next_base, synced) {
                 self.segments[at].set_end_offset(next_base);
                 self.trust(at, found)?;
@@ -69,8 +70,11 @@ impl Log {
                     lossy,
                     goes_on: next_base.is_some(),
                 };
-                if self.recover_segment(at, &walk, next_base)? == Ended::Cut {
-                    self.drop_segments_after(at)?;
+                match self.recover_segment(at, &walk, next_base)? {
+                    // With other neighbours it may end elsewhere.
+                    Ended::Whole if self.drop_overrun(at)? => continue,
+                    Ended::Whole => {}
+                    Ended::Cut => self.drop_segments_after(at)?,
                 }
             }
             at += 1;
@@ -82,9 +86,14 @@ impl Log {
     /// appended to. Where the log ends, the one before shows.
     fn drop_empty(&mut self) -> Result<(), DiskError> {
         let place = self.place.clone();
+        let anchor = self.raft.anchor.as_ref();
+        let first = anchor.map_or(Offset::ZERO, |anchor| anchor.first_offset);
         let mut at = 0;
         while self.segments.len() > 1 && at < self.segments.len() {
-            if self.segments[at].is_empty() {
+            // Where the log begins, an empty segment before others has lost what was in it, and
+            // they do not follow on.
+            let begins = self.segments[at].base_offset() == first;
+            if self.segments[at].is_empty() && !begins {
                 let base = self.segments.remove(at).base_offset();
                 Segment::remove_files(&*place.disk, &place.directory, base)?;
             } else {
@@ -100,8 +109,9 @@ impl Log {
         let base_offset = self.segments[at].base_offset();
         let known = self.raft.segments.get(&base_offset).copied();
         let index = match known {
+            // Its batches are gone, and another entry may take the index of the first.
+            _ if self.segments[at].is_empty() => None,
             Some(index) => Some(index),
-            None if self.segments[at].is_empty() => None,
             None if at == 0 => {
                 let before = LogIndex(self.raft.first_index().0 - 1);
                 Some(next_data_index(&self.raft.metas, before))
@@ -200,6 +210,10 @@ impl Log {
                 index = Some(next_data_index(&self.raft.metas, next));
                 continue;
             }
+            if next_base.is_some() && expected >= end {
+                // What was cut before the next segment was begun, and the cut was lost.
+                break Ended::Whole;
+            }
             let Some(hole) = self.hole(&written, position, expected, walk, must_reach, end) else {
                 break Ended::Cut;
             };
@@ -222,6 +236,7 @@ impl Log {
     ) -> Result<Option<LogIndex>, OpenLogError> {
         let disk = self.disk();
         let segment = &mut self.segments[at];
+        segment.forget_holes();
         let base = segment.base_offset();
         let base_index = segment.base_index();
         if let Ok(first) = written.any_header(0) {
@@ -341,11 +356,30 @@ impl Log {
         }
         let segment = &mut self.segments[at];
         segment.set_unsynced();
+        if segment.is_empty() {
+            segment.set_base_index(None);
+        }
         if next_base.is_some() && ended == Ended::Whole {
             segment.note_time(&*disk)?;
         }
         segment.flush_indexes(&*disk)?;
         Ok(())
+    }
+
+    /// Removes segments that begin before this one ends: the end was cut, and their names came
+    /// back with a power loss. Were they right, the batches here would not be of their epochs.
+    /// Returns whether there were any.
+    fn drop_overrun(&mut self, at: usize) -> Result<bool, DiskError> {
+        let end = self.segments[at].end_offset();
+        let place = self.place.clone();
+        let before = self.segments.len();
+        while let Some(next) = self.segments.get(at + 1)
+            && next.base_offset() < end
+        {
+            let base = self.segments.remove(at + 1).base_offset();
+            Segment::remove_files(&*place.disk, &place.directory, base)?;
+        }
+        Ok(self.segments.len() < before)
     }
 
     fn drop_segments_after(&mut self, at: usize) -> Result<(), OpenLogError> {
@@ -377,6 +411,8 @@ impl Log {
             // The journal knows even if the last batches are damaged.
             self.next_index = self.next_index.max(index);
         }
+        self.drop_stale_segments(end)?;
+        self.drop_segments_beyond(end)?;
         self.rebuild_epochs();
         let beyond: Vec<Offset> = self.snapshots.range(end..).copied().collect();
         for snapshot in beyond.into_iter().filter(|snapshot| *snapshot > end) {
@@ -407,6 +443,29 @@ impl Log {
         if let Some(index) = beyond.map(|meta| meta.index) {
             let journal = &self.place.journal;
             journal.truncate_from(self.place.group, index, end)?;
+            self.raft = journal.group(self.place.group);
+        }
+        Ok(())
+    }
+
+    /// Where a segment began whose batches are gone says nothing about the batches that will come.
+    fn drop_stale_segments(&mut self, end: Offset) -> Result<(), OpenLogError> {
+        let next = self.next_index;
+        if self.raft.segments.values().any(|base| *base >= next) {
+            let journal = &self.place.journal;
+            journal.truncate_from(self.place.group, next, end)?;
+            self.raft = journal.group(self.place.group);
+        }
+        Ok(())
+    }
+
+    /// Segments that are gone are forgotten, so that others of the same name are not taken for
+    /// them.
+    fn drop_segments_beyond(&mut self, end: Offset) -> Result<(), OpenLogError> {
+        let next_index = self.next_index;
+        if self.raft.segments.values().any(|base| *base >= next_index) {
+            let journal = &self.place.journal;
+            journal.truncate_from(self.place.group, next_index, end)?;
             self.raft = journal.group(self.place.group);
         }
         Ok(())

@@ -69,6 +69,10 @@ impl Faults {
         self.fail_syncs = fail;
     }
 
+    pub(super) fn clear(&mut self) {
+        self.planned.clear();
+    }
+
     pub(super) fn restart(&mut self) {
         self.crashed = false;
         self.planned.clear();

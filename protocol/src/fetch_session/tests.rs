@@ -284,3 +284,52 @@ fn sessions_by_topic_id_look_at_the_id_alone() {
     sessions.finish(at(0), &context, &mut response);
     assert_eq!(told(&response), [] as [i32; 0]);
 }
+
+/// A client that hears only of changes knows at all times what a full answer would tell it.
+#[test]
+fn a_client_of_increments_knows_what_full_answers_would_tell() {
+    for seed in 0..50 {
+        let mut state: u64 = seed;
+        let mut draw = |limit: u64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040);
+            (state >> 33) % limit
+        };
+        let mut client = Client::open(&[0, 1, 2, 3]);
+        let mut truth = [(5, 0, ErrorCode::None); 4];
+        let mut known = truth.map(|(high_watermark, start, _)| (high_watermark, start));
+        for round in 0..200 {
+            let partition = &mut truth[draw(4) as usize];
+            match draw(4) {
+                0 => partition.0 += 1,
+                1 => partition.1 += 1,
+                2 => partition.2 = ErrorCode::NotLeaderOrFollower,
+                _ => partition.2 = ErrorCode::None,
+            }
+            let context = client.begin(&[]);
+            let served = draw(8) as i32;
+            let mut response = respond(&context, 0, &[served]);
+            let topics = response.topics.iter_mut();
+            for answer in topics.flat_map(|topic| &mut topic.partitions) {
+                let (high_watermark, start, error) = truth[answer.index as usize];
+                if error == ErrorCode::None {
+                    (answer.high_watermark, answer.log_start_offset) = (high_watermark, start);
+                } else {
+                    *answer = FetchablePartition::error(answer.index, error);
+                }
+            }
+            client.sessions.finish(at(1), &context, &mut response);
+            let told = response.topics.iter().flat_map(|topic| &topic.partitions);
+            for answer in told {
+                known[answer.index as usize] = (answer.high_watermark, answer.log_start_offset);
+            }
+            for (index, (high_watermark, start, error)) in truth.into_iter().enumerate() {
+                if error == ErrorCode::None {
+                    let context = format!("seed={seed} round={round} partition={index}");
+                    assert_eq!(known[index], (high_watermark, start), "{context}");
+                }
+            }
+        }
+    }
+}

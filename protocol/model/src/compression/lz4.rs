@@ -1,5 +1,8 @@
 //! LZ4 in its frame format, in independent blocks of 64 KiB as Kafka's Java client writes them.
 //! The broken frame checksum of message format 0 has no place in v2 batches.
+//!
+//! A frame's header names its block size, of which the format allows 4 MiB at the most; the decoder
+//! reserves a few blocks on its word.
 
 use std::io::{self, Write};
 

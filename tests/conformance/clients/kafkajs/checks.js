@@ -257,7 +257,8 @@ async function groupSurvives() {
       [found] = await admin.fetchOffsets({ groupId: 'survivor', topics: [topic] })
       return true
     } catch (error) {
-      return !/COORDINATOR/.test(error.type) // still loading
+      demand(error.retriable || /COORDINATOR/.test(error.type), String(error.stack)) // loading
+      return false
     }
   })
   same('5', found.partitions[0].offset, 'committed offset after the restart')

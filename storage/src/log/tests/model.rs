@@ -222,7 +222,6 @@ fn append_batches(log: &mut Log, model: &mut Model, sizes: &[u8]) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 150,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

@@ -114,6 +114,8 @@ pub(crate) struct Connection {
     outbox: RefCell<Outbox>,
     queued_for_flush: Cell<bool>,
     closing: Cell<bool>,
+    /// The task does not read because too much waits to be answered or written.
+    paused: Cell<bool>,
     changed: Notify,
 }
 
@@ -141,6 +143,7 @@ impl Connection {
             outbox: RefCell::default(),
             queued_for_flush: Cell::new(false),
             closing: Cell::new(false),
+            paused: Cell::new(false),
             changed: Notify::new(),
         });
         connection.shared.opened(&connection);
@@ -183,13 +186,12 @@ impl Connection {
         if self.closing.get() {
             return;
         }
-        let was_accepting = self.may_accept();
         match self.try_flush() {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.changed.notify_one(),
             Err(_) => self.close(),
         }
-        if !was_accepting || self.has_unsent() {
+        if self.has_unsent() || (self.paused.get() && self.may_accept()) {
             self.changed.notify_one();
         }
     }
@@ -240,16 +242,21 @@ impl Reading {
         let idle = tokio::time::sleep(idle_max);
         tokio::pin!(idle);
         loop {
-            match self.handle_frames() {
-                Ok(()) => {}
+            let drained = match self.handle_frames() {
+                Ok(drained) => drained,
                 Err(error) => return error,
-            }
+            };
             if connection.closing.get() {
                 return End::ByBroker;
             }
+            connection.paused.set(!connection.may_accept());
+            if !drained && !connection.paused.get() {
+                // The limit was reached, but what was answered meanwhile has made room.
+                continue;
+            }
             let between_requests = self.decoder.pending_bytes() == 0;
             let starved = between_requests && shared.budget.is_exhausted();
-            let may_read = connection.may_accept() && !starved;
+            let may_read = !connection.paused.get() && !starved;
             tokio::select! {
                 biased;
                 () = connection.changed.notified() => {}
@@ -277,14 +284,14 @@ impl Reading {
     }
 
     /// Hands on every whole request that has arrived, as long as the client may have more in
-    /// flight.
-    fn handle_frames(&mut self) -> Result<(), End> {
+    /// flight; `false` if that limit may have left some behind.
+    fn handle_frames(&mut self) -> Result<bool, End> {
         let shared = self.connection.shared.clone();
         shared.batch(|| {
             while !self.connection.closing.get() && self.connection.may_accept() {
                 let before = self.decoder.pending_bytes();
                 let Some(frame) = self.decoder.next_frame()? else {
-                    break;
+                    return Ok(true);
                 };
                 let charged_bytes = before - self.decoder.pending_bytes();
                 let slot = ReplySlot {
@@ -295,7 +302,7 @@ impl Reading {
                 };
                 self.handler.handle(frame, slot);
             }
-            Ok(())
+            Ok(false)
         })
     }
 }

@@ -29,7 +29,7 @@ pub enum Crash {
     PowerLoss,
 }
 
-/// See the [module](self). Clones share one disk.
+/// A disk in memory that can fail, fill up, tear and lose. Clones share one disk.
 #[derive(Clone, Debug)]
 pub struct MemDisk {
     world: Arc<Mutex<World>>,

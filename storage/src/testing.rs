@@ -182,8 +182,14 @@ pub(crate) fn read_all(log: &mut Log) -> Vec<(i64, String)> {
     records
 }
 
+/// Records with their offsets.
+pub(crate) type Records = Vec<(i64, String)>;
+
+/// Ranges of offsets.
+pub(crate) type Holes = Vec<(i64, i64)>;
+
 /// Every record that can be read, and the ranges of offsets that cannot.
-pub(crate) fn read_around(log: &mut Log) -> (Vec<(i64, String)>, Vec<(i64, i64)>) {
+pub(crate) fn read_around(log: &mut Log) -> (Records, Holes) {
     let (mut records, mut holes) = (Vec::new(), Vec::new());
     let mut next = log.log_start_offset();
     let end = log.log_end_offset();

@@ -115,21 +115,23 @@ impl OpenLog {
     fn segments(&self, found: &Found, first_offset: Offset) -> Result<Vec<Segment>, DiskError> {
         let place = &self.place;
         let directory: &Arc<Path> = &place.directory;
-        if found.segments.is_empty() {
-            let first = Segment::create(
+        let mut segments = Vec::with_capacity(found.segments.len() + 1);
+        if !found.segments.contains_key(&first_offset) {
+            // The log begins there, whatever else is found: what lies between is lost, or what
+            // follows was cut and came back.
+            segments.push(Segment::create(
                 &*place.disk,
                 directory,
                 first_offset,
                 None,
                 &place.mappings,
                 self.now,
-            )?;
-            return Ok(vec![first]);
+            )?);
         }
-        let segment = |(base, files): (&Offset, &FoundFiles)| {
+        segments.extend(found.segments.iter().map(|(base, files)| {
             Segment::found(directory, *base, *files, &place.mappings, self.now)
-        };
-        Ok(found.segments.iter().map(segment).collect())
+        }));
+        Ok(segments)
     }
 }
 

@@ -82,14 +82,14 @@ impl Log {
         self.finish(boot, recovery_point)
     }
 
-    /// Removes empty segments beside others: leftovers of rolls that failed, or that nothing was
+    /// Removes empty segments after the first: leftovers of rolls that failed, or that nothing was
     /// appended to. Where the log ends, the one before shows.
     fn drop_empty(&mut self) -> Result<(), DiskError> {
         let place = self.place.clone();
         let anchor = self.raft.anchor.as_ref();
         let first = anchor.map_or(Offset::ZERO, |anchor| anchor.first_offset);
-        let mut at = 0;
-        while self.segments.len() > 1 && at < self.segments.len() {
+        let mut at = 1;
+        while at < self.segments.len() {
             // Where the log begins, an empty segment before others has lost what was in it, and
             // they do not follow on.
             let begins = self.segments[at].base_offset() == first;

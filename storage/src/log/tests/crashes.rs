@@ -194,7 +194,7 @@ fn a_power_loss_in_the_middle_of_any_operation_loses_no_synced_record() {
 #[test]
 fn a_second_crash_during_recovery_is_no_worse_than_one() {
     let operations = operations_of_the_scenario();
-    for nth in (1..=operations).step_by(7) {
+    for nth in (1..=operations).step_by(17) {
         for second in 1..40 {
             let disk = MemDisk::new(nth);
             let mut told = Told::default();

@@ -13,6 +13,7 @@ use crate::handler;
 use crate::net::ReplySlot;
 use crate::net::connection::FrameHandler;
 use crate::shard::Shard;
+use crate::tasks;
 
 /// One request on its way to an answer.
 pub(crate) struct Call {
@@ -51,7 +52,7 @@ impl Call {
 
     /// Answers with what `future` comes to, whenever that is.
     pub(crate) fn reply_later<R: Into<Response>>(self, future: impl Future<Output = R> + 'static) {
-        tokio::task::spawn_local(async move { self.reply(future.await) });
+        tasks::spawn(async move { self.reply(future.await) });
     }
 }
 

@@ -28,5 +28,6 @@ mod net;
 mod producer_ids;
 mod purgatory;
 mod shard;
+mod tasks;
 mod topics;
 mod upkeep;

@@ -18,6 +18,7 @@ pub use crate::controller::LoadError;
 use crate::dispatch::Dispatcher;
 use crate::net::listener::Acceptor;
 use crate::net::quota::ConnectionQuota;
+use crate::tasks;
 use crate::upkeep;
 
 /// Why the broker cannot start, or did not end in good order. The texts say what to do.
@@ -100,7 +101,7 @@ async fn serve(
             handler: handler.clone(),
             clock,
         };
-        accepting.push(tokio::task::spawn_local(acceptor.run()));
+        accepting.push(tasks::spawn(acceptor.run()));
     }
     upkeep::start(&shard);
     start::announce(&shard);

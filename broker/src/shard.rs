@@ -33,6 +33,7 @@ use crate::partition::driver::{AppendOrigin, Outcome, StageError, Staged};
 use crate::partition::{AckWhen, Partition};
 use crate::producer_ids::ProducerIds;
 use crate::purgatory::Purgatory;
+use crate::tasks;
 use crate::topics::Topics;
 use klamm_storage::log_dir::DeleteLogTicket;
 
@@ -149,7 +150,7 @@ impl Shard {
     /// Removes the files of a deleted partition in the background.
     pub(crate) fn remove_files(self: &Rc<Self>, ticket: DeleteLogTicket) {
         let shard = self.clone();
-        tokio::task::spawn_local(async move {
+        tasks::spawn(async move {
             if let Err(error) = shard.background.run(move || ticket.run()).await {
                 tracing::error!(%error, "files of a deleted partition cannot be removed");
             }
@@ -292,7 +293,7 @@ impl Shard {
         self.take_in(partition, &mut outcomes);
         let Some(ticket) = ticket else { return };
         let (shard, partition) = (self.clone(), partition.clone());
-        tokio::task::spawn_local(async move {
+        tasks::spawn(async move {
             let done = shard.background.run(move || ticket.run()).await;
             let (now, wall) = (shard.clock.now(), shard.clock.wall());
             let mut outcomes = Vec::new();

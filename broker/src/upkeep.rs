@@ -8,12 +8,13 @@ use klamm_storage::log_dir::LogCheckpoint;
 
 use crate::partition::Partition;
 use crate::shard::Shard;
+use crate::tasks;
 
 /// Starts the tasks; they end with the runtime.
 pub(crate) fn start(shard: &Rc<Shard>) {
     let config = shard.config();
     let every = |interval, work: fn(&Rc<Shard>)| {
-        tokio::task::spawn_local(repeat(shard.clone(), interval, work));
+        tasks::spawn(repeat(shard.clone(), interval, work));
     };
     every(config.log.flush_scheduler_interval, Shard::flush_due);
     every(config.log.retention_check_interval, apply_retention);
@@ -58,7 +59,7 @@ fn apply_retention(shard: &Rc<Shard>) {
             Ok(None) => {}
             Ok(Some(ticket)) => {
                 let shard = shard.clone();
-                tokio::task::spawn_local(async move {
+                tasks::spawn(async move {
                     let deleted = shard.background.run(move || ticket.run()).await;
                     if let Err(error) = deleted {
                         tracing::error!(partition = %partition.id(), %error, "old segments cannot be deleted");

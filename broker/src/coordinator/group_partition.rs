@@ -26,6 +26,7 @@ use crate::partition::driver::{AppendOrigin, StageError};
 use crate::partition::{AckWhen, Partition};
 use crate::purgatory::{Delayed, Ticket};
 use crate::shard::Shard;
+use crate::tasks;
 
 /// Where a reply goes.
 pub(super) type Respond = Box<dyn FnOnce(Reply)>;
@@ -149,7 +150,7 @@ impl GroupPartition {
         if progress.is_done() {
             self.serve(&shard, progress.loader, epoch);
         } else {
-            tokio::task::spawn_local(us.read_log(progress, epoch));
+            tasks::spawn(us.read_log(progress, epoch));
         }
     }
 
@@ -313,7 +314,7 @@ impl Delayed for GroupPartition {
     /// Requests that have arrived come first: a heartbeat that is here is not too late.
     fn expire(self: Rc<Self>) {
         self.timer.set(None);
-        tokio::task::spawn_local(async move {
+        tasks::spawn(async move {
             tokio::task::yield_now().await;
             self.handle(Event::DeadlineReached);
         });

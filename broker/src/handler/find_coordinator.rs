@@ -10,6 +10,7 @@ use klamm_protocol::messages::{BrokerId, StrBytes, text_of};
 use crate::coordinator::offsets_topic;
 use crate::dispatch::Call;
 use crate::shard::Shard;
+use crate::tasks;
 
 /// Coordinators of groups; those of transactions (1) and of share groups (2) are not served.
 const GROUP: i8 = 0;
@@ -27,7 +28,7 @@ pub(crate) fn handle(call: Call, request: FindCoordinatorRequest) {
         return call.reply(response);
     }
     // Made before the answer, so that it can name the coordinator.
-    tokio::task::spawn_local(async move {
+    tasks::spawn(async move {
         offsets_topic::ensure(&call.shard).await;
         let response = answer(&call, &request);
         call.reply(response);

@@ -14,6 +14,7 @@ use super::operations;
 use crate::controller::auto_create;
 use crate::dispatch::Call;
 use crate::shard::Shard;
+use crate::tasks;
 
 /// From here on an empty list of topics means none, and null all (before: empty is all).
 const NULL_IS_ALL_FROM: i16 = 1;
@@ -26,7 +27,7 @@ pub(crate) fn handle(call: Call, request: MetadataRequest) {
         let response = answer(&call, &request);
         return call.reply(response);
     }
-    tokio::task::spawn_local(async move {
+    tasks::spawn(async move {
         auto_create(&call.shard, &missing).await;
         let response = answer(&call, &request);
         call.reply(response);

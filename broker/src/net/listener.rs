@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::connection::{Connection, FrameHandler, NetShared};
 use super::quota::ConnectionQuota;
 use crate::clock::Clock;
+use crate::tasks;
 
 /// Options of the listening sockets.
 #[derive(Clone, Copy, Debug)]
@@ -93,7 +94,7 @@ impl Acceptor {
         }
         let (shared, handler) = (self.shared.clone(), self.handler.clone());
         let (quota, index) = (self.quota.clone(), self.index);
-        tokio::task::spawn_local(async move {
+        tasks::spawn(async move {
             Connection::serve(stream, peer, index, shared, handler).await;
             quota.close(peer.ip());
         });

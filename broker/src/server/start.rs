@@ -26,6 +26,7 @@ use crate::net::budget::RequestBudget;
 use crate::net::connection::{ConnectionConfig, NetShared};
 use crate::partition::Partition;
 use crate::shard::{Shard, ShardParts};
+use crate::tasks;
 
 /// Stands for "never" where a setting has no limit.
 const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -60,8 +61,8 @@ pub(super) async fn start(
         image,
         config,
     }));
-    tokio::task::spawn_local(shard.clone().run_turns());
-    tokio::task::spawn_local(expire_delayed(shard.clone()));
+    tasks::spawn(shard.clone().run_turns());
+    tasks::spawn(expire_delayed(shard.clone()));
     register(&shard, &owner).await?;
     open_partitions(&shard);
     Ok((shard, listeners))

@@ -275,7 +275,8 @@ impl Log {
             for entry in &entries[run.entries] {
                 self.next_index = entry.index.next();
                 let records = entry.batch.next_offset().since(entry.batch.base_offset());
-                self.durable.appended(records.unsigned_abs());
+                self.durable
+                    .appended(records.unsigned_abs(), entry.batch.size_bytes() as u64);
                 self.note_producer(entry)?;
             }
         }

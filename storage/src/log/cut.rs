@@ -219,9 +219,15 @@ pub struct DeleteTicket {
 }
 
 impl DeleteTicket {
+    /// Syncs the journal, so that the log's new beginning is durable. [`run`](Self::run) does it
+    /// too; this is for files that are to stay for a while longer.
+    pub fn make_durable(&self) -> Result<(), AppendError> {
+        Ok(self.place.journal.sync()?)
+    }
+
     /// Syncs the journal, so that the log's new beginning is durable, then deletes.
     pub fn run(self) -> Result<(), AppendError> {
-        self.place.journal.sync()?;
+        self.make_durable()?;
         self.delete().map_err(AppendError::of)
     }
 

@@ -112,15 +112,36 @@ impl Log {
         self.replay_producers(from)
     }
 
-    /// Walks over the batches before a snapshot.
+    /// Walks over the batches before a snapshot, also those of older segments: a producer's batches
+    /// in flight do not end where a segment does.
     fn prefill_producers(&mut self, until: Offset) -> Result<(), DiskError> {
         let Some(before) = Offset::checked(until.get() - 1) else {
             return Ok(());
         };
-        let at = self.segment_of(before);
         let disk = self.disk();
-        let end = self.segments[at].position_before(&*disk, before)?.0;
-        let limit = end.saturating_sub(LOOK_BACK_BYTES);
+        let last = self.segment_of(before);
+        let mut at = last;
+        let mut bytes = self.segments[at].position_before(&*disk, before)?.0;
+        while at > 0 && bytes < LOOK_BACK_BYTES {
+            at -= 1;
+            bytes += self.segments[at].length();
+        }
+        let mut limit = bytes.saturating_sub(LOOK_BACK_BYTES);
+        for at in at..=last {
+            self.prefill_from_segment(at, limit, until)?;
+            limit = 0;
+        }
+        Ok(())
+    }
+
+    /// The batches of one segment from about position `limit` on.
+    fn prefill_from_segment(
+        &mut self,
+        at: usize,
+        limit: u64,
+        until: Offset,
+    ) -> Result<(), DiskError> {
+        let disk = self.disk();
         let (position, ends_with) = self.segments[at].last_entry_before(&*disk, limit)?;
         let written = self.written(at).map_err(|offline| offline.cause)?;
         let base = self.segments[at].base_offset();

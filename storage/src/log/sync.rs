@@ -68,6 +68,7 @@ pub(super) struct Durable {
     /// Whether names in the directory changed since the last sync was begun.
     directory_changed: bool,
     records: u64,
+    bytes: u64,
     since: Option<Instant>,
     /// Files to sync beside those of the segments.
     extra: Vec<Arc<dyn DiskFile>>,
@@ -82,6 +83,7 @@ impl Durable {
             cut_to: None,
             directory_changed: false,
             records: 0,
+            bytes: 0,
             since: None,
             extra: Vec::new(),
         }
@@ -95,8 +97,9 @@ impl Durable {
         self.records
     }
 
-    pub(super) fn appended(&mut self, records: u64) {
+    pub(super) fn appended(&mut self, records: u64, bytes: u64) {
         self.records = self.records.saturating_add(records);
+        self.bytes = self.bytes.saturating_add(bytes);
     }
 
     pub(super) fn directory_changed(&mut self) {
@@ -132,7 +135,9 @@ impl Durable {
             return None;
         }
         let since = *self.since.get_or_insert(now);
-        if i64::try_from(self.records).unwrap_or(i64::MAX) >= config.flush_messages {
+        if i64::try_from(self.records).unwrap_or(i64::MAX) >= config.flush_messages
+            || self.bytes >= config.flush_bytes
+        {
             return Some(since);
         }
         let wait_ms = u64::try_from(config.flush_ms).unwrap_or(0);
@@ -212,6 +217,7 @@ impl Log {
         self.durable.ticket_out = true;
         self.durable.out.clone_from(&files);
         self.durable.records = 0;
+        self.durable.bytes = 0;
         self.durable.since = None;
         Ok(SyncTicket {
             files,
@@ -245,5 +251,28 @@ impl Log {
             Some(ticket) => self.sync_done(ticket.run()),
             None => Ok(self.durable.synced),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn enough_bytes_are_synced_without_waiting() {
+        let at = |ms| Instant::after_start(Duration::from_millis(ms));
+        let config = LogConfig {
+            flush_bytes: 1000,
+            ..LogConfig::default()
+        };
+        let start = Synced {
+            offset: Offset::ZERO,
+            index: LogIndex(0),
+        };
+        let mut durable = Durable::new(start);
+        durable.appended(1, 999);
+        assert_eq!(durable.deadline(at(10), &config), Some(at(1010)));
+        durable.appended(1, 1);
+        assert_eq!(durable.deadline(at(20), &config), Some(at(10)));
     }
 }

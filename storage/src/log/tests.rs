@@ -601,6 +601,15 @@ fn no_space_at_any_operation_leaves_the_log_as_it_was() {
             Ok(_) => assert_eq!(world.log.log_end_offset(), Offset::new(30)),
             Err(AppendError::NoSpace(_)) => {
                 assert_eq!(offsets(&mut world.log), (0..10).collect::<Vec<_>>());
+                // Nor does a part of what was refused come to light later.
+                let disk = world.disk.fork();
+                disk.restart(Crash::Kill);
+                let mut found = World::open(disk, small_config());
+                assert_eq!(
+                    offsets(&mut found.log),
+                    (0..10).collect::<Vec<_>>(),
+                    "operation {nth}"
+                );
                 append(&mut world.log, batches).unwrap();
             }
             Err(error) => panic!("operation {nth}: {error}"),

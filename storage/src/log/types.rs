@@ -32,6 +32,8 @@ pub struct LogConfig {
     pub flush_messages: i64,
     /// `flush.ms`: how long a record may be unsynced.
     pub flush_ms: i64,
+    /// `klamm.flush.bytes`: bytes that may be unsynced.
+    pub flush_bytes: u64,
     /// `producer.id.expiration.ms`.
     pub producer_id_expiration_ms: i64,
 }
@@ -49,6 +51,7 @@ impl Default for LogConfig {
             delete_old_segments: true,
             flush_messages: i64::MAX,
             flush_ms: 1000,
+            flush_bytes: u64::MAX,
             producer_id_expiration_ms: 24 * 3_600_000,
         }
     }

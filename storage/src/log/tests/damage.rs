@@ -159,3 +159,35 @@ fn an_index_that_is_missing_is_made_again() {
         assert_eq!(world.bytes_of(name), contents[at], "{name}");
     }
 }
+
+#[test]
+fn damage_after_a_kill_is_told_from_an_unfinished_write_even_if_nothing_was_synced() {
+    let mut world = World::new(LogConfig::default());
+    append_many(&mut world.log, 10);
+    let (path, length) = log_files(&world).pop().unwrap();
+    let size = length / 10;
+    for position in 0..length {
+        let disk = world.disk.fork();
+        disk.restart(Crash::Kill);
+        disk.damage(&path, position, 1);
+        let mut world = World::open(disk, LogConfig::default());
+        let (records, holes) = read_around(&mut world.log);
+        let hit = (position / size) as i64;
+        // The last batch may as well be a write that did not finish.
+        let expected = if hit == 9 {
+            vec![]
+        } else {
+            vec![(hit, hit + 1)]
+        };
+        assert_eq!((holes, records.len()), (expected, 9), "at {position}");
+    }
+    for cut in 1..size {
+        let disk = world.disk.fork();
+        disk.restart(Crash::Kill);
+        let file = disk.open(&path, disk::Open::Existing).unwrap();
+        file.truncate(length - cut).unwrap();
+        let mut world = World::open(disk, LogConfig::default());
+        assert_eq!(offsets(&mut world.log), (0..9).collect::<Vec<_>>());
+        assert!(world.log.damages().is_empty());
+    }
+}

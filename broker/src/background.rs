@@ -29,12 +29,25 @@ impl Background {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> T {
-        match self.handle.spawn_blocking(work).await {
-            Ok(result) => result,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => std::future::pending().await, // the process is ending
-            },
+        self.start_work(work).await
+    }
+
+    /// As [`run`](Self::run), but `work` begins before the future is awaited: for much that may
+    /// go on side by side.
+    pub(crate) fn start_work<T, W>(&self, work: W) -> impl Future<Output = T> + use<T, W>
+    where
+        T: Send + 'static,
+        W: FnOnce() -> T + Send + 'static,
+    {
+        let started = self.handle.spawn_blocking(work);
+        async move {
+            match started.await {
+                Ok(result) => result,
+                Err(error) => match error.try_into_panic() {
+                    Ok(panic) => std::panic::resume_unwind(panic),
+                    Err(_) => std::future::pending().await, // the process is ending
+                },
+            }
         }
     }
 }

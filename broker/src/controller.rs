@@ -85,8 +85,10 @@ pub(crate) async fn change<T>(
             .apply(record)
             .expect("the controller decides what fits the image");
     }
+    // Opened before anybody can see them: some clients give up on a partition without a leader.
+    let opened = effects::open_new(shard, &after, &records).await;
     shard.publish(Arc::new(after));
-    effects::perform(shard, &records);
+    effects::perform(shard, &records, opened);
     Ok(reply)
 }
 

@@ -4,14 +4,15 @@
 use std::rc::Rc;
 
 use klamm_metadata::{MetadataImage, ResourceKind, TopicConfig, TopicImage};
-use klamm_model::{PartitionIndex, TopicId, TopicPartition};
+use klamm_model::{PartitionIndex, Timestamp, TopicId, TopicPartition};
 use klamm_replication::ReplicaId;
-use klamm_storage::{AppendError, JournalError, LogConfig, OpenLogError};
+use klamm_storage::{Log, LogConfig, Offline, OpenLogError};
 
+use crate::background::Background;
 use crate::clock::Clock;
 use crate::config::BrokerConfig;
 use crate::entropy;
-use crate::log_dirs::LogDirs;
+use crate::log_dirs::{LogDirs, OpeningLog};
 use crate::partition::Partition;
 use crate::partition::driver::{DriverParams, OpenError, PartitionDriver};
 
@@ -22,6 +23,8 @@ pub(crate) enum HostError {
     Log(#[from] OpenLogError),
     #[error(transparent)]
     Driver(#[from] OpenError),
+    #[error(transparent)]
+    Offline(#[from] Offline),
 }
 
 /// One partition to be opened.
@@ -31,82 +34,138 @@ pub(crate) struct Wanted {
     pub(crate) config: Rc<TopicConfig>,
 }
 
-/// Opens partitions and lets each elect its leader, with one fsync of each journal for all.
-pub(crate) fn open(
-    dirs: &LogDirs,
-    clock: Clock,
-    config: &BrokerConfig,
-    wanted: Vec<Wanted>,
-) -> Vec<Rc<Partition>> {
-    let mut opened = Vec::with_capacity(wanted.len());
-    for wanted in wanted {
-        let id = wanted.id.clone();
-        match open_one(dirs, clock, config, wanted) {
-            Ok(partition) => opened.push(Rc::new(partition)),
-            Err(error) => {
-                tracing::error!(partition = %id, %error, "partition cannot be opened");
+/// What partitions are opened with.
+pub(crate) struct Opener<'a> {
+    pub(crate) dirs: &'a LogDirs,
+    pub(crate) background: &'a Background,
+    pub(crate) clock: Clock,
+    pub(crate) config: &'a BrokerConfig,
+}
+
+impl Opener<'_> {
+    /// Opens partitions and lets each elect its leader. Logs are opened, recovered and synced side
+    /// by side in the background, where the filesystem merges their fsyncs; the elections share
+    /// one fsync of each journal.
+    pub(crate) async fn open(&self, wanted: Vec<Wanted>) -> Vec<Rc<Partition>> {
+        let opening: Vec<_> = wanted
+            .into_iter()
+            .map(|wanted| {
+                let config = log_config(&wanted.config, self.config);
+                let open = self.dirs.opening(&wanted.id, wanted.topic_id, config);
+                let now = self.clock.wall();
+                (
+                    wanted,
+                    self.background.start_work(move || open_log(open, now)),
+                )
+            })
+            .collect();
+        let mut opened = Vec::with_capacity(opening.len());
+        for (wanted, log) in opening {
+            let id = wanted.id.clone();
+            match log.await.and_then(|log| self.start(wanted, log)) {
+                Ok(partition) => opened.push(Rc::new(partition)),
+                Err(error) => {
+                    tracing::error!(partition = %id, %error, "partition cannot be opened");
+                }
+            }
+        }
+        self.sync_journals(&opened).await;
+        opened
+    }
+
+    fn start(&self, wanted: Wanted, log: Log) -> Result<Partition, HostError> {
+        for damage in log.damages() {
+            tracing::error!(partition = %wanted.id, file = %damage.file.display(),
+                position = damage.position, first_offset = %damage.first_offset,
+                next_offset = %damage.next_offset,
+                "records are damaged; they are served around, never cut off");
+        }
+        let replica = ReplicaId::new(1).expect("1 is not 0");
+        let params = DriverParams {
+            replica,
+            voters: vec![replica],
+            seed: entropy::seed(),
+        };
+        let mut driver = PartitionDriver::open(params, log)?;
+        let mut outcomes = Vec::new();
+        driver.start(self.clock.now(), self.clock.wall(), &mut outcomes);
+        let partition = Partition::new(wanted.id, wanted.topic_id, driver, wanted.config);
+        partition.take_in(&mut outcomes);
+        Ok(partition)
+    }
+
+    /// Makes durable what the elections wrote, until no partition waits for it.
+    async fn sync_journals(&self, partitions: &[Rc<Partition>]) {
+        loop {
+            let waiting: Vec<_> = partitions
+                .iter()
+                .filter(|partition| partition.driver().awaits_journal())
+                .collect();
+            if waiting.is_empty() {
+                return;
+            }
+            let mut results = Vec::new();
+            for dir in self.dirs.iter() {
+                let journal = dir.journal().clone();
+                results.push(self.background.run(move || journal.sync()).await);
+            }
+            let mut outcomes = Vec::new();
+            for partition in waiting {
+                let result = &results[self.dirs.number_of(partition.id())];
+                let (now, wall) = (self.clock.now(), self.clock.wall());
+                partition
+                    .driver_mut()
+                    .journal_synced(now, wall, result, &mut outcomes);
+                partition.take_in(&mut outcomes);
             }
         }
     }
-    sync_journals(dirs, clock, &opened);
-    opened
 }
 
-fn open_one(
-    dirs: &LogDirs,
-    clock: Clock,
-    broker: &BrokerConfig,
-    wanted: Wanted,
-) -> Result<Partition, HostError> {
-    let config = log_config(&wanted.config, broker);
-    let log = dirs.open_log(&wanted.id, wanted.topic_id, config, clock.wall())?;
-    for damage in log.damages() {
-        tracing::error!(partition = %wanted.id, file = %damage.file.display(),
-            position = damage.position, first_offset = %damage.first_offset,
-            next_offset = %damage.next_offset,
-            "records are damaged; they are served around, never cut off");
+/// Runs in the background. What recovery found in the page cache only is synced here, not on the
+/// data plane.
+fn open_log(open: OpeningLog, now: Timestamp) -> Result<Log, HostError> {
+    let mut log = open.run(now)?;
+    if log.synced_index() < log.last_index() {
+        log.sync()?;
     }
-    let replica = ReplicaId::new(1).expect("1 is not 0");
-    let params = DriverParams {
-        replica,
-        voters: vec![replica],
-        seed: entropy::seed(),
-    };
-    let mut driver = PartitionDriver::open(params, log)?;
-    let mut outcomes = Vec::new();
-    driver.start(clock.now(), clock.wall(), &mut outcomes);
-    let partition = Partition::new(wanted.id, wanted.topic_id, driver, wanted.config);
-    partition.take_in(&mut outcomes);
-    Ok(partition)
+    Ok(log)
 }
 
-/// Makes durable what the elections wrote, until no partition waits for it.
-fn sync_journals(dirs: &LogDirs, clock: Clock, partitions: &[Rc<Partition>]) {
-    loop {
-        let waiting: Vec<_> = partitions
-            .iter()
-            .filter(|partition| partition.driver().awaits_journal())
+/// Closes the logs of partitions in good order, side by side; `false` if any could not be.
+pub(crate) fn close_all(partitions: &[Rc<Partition>]) -> bool {
+    let mut drivers: Vec<_> = partitions
+        .iter()
+        .map(|partition| (partition.id(), partition.driver_mut()))
+        .collect();
+    let mut logs: Vec<_> = drivers
+        .iter_mut()
+        .map(|(id, driver)| (*id, driver.log_mut()))
+        .collect();
+    let share = logs.len().div_ceil(CLOSING_THREADS).max(1);
+    std::thread::scope(|scope| {
+        let closing: Vec<_> = logs
+            .chunks_mut(share)
+            .map(|logs| scope.spawn(|| close_share(logs)))
             .collect();
-        if waiting.is_empty() {
-            return;
-        }
-        let results: Vec<Result<(), JournalError>> =
-            dirs.iter().map(|dir| dir.journal().sync()).collect();
-        let mut outcomes = Vec::new();
-        for partition in waiting {
-            let result = dirs
-                .iter()
-                .zip(&results)
-                .find(|(dir, _)| dirs.holds(dir, partition.id()))
-                .map(|(_, result)| result)
-                .expect("an open partition lies in a directory");
-            let (now, wall) = (clock.now(), clock.wall());
-            partition
-                .driver_mut()
-                .journal_synced(now, wall, result, &mut outcomes);
-            partition.take_in(&mut outcomes);
+        closing
+            .into_iter()
+            .all(|thread| thread.join().unwrap_or(false))
+    })
+}
+
+/// fsyncs that go on at once at the end, since the filesystem merges them.
+const CLOSING_THREADS: usize = 8;
+
+fn close_share(logs: &mut [(&TopicPartition, &mut Log)]) -> bool {
+    let mut in_order = true;
+    for (id, log) in logs {
+        if let Err(error) = log.close() {
+            tracing::error!(partition = %id, %error, "log cannot be closed");
+            in_order = false;
         }
     }
+    in_order
 }
 
 /// The settings in force for a topic.
@@ -151,12 +210,8 @@ pub(crate) fn log_config(topic: &TopicConfig, broker: &BrokerConfig) -> LogConfi
         delete_old_segments: topic.cleanup_policy.delete,
         flush_messages: topic.flush_messages.map_or(i64::MAX, signed),
         flush_ms: topic.flush_ms.map_or(i64::MAX, signed),
+        flush_bytes: broker.log.flush_bytes,
         producer_id_expiration_ms: i64::try_from(broker.producers.id_expiration.as_millis())
             .unwrap_or(i64::MAX),
     }
-}
-
-/// Why a log was not closed in good order; the next start recovers it.
-pub(crate) fn close(partition: &Partition) -> Result<(), AppendError> {
-    partition.driver_mut().log_mut().close()
 }

@@ -21,7 +21,7 @@ const MAPPINGS_MAX: usize = 4096;
 /// See the [module](self).
 #[derive(Debug)]
 pub(crate) struct LogDirs {
-    dirs: Vec<LogDir>,
+    dirs: Vec<Arc<LogDir>>,
     placed: RefCell<BTreeMap<TopicPartition, usize>>,
 }
 
@@ -67,7 +67,7 @@ impl LogDirs {
             let dir = LogDir::open(disk.clone(), path, options)?;
             let found = dir.partitions().into_iter();
             placed.extend(found.map(|partition| (partition.topic_partition, number)));
-            dirs.push(dir);
+            dirs.push(Arc::new(dir));
         }
         Ok(Self {
             dirs,
@@ -76,7 +76,7 @@ impl LogDirs {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &LogDir> {
-        self.dirs.iter()
+        self.dirs.iter().map(Arc::as_ref)
     }
 
     /// The directory that holds the cluster's metadata: the first.
@@ -94,35 +94,45 @@ impl LogDirs {
         self.placed
             .borrow()
             .get(partition)
-            .map(|number| &self.dirs[*number])
+            .map(|number| &*self.dirs[*number])
     }
 
     /// Every partition with files, wherever they lie.
     pub(crate) fn partitions(&self) -> Vec<(TopicPartition, TopicId)> {
-        let found = self.dirs.iter().flat_map(LogDir::partitions);
+        let found = self.iter().flat_map(LogDir::partitions);
         found
             .map(|partition| (partition.topic_partition, partition.topic_id))
             .collect()
     }
 
-    /// Opens the log of a partition where it lies; a new one goes where the fewest are.
-    pub(crate) fn open_log(
+    /// Settles where the log of a partition lies; a new one goes where the fewest are.
+    pub(crate) fn opening(
         &self,
         partition: &TopicPartition,
         topic_id: TopicId,
         config: LogConfig,
-        now: Timestamp,
-    ) -> Result<Log, OpenLogError> {
-        let number = {
-            let placed = self.placed.borrow();
-            placed
-                .get(partition)
-                .copied()
-                .unwrap_or_else(|| self.emptiest(&placed))
+    ) -> OpeningLog {
+        let mut placed = self.placed.borrow_mut();
+        let number = match placed.get(partition) {
+            Some(number) => *number,
+            None => self.emptiest(&placed),
         };
-        let log = self.dirs[number].open_log(partition, topic_id, config, now)?;
-        self.placed.borrow_mut().insert(partition.clone(), number);
-        Ok(log)
+        placed.insert(partition.clone(), number);
+        OpeningLog {
+            dir: self.dirs[number].clone(),
+            partition: partition.clone(),
+            topic_id,
+            config,
+        }
+    }
+
+    /// The number of the directory that holds an opened partition, in the order of [`iter`](Self::iter).
+    pub(crate) fn number_of(&self, partition: &TopicPartition) -> usize {
+        *self
+            .placed
+            .borrow()
+            .get(partition)
+            .expect("an open partition lies in a directory")
     }
 
     fn emptiest(&self, placed: &BTreeMap<TopicPartition, usize>) -> usize {
@@ -178,5 +188,21 @@ impl LogDirs {
             dir.close(&checkpoints)?;
         }
         Ok(())
+    }
+}
+
+/// A log to be opened, on any thread.
+pub(crate) struct OpeningLog {
+    dir: Arc<LogDir>,
+    partition: TopicPartition,
+    topic_id: TopicId,
+    config: LogConfig,
+}
+
+impl OpeningLog {
+    /// Opens the log, recovering it or creating it if need be.
+    pub(crate) fn run(self, now: Timestamp) -> Result<Log, OpenLogError> {
+        self.dir
+            .open_log(&self.partition, self.topic_id, self.config, now)
     }
 }

@@ -11,6 +11,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use klamm_metadata::record::ListenerAddress;
 use klamm_metadata::{MetadataImage, TopicConfig};
@@ -25,7 +26,7 @@ use crate::config::BrokerConfig;
 use crate::controller::Controller;
 use crate::coordinator::Coordinators;
 use crate::entropy;
-use crate::hosting;
+use crate::hosting::{self, Opener};
 use crate::log_dirs::LogDirs;
 use crate::net::connection::NetShared;
 use crate::partition::acks::AckTarget;
@@ -36,6 +37,7 @@ use crate::purgatory::Purgatory;
 use crate::tasks;
 use crate::topics::Topics;
 use klamm_storage::log_dir::DeleteLogTicket;
+use klamm_storage::{AppendError, DeleteTicket};
 
 /// See the [module](self).
 pub(crate) struct Shard {
@@ -136,6 +138,16 @@ impl Shard {
 
     // ---- Partitions ----
 
+    /// What partitions are opened with.
+    pub(crate) fn opener<'a>(&'a self, config: &'a BrokerConfig) -> Opener<'a> {
+        Opener {
+            dirs: &self.log_dirs,
+            background: &self.background,
+            clock: self.clock,
+            config,
+        }
+    }
+
     /// Takes a partition into service.
     pub(crate) fn host(self: &Rc<Self>, partition: Rc<Partition>) {
         self.topics.borrow_mut().insert(partition.clone());
@@ -147,14 +159,41 @@ impl Shard {
         self.coordinators.partition_closed(self, partition);
     }
 
-    /// Removes the files of a deleted partition in the background.
-    pub(crate) fn remove_files(self: &Rc<Self>, ticket: DeleteLogTicket) {
-        let shard = self.clone();
+    /// Removes the files of a deleted partition in the background, once `file.delete.delay.ms`
+    /// has passed. Those that are still there when the process ends go at the next start.
+    pub(crate) fn remove_files(self: &Rc<Self>, partition: &Partition, ticket: DeleteLogTicket) {
+        let (shard, delay) = (self.clone(), deletion_delay(partition));
         tasks::spawn(async move {
+            tokio::time::sleep(delay).await;
             if let Err(error) = shard.background.run(move || ticket.run()).await {
                 tracing::error!(%error, "files of a deleted partition cannot be removed");
             }
         });
+    }
+
+    /// Makes it durable that segments have left the log. Their files go like those of a deleted
+    /// partition.
+    pub(crate) async fn drop_segments(
+        self: &Rc<Self>,
+        partition: &Rc<Partition>,
+        ticket: DeleteTicket,
+    ) -> Result<(), AppendError> {
+        let (ticket, durable) = self
+            .background
+            .run(move || {
+                let durable = ticket.make_durable();
+                (ticket, durable)
+            })
+            .await;
+        durable?;
+        let (shard, partition) = (self.clone(), partition.clone());
+        tasks::spawn(async move {
+            tokio::time::sleep(deletion_delay(&partition)).await;
+            if let Err(error) = shard.background.run(move || ticket.run()).await {
+                tracing::error!(partition = %partition.id(), %error, "files of old segments cannot be removed");
+            }
+        });
+        Ok(())
     }
 
     /// Gives partitions the settings that now hold for their topics.
@@ -162,6 +201,7 @@ impl Shard {
         let (config, image) = (self.config(), self.image());
         let (now, wall) = (self.clock.now(), self.clock.wall());
         let mut known: Option<(&str, Rc<TopicConfig>)> = None;
+        let mut changed = Vec::new();
         for partition in partitions {
             let name = partition.id().topic.as_str();
             let settings = match &known {
@@ -171,7 +211,10 @@ impl Shard {
             known = Some((name, settings.clone()));
             let log_config = hosting::log_config(&settings, &config);
             partition.set_config(now, wall, settings, log_config);
+            changed.push(partition.clone());
         }
+        // Another `flush.messages` may have let records become visible at once.
+        self.settle(&changed);
     }
 
     // ---- Turns ----
@@ -291,7 +334,14 @@ impl Shard {
         let mut outcomes = Vec::new();
         let ticket = partition.driver_mut().begin_sync(&mut outcomes);
         self.take_in(partition, &mut outcomes);
-        let Some(ticket) = ticket else { return };
+        let Some(ticket) = ticket else {
+            // A full disk has no room for the indexes, or a sync is on its way: the flusher comes
+            // back to what is left then.
+            if partition.note_unsynced() {
+                self.unsynced.borrow_mut().push(partition.clone());
+            }
+            return;
+        };
         let (shard, partition) = (self.clone(), partition.clone());
         tasks::spawn(async move {
             let done = shard.background.run(move || ticket.run()).await;
@@ -313,6 +363,10 @@ impl Shard {
             self.settle(std::slice::from_ref(partition));
         }
     }
+}
+
+fn deletion_delay(partition: &Partition) -> Duration {
+    Duration::from_millis(partition.config().file_delete_delay_ms)
 }
 
 /// Passes the fate of one append on to whoever awaits it.

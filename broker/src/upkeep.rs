@@ -14,10 +14,15 @@ use crate::tasks;
 pub(crate) fn start(shard: &Rc<Shard>) {
     let config = shard.config();
     let every = |interval, work: fn(&Rc<Shard>)| {
-        tasks::spawn(repeat(shard.clone(), interval, work));
+        tasks::spawn(repeat(shard.clone(), interval, interval, work));
     };
     every(config.log.flush_scheduler_interval, Shard::flush_due);
-    every(config.log.retention_check_interval, apply_retention);
+    tasks::spawn(repeat(
+        shard.clone(),
+        config.log.initial_task_delay,
+        config.log.retention_check_interval,
+        apply_retention,
+    ));
     let checkpoints = [
         config.log.recovery_point_checkpoint_interval,
         config.log.log_start_checkpoint_interval,
@@ -32,10 +37,10 @@ pub(crate) fn start(shard: &Rc<Shard>) {
     );
 }
 
-async fn repeat(shard: Rc<Shard>, interval: Duration, work: fn(&Rc<Shard>)) {
+async fn repeat(shard: Rc<Shard>, first_after: Duration, interval: Duration, work: fn(&Rc<Shard>)) {
+    tokio::time::sleep(first_after).await;
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    ticks.tick().await; // the first comes at once
     loop {
         ticks.tick().await;
         work(&shard);
@@ -60,8 +65,7 @@ fn apply_retention(shard: &Rc<Shard>) {
             Ok(Some(ticket)) => {
                 let shard = shard.clone();
                 tasks::spawn(async move {
-                    let deleted = shard.background.run(move || ticket.run()).await;
-                    if let Err(error) = deleted {
+                    if let Err(error) = shard.drop_segments(&partition, ticket).await {
                         tracing::error!(partition = %partition.id(), %error, "old segments cannot be deleted");
                     }
                 });

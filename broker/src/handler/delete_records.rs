@@ -73,8 +73,7 @@ async fn delete(
     };
     if let Some(ticket) = ticket {
         shard
-            .background
-            .run(move || ticket.run())
+            .drop_segments(&partition, ticket)
             .await
             .map_err(of_log)?;
     }

@@ -20,7 +20,7 @@ use crate::config::BrokerConfig;
 use crate::controller::{self, Controller, METADATA_PARTITION, METADATA_TOPIC, METADATA_TOPIC_ID};
 use crate::coordinator::Coordinators;
 use crate::entropy;
-use crate::hosting::{self, Wanted};
+use crate::hosting::{self, Opener, Wanted};
 use crate::log_dirs::{LogDirs, Owner};
 use crate::net::budget::RequestBudget;
 use crate::net::connection::{ConnectionConfig, NetShared};
@@ -42,7 +42,13 @@ pub(super) async fn start(
     let owner = identity::settle(&disk, &config)?;
     let config = config.with_node_id(owner.node_id);
     let log_dirs = LogDirs::open(&disk, &config.identity.log_dirs, &owner)?;
-    let metadata = open_metadata(&log_dirs, clock, &config)?;
+    let metadata = open_metadata(&Opener {
+        dirs: &log_dirs,
+        background: &background,
+        clock,
+        config: &config,
+    })
+    .await?;
     let image = controller::load(&metadata)?;
     let config = config.under(&image);
     let (listeners, advertised) = bound
@@ -64,7 +70,7 @@ pub(super) async fn start(
     tasks::spawn(shard.clone().run_turns());
     tasks::spawn(expire_delayed(shard.clone()));
     register(&shard, &owner).await?;
-    open_partitions(&shard);
+    open_partitions(&shard).await;
     Ok((shard, listeners))
 }
 
@@ -81,19 +87,18 @@ fn net_shared(config: &BrokerConfig) -> NetShared {
     )
 }
 
-fn open_metadata(
-    dirs: &LogDirs,
-    clock: Clock,
-    config: &BrokerConfig,
-) -> Result<Rc<Partition>, ServeError> {
+async fn open_metadata(opener: &Opener<'_>) -> Result<Rc<Partition>, ServeError> {
     let topic = TopicName::new(METADATA_TOPIC).expect("the name is legal");
     let wanted = Wanted {
         id: TopicPartition::new(topic, PartitionIndex(METADATA_PARTITION)),
         topic_id: METADATA_TOPIC_ID,
-        config: Rc::new(controller::metadata_topic_config(&config.topic_defaults)),
+        config: Rc::new(controller::metadata_topic_config(
+            &opener.config.topic_defaults,
+        )),
     };
-    let opened = hosting::open(dirs, clock, config, vec![wanted]).pop();
+    let mut opened = opener.open(vec![wanted]).await;
     opened
+        .pop()
         .filter(|partition| partition.driver().is_leader())
         .ok_or(ServeError::MetadataPartition)
 }
@@ -126,14 +131,14 @@ async fn register(shard: &Rc<Shard>, owner: &Owner) -> Result<(), ServeError> {
 }
 
 /// Opens every partition of the metadata, and reports files that belong to none.
-fn open_partitions(shard: &Rc<Shard>) {
+async fn open_partitions(shard: &Rc<Shard>) {
     let (config, image) = (shard.config(), shard.image());
     let wanted: Vec<Wanted> = image
         .topics()
         .flat_map(|topic| hosting::wanted_of(&config, &image, topic, 0))
         .collect();
     report_strays(shard, &wanted);
-    for partition in hosting::open(&shard.log_dirs, shard.clock, &config, wanted) {
+    for partition in shard.opener(&config).open(wanted).await {
         shard.host(partition);
     }
 }

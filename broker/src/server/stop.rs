@@ -37,13 +37,7 @@ pub(super) async fn stop(shard: &Rc<Shard>) -> Result<(), ServeError> {
     shard.net.close_all();
     let mut partitions = shard.topics.borrow_mut().take_all();
     partitions.push(shard.controller.partition().clone());
-    let mut in_order = true;
-    for partition in &partitions {
-        if let Err(error) = hosting::close(partition) {
-            tracing::error!(partition = %partition.id(), %error, "log cannot be closed");
-            in_order = false;
-        }
-    }
+    let in_order = hosting::close_all(&partitions);
     let checkpoints: Vec<_> = partitions
         .iter()
         .map(|partition| (partition.id().clone(), upkeep::checkpoint(partition)))

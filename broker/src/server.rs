@@ -2,6 +2,7 @@
 
 mod identity;
 mod listeners;
+mod open_files;
 mod start;
 mod stop;
 
@@ -17,7 +18,6 @@ use crate::config::BrokerConfig;
 pub use crate::controller::LoadError;
 use crate::dispatch::Dispatcher;
 use crate::net::listener::Acceptor;
-use crate::net::quota::ConnectionQuota;
 use crate::tasks;
 use crate::upkeep;
 
@@ -86,10 +86,8 @@ async fn serve(
 ) -> Result<(), ServeError> {
     let mut signals = stop::Signals::install().map_err(ServeError::Process)?;
     let bound = listeners::bind_all(&config)?;
-    let network = config.network.clone();
     let (shard, listeners) = start::start(clock, config, background, bound).await?;
 
-    let quota = Rc::new(ConnectionQuota::new(listeners::limits(&network)));
     let handler = Rc::new(Dispatcher::new(shard.clone()));
     let mut accepting = Vec::new();
     for (index, listener) in listeners.into_iter().enumerate() {
@@ -97,7 +95,6 @@ async fn serve(
             listener,
             index,
             shared: shard.net.clone(),
-            quota: quota.clone(),
             handler: handler.clone(),
             clock,
         };

@@ -29,6 +29,7 @@ use crate::entropy;
 use crate::hosting::{self, Opener};
 use crate::log_dirs::LogDirs;
 use crate::net::connection::NetShared;
+use crate::net::quota::ConnectionLimits;
 use crate::partition::acks::AckTarget;
 use crate::partition::driver::{AppendOrigin, Outcome, StageError, Staged};
 use crate::partition::{AckWhen, Partition};
@@ -118,6 +119,8 @@ impl Shard {
     /// Resolves the settings again, after some were changed.
     pub(crate) fn resolve_config(&self) {
         let resolved = self.config().under(&self.image());
+        let limits = ConnectionLimits::of(&resolved.network);
+        self.net.quota.set_limits(limits);
         self.config.replace(Arc::new(resolved));
     }
 

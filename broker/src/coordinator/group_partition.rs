@@ -37,7 +37,7 @@ pub(super) struct GroupPartition {
     shard: Weak<Shard>,
     partition: Rc<Partition>,
     state: RefCell<State>,
-    waiting: RefCell<BTreeMap<Token, Respond>>,
+    waiting: RefCell<BTreeMap<Token, Waiting>>,
     next_token: Cell<u64>,
     /// Events that came while one was handled.
     events: RefCell<VecDeque<Event>>,
@@ -45,6 +45,12 @@ pub(super) struct GroupPartition {
     timer: Cell<Option<Ticket>>,
     /// The topic was deleted.
     closed: Cell<bool>,
+}
+
+/// Who is to be told the reply, and the time at which it is told that there is none.
+struct Waiting {
+    respond: Respond,
+    late: Option<Ticket>,
 }
 
 enum State {
@@ -100,8 +106,29 @@ impl GroupPartition {
         }
         let token = Token(self.next_token.get());
         self.next_token.set(token.0 + 1);
-        self.waiting.borrow_mut().insert(token, respond);
+        let late = self.limit_wait(token, &request);
+        let waiting = Waiting { respond, late };
+        self.waiting.borrow_mut().insert(token, waiting);
         self.handle(Event::Request { token, request });
+    }
+
+    /// What waits for nothing but the log is answered after `offsets.commit.timeout.ms` at the
+    /// latest. The append stands all the same, and counts if it comes through.
+    fn limit_wait(&self, token: Token, request: &Request) -> Option<Ticket> {
+        match request {
+            Request::OffsetCommit(_) | Request::OffsetDelete(_) | Request::DeleteGroup { .. } => {}
+            Request::Join(_) | Request::Sync(_) | Request::Heartbeat(_) | Request::Leave(_) => {
+                return None;
+            }
+        }
+        let shard = self.shard.upgrade()?;
+        let deadline = shard.clock.now() + shard.config().offsets.commit_timeout;
+        let late = Late {
+            owner: self.us.clone(),
+            token,
+            reply: Cell::new(Some(request.refused(GroupError::CoordinatorNotAvailable))),
+        };
+        Some(shard.purgatory.insert(deadline, Rc::new(late)))
     }
 
     pub(super) fn read<T>(
@@ -228,8 +255,13 @@ impl GroupPartition {
         for effect in effects {
             match effect {
                 Effect::Reply { token, reply } => {
-                    let respond = self.waiting.borrow_mut().remove(&token);
-                    respond.expect("a request is answered once")(reply);
+                    // It may have been answered because it took too long.
+                    let waiting = self.waiting.borrow_mut().remove(&token);
+                    if let Some(Waiting { respond, late }) = waiting {
+                        late.into_iter()
+                            .for_each(|ticket| shard.purgatory.remove(ticket));
+                        respond(reply);
+                    }
                 }
                 Effect::Append { append_id, records } => self.append(shard, append_id, &records),
             }
@@ -318,6 +350,25 @@ impl Delayed for GroupPartition {
             tokio::task::yield_now().await;
             self.handle(Event::DeadlineReached);
         });
+    }
+}
+
+/// A request whose time is up, and the reply that says so.
+struct Late {
+    owner: Weak<GroupPartition>,
+    token: Token,
+    reply: Cell<Option<Reply>>,
+}
+
+impl Delayed for Late {
+    fn expire(self: Rc<Self>) {
+        let Some(owner) = self.owner.upgrade() else {
+            return;
+        };
+        let waiting = owner.waiting.borrow_mut().remove(&self.token);
+        if let (Some(waiting), Some(reply)) = (waiting, self.reply.take()) {
+            (waiting.respond)(reply);
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use super::budget::RequestBudget;
 use super::outbox::{Outbox, SlotNumber};
+use super::quota::ConnectionQuota;
 
 /// Bounds of one connection.
 #[derive(Clone, Copy, Debug)]
@@ -39,16 +40,22 @@ const WRITE_PIECES_MAX: usize = 256;
 pub(crate) struct NetShared {
     pub(crate) config: ConnectionConfig,
     pub(crate) budget: RequestBudget,
+    pub(crate) quota: ConnectionQuota,
     open: RefCell<Vec<Weak<Connection>>>,
     flush_queue: RefCell<Vec<Rc<Connection>>>,
     batching: Cell<bool>,
 }
 
 impl NetShared {
-    pub(crate) fn new(config: ConnectionConfig, budget: RequestBudget) -> Self {
+    pub(crate) fn new(
+        config: ConnectionConfig,
+        budget: RequestBudget,
+        quota: ConnectionQuota,
+    ) -> Self {
         Self {
             config,
             budget,
+            quota,
             open: RefCell::default(),
             flush_queue: RefCell::default(),
             batching: Cell::new(false),
@@ -154,7 +161,14 @@ impl Connection {
             handler,
         };
         let end = reading.run().await;
-        tracing::debug!(client = %connection.peer, reason = %end, "connection closed");
+        match end {
+            End::Frame(reason) => {
+                tracing::warn!(client = %connection.peer, %reason, "connection closed: this is no Kafka client, or its request is too large");
+            }
+            reason => {
+                tracing::debug!(client = %connection.peer, %reason, "connection closed");
+            }
+        }
         let unread_bytes = reading.decoder.pending_bytes();
         connection.shared.budget.release(unread_bytes);
         connection.close();

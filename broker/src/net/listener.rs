@@ -10,7 +10,6 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::connection::{Connection, FrameHandler, NetShared};
-use super::quota::ConnectionQuota;
 use crate::clock::Clock;
 use crate::tasks;
 
@@ -55,7 +54,6 @@ pub(crate) struct Acceptor {
     /// Index into the configured list of listeners.
     pub(crate) index: usize,
     pub(crate) shared: Rc<NetShared>,
-    pub(crate) quota: Rc<ConnectionQuota>,
     pub(crate) handler: Rc<dyn FrameHandler>,
     pub(crate) clock: Clock,
 }
@@ -65,13 +63,12 @@ impl Acceptor {
     pub(crate) async fn run(self) {
         let failing = Cell::new(false);
         loop {
-            self.quota.vacancy().await;
-            if let Some(pause) = self.quota.pause_before_next(self.clock.now()) {
-                tokio::time::sleep(pause).await;
-            }
+            self.wait_for_leave().await;
             match self.listener.accept().await {
                 Ok((stream, peer)) => {
                     failing.set(false);
+                    // Another listener may have taken what was free.
+                    self.wait_for_leave().await;
                     self.admit(stream, peer);
                 }
                 Err(error) => {
@@ -84,8 +81,18 @@ impl Acceptor {
         }
     }
 
+    /// Waits until the limits allow one more connection.
+    async fn wait_for_leave(&self) {
+        let quota = &self.shared.quota;
+        quota.vacancy().await;
+        while let Some(pause) = quota.pause_before_next(self.clock.now()) {
+            tokio::time::sleep(pause).await;
+            quota.vacancy().await;
+        }
+    }
+
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
-        if !self.quota.open(peer.ip(), self.clock.now()) {
+        if !self.shared.quota.open(peer.ip(), self.clock.now()) {
             tracing::warn!(client = %peer, "connection refused: too many from this address");
             return;
         }
@@ -93,10 +100,10 @@ impl Acceptor {
             tracing::debug!(client = %peer, %error, "cannot set TCP_NODELAY");
         }
         let (shared, handler) = (self.shared.clone(), self.handler.clone());
-        let (quota, index) = (self.quota.clone(), self.index);
+        let index = self.index;
         tasks::spawn(async move {
-            Connection::serve(stream, peer, index, shared, handler).await;
-            quota.close(peer.ip());
+            Connection::serve(stream, peer, index, shared.clone(), handler).await;
+            shared.quota.close(peer.ip());
         });
     }
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 use klamm_model::Instant;
 use tokio::sync::Notify;
 
+use crate::config::NetworkConfig;
+
 /// Limits on connections.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectionLimits {
@@ -18,41 +20,67 @@ pub(crate) struct ConnectionLimits {
     pub(crate) created_per_second_max: u32,
 }
 
+impl ConnectionLimits {
+    /// As the settings say.
+    pub(crate) fn of(network: &NetworkConfig) -> Self {
+        Self {
+            total_max: network.max_connections,
+            per_ip_max: network.max_connections_per_ip,
+            per_ip_overrides: network.max_connections_per_ip_overrides.clone(),
+            created_per_second_max: network.max_connection_creation_rate,
+        }
+    }
+}
+
 /// Counts connections against their limits.
 #[derive(Debug)]
 pub(crate) struct ConnectionQuota {
-    limits: ConnectionLimits,
+    /// What the process has file descriptors for, whatever the settings say.
+    ceiling: usize,
+    limits: RefCell<ConnectionLimits>,
     total: Cell<usize>,
     per_ip: RefCell<BTreeMap<IpAddr, usize>>,
     window: Cell<(Instant, u32)>,
-    closed: Notify,
+    /// A connection has ended, or the limits are others.
+    changed: Notify,
 }
 
 const RATE_WINDOW: Duration = Duration::from_secs(1);
 
 impl ConnectionQuota {
-    pub(crate) fn new(limits: ConnectionLimits) -> Self {
+    pub(crate) fn new(limits: ConnectionLimits, ceiling: usize) -> Self {
         Self {
-            limits,
+            ceiling,
+            limits: RefCell::new(limits),
             total: Cell::new(0),
             per_ip: RefCell::default(),
             window: Cell::new((Instant::START, 0)),
-            closed: Notify::new(),
+            changed: Notify::new(),
         }
+    }
+
+    /// Changes the limits, for connections that come from now on.
+    pub(crate) fn set_limits(&self, limits: ConnectionLimits) {
+        self.limits.replace(limits);
+        self.changed.notify_waiters();
     }
 
     /// Waits until one more connection fits the total; the backlog of the socket holds the others.
     pub(crate) async fn vacancy(&self) {
-        while self.total.get() >= self.limits.total_max {
-            self.closed.notified().await;
+        while self.total.get() >= self.total_max() {
+            self.changed.notified().await;
         }
+    }
+
+    fn total_max(&self) -> usize {
+        self.limits.borrow().total_max.min(self.ceiling)
     }
 
     /// How long to wait before the next connection may be accepted.
     pub(crate) fn pause_before_next(&self, now: Instant) -> Option<Duration> {
         let (window_start, accepted) = self.window.get();
         let age = now.since(window_start);
-        if age >= RATE_WINDOW || accepted < self.limits.created_per_second_max {
+        if age >= RATE_WINDOW || accepted < self.limits.borrow().created_per_second_max {
             return None;
         }
         Some(RATE_WINDOW - age)
@@ -60,14 +88,14 @@ impl ConnectionQuota {
 
     /// Counts a connection from `ip`, or refuses it: `false` means "close it at once".
     pub(crate) fn open(&self, ip: IpAddr, now: Instant) -> bool {
+        let limits = self.limits.borrow();
         let mut per_ip = self.per_ip.borrow_mut();
         let count = per_ip.get(&ip).copied().unwrap_or(0);
-        let max = self
-            .limits
+        let max = limits
             .per_ip_overrides
             .get(&ip)
             .copied()
-            .unwrap_or(self.limits.per_ip_max);
+            .unwrap_or(limits.per_ip_max);
         if count >= max {
             return false;
         }
@@ -94,7 +122,8 @@ impl ConnectionQuota {
             per_ip.remove(&ip);
         }
         self.total.set(self.total.get() - 1);
-        self.closed.notify_one();
+        // All listeners that wait: the one woken might be one nobody wants to connect to.
+        self.changed.notify_waiters();
     }
 }
 
@@ -103,12 +132,13 @@ mod tests {
     use super::*;
 
     fn quota(total_max: usize, per_ip_max: usize, rate: u32) -> ConnectionQuota {
-        ConnectionQuota::new(ConnectionLimits {
+        let limits = ConnectionLimits {
             total_max,
             per_ip_max,
             per_ip_overrides: BTreeMap::from([(IpAddr::from([10, 0, 0, 9]), 5)]),
             created_per_second_max: rate,
-        })
+        };
+        ConnectionQuota::new(limits, usize::MAX)
     }
 
     #[test]
@@ -120,6 +150,20 @@ mod tests {
         assert!((0..5).all(|_| open(special)) && !open(special));
         quota.close(ordinary);
         assert!(open(ordinary));
+    }
+
+    #[test]
+    fn other_limits_hold_from_the_next_connection_on() {
+        let quota = quota(100, 1, 100);
+        let ip = IpAddr::from([127, 0, 0, 1]);
+        assert!(quota.open(ip, Instant::START) && !quota.open(ip, Instant::START));
+        quota.set_limits(ConnectionLimits {
+            total_max: 100,
+            per_ip_max: 2,
+            per_ip_overrides: BTreeMap::new(),
+            created_per_second_max: 100,
+        });
+        assert!(quota.open(ip, Instant::START) && !quota.open(ip, Instant::START));
     }
 
     #[test]

@@ -9,7 +9,6 @@ use tokio::net::TcpListener;
 use super::ServeError;
 use crate::config::{BrokerConfig, Listener, NetworkConfig};
 use crate::net::listener::{SocketConfig, bind};
-use crate::net::quota::ConnectionLimits;
 
 /// A socket that listens, and what clients are told of it.
 pub(super) struct Bound {
@@ -93,15 +92,5 @@ pub(super) fn advice(error: &io::Error) -> &'static str {
         io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges: choose another",
         io::ErrorKind::AddrNotAvailable => "; the machine has no such address",
         _ => "",
-    }
-}
-
-/// How many connections there may be.
-pub(super) fn limits(network: &NetworkConfig) -> ConnectionLimits {
-    ConnectionLimits {
-        total_max: network.max_connections,
-        per_ip_max: network.max_connections_per_ip,
-        per_ip_overrides: network.max_connections_per_ip_overrides.clone(),
-        created_per_second_max: network.max_connection_creation_rate,
     }
 }

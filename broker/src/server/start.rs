@@ -13,7 +13,7 @@ use klamm_storage::{Disk, FileDisk};
 use tokio::net::TcpListener;
 
 use super::listeners::Bound;
-use super::{ServeError, identity};
+use super::{ServeError, identity, open_files};
 use crate::background::Background;
 use crate::clock::Clock;
 use crate::config::BrokerConfig;
@@ -24,6 +24,7 @@ use crate::hosting::{self, Opener, Wanted};
 use crate::log_dirs::{LogDirs, Owner};
 use crate::net::budget::RequestBudget;
 use crate::net::connection::{ConnectionConfig, NetShared};
+use crate::net::quota::{ConnectionLimits, ConnectionQuota};
 use crate::partition::Partition;
 use crate::shard::{Shard, ShardParts};
 use crate::tasks;
@@ -38,6 +39,7 @@ pub(super) async fn start(
     background: Background,
     bound: Vec<Bound>,
 ) -> Result<(Rc<Shard>, Vec<TcpListener>), ServeError> {
+    let connections_max = open_files::raise_limit();
     let disk: Arc<dyn Disk> = Arc::new(FileDisk::new());
     let owner = identity::settle(&disk, &config)?;
     let config = config.with_node_id(owner.node_id);
@@ -59,7 +61,7 @@ pub(super) async fn start(
         clock,
         node_id: owner.node_id,
         listeners: advertised,
-        net: Rc::new(net_shared(&config)),
+        net: Rc::new(net_shared(&config, connections_max)),
         controller: Controller::new(metadata, entropy::random_bytes()),
         coordinators: Coordinators::new(),
         log_dirs,
@@ -74,7 +76,7 @@ pub(super) async fn start(
     Ok((shard, listeners))
 }
 
-fn net_shared(config: &BrokerConfig) -> NetShared {
+fn net_shared(config: &BrokerConfig, connections_max: usize) -> NetShared {
     let network = &config.network;
     let connection = ConnectionConfig {
         request_bytes_max: network.request_max_bytes,
@@ -84,6 +86,7 @@ fn net_shared(config: &BrokerConfig) -> NetShared {
     NetShared::new(
         connection,
         RequestBudget::new(network.queued_max_request_bytes),
+        ConnectionQuota::new(ConnectionLimits::of(network), connections_max),
     )
 }
 

@@ -19,6 +19,20 @@ use crate::partition::Partition;
 use crate::partition::driver::{AppendOrigin, Staged};
 use crate::shard::Shard;
 
+/// What the records of a batch may inflate to in any case.
+const INFLATED_BYTES_FLOOR: usize = 64 << 20;
+/// How many times its own size, if that is more.
+const INFLATED_TIMES: usize = 16;
+
+/// A bound of the whole batch, which lies in memory at once. `max.decompressed.message.bytes` is
+/// Kafka's, of one record; its default is without effect. Logs can compress to a hundredth and
+/// less, so a small batch may grow by far more than a large one.
+fn inflated_bytes_max(config: &TopicConfig) -> usize {
+    let of_batch = (config.max_message_bytes as usize).saturating_mul(INFLATED_TIMES);
+    let by_setting = config.max_decompressed_message_bytes as usize;
+    by_setting.min(of_batch.max(INFLATED_BYTES_FLOOR))
+}
+
 /// Decides about the batches of one request.
 pub(super) struct Admission {
     shard: Rc<Shard>,
@@ -106,7 +120,7 @@ impl Admission {
         ProduceRules {
             version: self.version,
             batch_bytes_max: config.max_message_bytes as usize,
-            inflated_bytes_max: config.max_decompressed_message_bytes as usize,
+            inflated_bytes_max: inflated_bytes_max(config),
             compression: config.compression_type.map(|codec| (codec, level(codec))),
             compacted: config.cleanup_policy.compact,
             timestamp_type: config.message_timestamp_type,

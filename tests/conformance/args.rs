@@ -6,8 +6,6 @@ pub(crate) const USAGE: &str = "\
 usage: conformance [run|install|list] [options] [FILTER...]
   FILTER              GROUP or GROUP/PART-OF-A-CHECK; none selects every group
   --target TARGET     klamm (default) or kafka; also KLAMM_CONFORMANCE_TARGET
-  --subset            only the groups and checks that every CI run takes; also
-                      KLAMM_CONFORMANCE_SUBSET=1
   --binary FILE       the klamm binary, default target/release/klamm; also KLAMM_BINARY
   --keep              keep data and logs of groups that passed, too
   --list              name the groups and stop";
@@ -51,7 +49,6 @@ pub(crate) enum Command {
 pub(crate) struct Args {
     pub(crate) command: Command,
     pub(crate) target: Target,
-    pub(crate) subset: bool,
     pub(crate) keep: bool,
     pub(crate) binary: Option<PathBuf>,
     pub(crate) filters: Vec<String>,
@@ -74,7 +71,6 @@ impl Args {
                 "help" | "--help" | "-h" => parsed.command = Command::Help,
                 "--target" => parsed.target = Target::parse(&value("--target")?)?,
                 "--binary" => parsed.binary = Some(PathBuf::from(value("--binary")?)),
-                "--subset" => parsed.subset = true,
                 "--keep" => parsed.keep = true,
                 option if option.starts_with('-') => {
                     return Err(format!("unknown option option={option}\n{USAGE}"));
@@ -93,7 +89,6 @@ impl Args {
         Ok(Self {
             command: Command::Run,
             target,
-            subset: std::env::var("KLAMM_CONFORMANCE_SUBSET").is_ok_and(|value| value != "0"),
             keep: false,
             binary: std::env::var("KLAMM_BINARY").ok().map(PathBuf::from),
             filters: Vec::new(),

@@ -12,7 +12,7 @@ use crate::protocol::Line;
 use crate::report::Report;
 
 /// A check that takes longer hangs.
-const CHECK_LIMIT: Duration = Duration::from_secs(90);
+const CHECK_LIMIT: Duration = Duration::from_secs(150);
 /// After its last line a program has this long to end.
 const EXIT_LIMIT: Duration = Duration::from_secs(15);
 /// Lines in flight between the reader and the runner.

@@ -61,8 +61,8 @@ fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
             .to_string_lossy()
             .into_owned();
         if path.is_dir() {
-            // Kafka's controller keeps a log of another kind; what is being deleted may go away.
-            if !name.starts_with("__cluster_metadata") && !name.ends_with("-delete") {
+            // What is being deleted may go away.
+            if !name.ends_with("-delete") {
                 collect(&path, files);
             }
         } else if is_log_file(&path) {

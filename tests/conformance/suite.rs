@@ -16,8 +16,6 @@ pub(crate) struct Group {
     name: &'static str,
     about: &'static str,
     parts: &'static [Part],
-    /// Part of what every CI run takes.
-    subset: bool,
     program: fn(&Places, &str) -> Invocation,
 }
 
@@ -81,7 +79,6 @@ const fn group(
         name,
         about,
         parts,
-        subset: true,
         program,
     }
 }
@@ -89,7 +86,6 @@ const fn group(
 pub(crate) fn selected(args: &Args) -> Vec<&'static Group> {
     GROUPS
         .iter()
-        .filter(|group| !args.subset || group.subset)
         .filter(|group| args.check_filter(group.name).is_some())
         .collect()
 }
@@ -167,7 +163,6 @@ fn client_checks(
             "KLAMM_CHECKS",
             args.check_filter(group.name).unwrap_or_default(),
         )
-        .env("KLAMM_SUBSET", if args.subset { "1" } else { "" })
         .dir(&scratch);
     client::run(group.name, program, broker, &dir.join("client.log"), report);
 }

@@ -16,7 +16,7 @@ public final class Report {
     /** Seen from inside the program: what the runner passes in its environment. */
     public static final String BOOTSTRAP = System.getenv("KLAMM_BOOTSTRAP");
 
-    private static final long WAIT_MS = 30_000;
+    private static final long WAIT_MS = 60_000;
     private static final String FILTER = env("KLAMM_CHECKS");
     /** The real standard output, also while System.out is redirected. */
     private static final PrintStream OUT =

@@ -8,6 +8,7 @@ import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
@@ -30,6 +31,11 @@ final class Kit {
     static String topic(int partitions, String... configs) throws Exception {
         String name = "topic-" + ++topics;
         create(name, partitions, configs);
+        // Kafka answers before its partitions have leaders. A batch that is refused for that while
+        // the next one is taken leaves an idempotent producer out of sequence for good.
+        Map<TopicPartition, OffsetSpec> latest = new HashMap<>();
+        partitions(name, partitions).forEach(partition -> latest.put(partition, OffsetSpec.latest()));
+        get(ADMIN.listOffsets(latest).all());
         return name;
     }
 
@@ -102,7 +108,7 @@ final class Kit {
     /** Polls until {@code count} records came, and no more after them. */
     static List<ConsumerRecord<byte[], byte[]>> read(KafkaConsumer<byte[], byte[]> consumer, int count) {
         List<ConsumerRecord<byte[], byte[]>> records = new ArrayList<>();
-        long deadline = System.currentTimeMillis() + 30_000;
+        long deadline = System.currentTimeMillis() + 60_000;
         while (records.size() < count) {
             Report.require(System.currentTimeMillis() < deadline,
                 "found " + records.size() + " records of " + count);
@@ -127,7 +133,7 @@ final class Kit {
     }
 
     static <T> T get(Future<T> future) throws Exception {
-        return future.get(30, TimeUnit.SECONDS);
+        return future.get(60, TimeUnit.SECONDS);
     }
 
     /** The future must fail with this error of Kafka. */

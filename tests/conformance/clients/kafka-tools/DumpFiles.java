@@ -13,7 +13,7 @@ import org.apache.kafka.tools.DumpLogSegments;
 public final class DumpFiles {
     private static final Pattern WRONG = Pattern.compile(
         "[Mm]ismatch|is followed by|invalid bytes|out of order|isvalid: false|^Error|skipping|Exception"
-            + "|Could not|Index offset: ");
+            + "|Could not|^Snapshot |Index offset: ");
 
     private DumpFiles() {
     }

@@ -5,7 +5,7 @@ const readline = require('readline')
 const { isDeepStrictEqual, inspect } = require('util')
 
 const FILTER = process.env.KLAMM_CHECKS || ''
-const LIMIT_MS = 30_000
+const LIMIT_MS = 60_000
 const input = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]()
 
 const say = (line) => process.stdout.write(JSON.stringify(line) + '\n')

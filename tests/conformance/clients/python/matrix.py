@@ -77,6 +77,10 @@ class Matrix:
         # Kafka answers before its broker has heard of the topic.
         wait_until("the topic is there", lambda: name in self.client.list_topics()
                    and self.client.partitions(name) == partitions)
+        consumer = self.client.consumer()
+        for partition in range(partitions):
+            consumer.range(name, partition)
+        consumer.close()
         return name
 
     def fill(self, topic, values, **options):
@@ -146,10 +150,6 @@ class Matrix:
 
     def acks(self, acks):
         topic = self.topic(2)
-        consumer = self.client.consumer()
-        for partition in range(2):
-            consumer.range(topic, partition)  # acks=0 is lost on a leader that is not up yet
-        consumer.close()
         self.fill(topic, values(100), acks=acks)
         same(100, len(self.read_all(topic, 100)), "records")
 

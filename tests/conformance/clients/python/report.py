@@ -8,7 +8,7 @@ import traceback
 
 BOOTSTRAP = os.environ["KLAMM_BOOTSTRAP"]
 _FILTER = os.environ.get("KLAMM_CHECKS", "")
-_LIMIT = 30.0
+_LIMIT = 60.0
 _out = sys.stdout
 
 

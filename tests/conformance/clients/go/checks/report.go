@@ -13,7 +13,7 @@ import (
 // Bootstrap is the address of the broker under test.
 var Bootstrap = os.Getenv("KLAMM_BOOTSTRAP")
 
-const limit = 30 * time.Second
+const limit = 60 * time.Second
 
 var (
 	filter = os.Getenv("KLAMM_CHECKS")

@@ -18,7 +18,7 @@ pub(crate) struct Producer {
     unacknowledged: VecDeque<Sent>,
     /// How many of them the broker has taken, as far as the producer knows.
     taken: usize,
-    /// Acknowledged records have been lost: the broker may have forgotten sequences.
+    /// Records have been lost or deleted: the broker may have forgotten sequences.
     pub(crate) may_be_unknown: bool,
 }
 
@@ -27,11 +27,12 @@ struct Identity {
     next_sequence: i32,
 }
 
-/// A batch and the numbers of its records.
+/// A batch, the numbers of its records, and where it was said to stand when it was last sent.
 #[derive(Clone)]
 pub(crate) struct Sent {
     pub(crate) batch: RecordBatch,
     pub(crate) records: Vec<u64>,
+    base: Option<i64>,
 }
 
 /// Numbers that are never used twice.
@@ -103,12 +104,21 @@ impl Producer {
         Sent {
             batch: builder.build(),
             records,
+            base: None,
         }
     }
 
-    /// The broker has taken what [`next`](Self::next) gave out.
-    pub(crate) fn taken(&mut self) {
+    /// The broker has taken what [`next`](Self::next) gave out, to stand at `base`.
+    pub(crate) fn taken(&mut self, base: i64) {
+        self.unacknowledged[self.taken].base = Some(base);
         self.taken += 1;
+    }
+
+    /// Whether retention has deleted a batch that may be sent again: of those, the broker
+    /// remembers the last one only when it starts anew.
+    pub(crate) fn stood_below(&self, log_start: i64) -> bool {
+        let mut bases = self.unacknowledged.iter().filter_map(|sent| sent.base);
+        bases.any(|base| base < log_start)
     }
 
     /// The broker has acknowledged a batch; or has forgotten all of them, with a crash.

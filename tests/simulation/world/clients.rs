@@ -35,7 +35,7 @@ impl World {
         let driver = &mut broker.partitions[number].driver;
         let staged = driver.stage(sent.batch, AppendOrigin::Client);
         self.note(|line| write!(line, "send {nth} to {number}: {staged:?}"));
-        let last_offset = match staged {
+        let (base_offset, last_offset) = match staged {
             Ok(Staged::Appended {
                 base_offset,
                 last_offset,
@@ -43,7 +43,7 @@ impl World {
             }) => {
                 assert!(is_next, "a repeat was taken for a new batch");
                 self.oracles[number].tried(base_offset.get(), &sent.records);
-                last_offset
+                (base_offset, last_offset)
             }
             Ok(Staged::Duplicate {
                 base_offset,
@@ -51,7 +51,7 @@ impl World {
                 ..
             }) => {
                 self.oracles[number].repeated(base_offset.get(), &sent.records);
-                last_offset
+                (base_offset, last_offset)
             }
             Err(StageError::Producer(_)) => return self.producers[nth].reset(&mut self.numbers),
             Err(_) => return,
@@ -59,7 +59,7 @@ impl World {
         if !is_next {
             return;
         }
-        self.producers[nth].taken();
+        self.producers[nth].taken(base_offset.get());
         self.pending.push(Pending {
             producer: nth,
             partition: number,
@@ -93,7 +93,7 @@ impl World {
         let number = self.random.below(PARTITIONS as u64) as usize;
         let broker = self.broker.as_mut().expect("a broker runs");
         let driver = &mut broker.partitions[number].driver;
-        if driver.offline().is_some() {
+        if driver.log().offline().is_some() {
             return;
         }
         let (start, end) = (driver.log_start_offset(), driver.high_watermark());

@@ -28,8 +28,8 @@ impl World {
             Fault::NoSpace
         };
         self.disk.fail_at(at, fault);
-        // Which file it hits is not known here: a failed fsync may be among them.
-        self.distrusted |= fault == Fault::Io;
+        // Which operation it hits is not known here: an fsync may be among them.
+        self.distrusted = true;
         self.note(|line| write!(line, "{fault:?} at {at}"));
     }
 
@@ -131,7 +131,7 @@ impl World {
         // Unacknowledged batches may be gone after any crash, acknowledged ones after a power
         // loss only; producers send the former again, and must start over after the latter.
         for producer in self.producers.iter_mut().filter(|p| p.partition == number) {
-            producer.may_be_unknown |= lost;
+            producer.may_be_unknown |= lost || producer.stood_below(start.get());
         }
     }
 

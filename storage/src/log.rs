@@ -12,6 +12,7 @@
 mod append;
 mod close;
 mod cut;
+mod finish;
 mod lookup;
 mod open;
 mod read;

@@ -77,6 +77,49 @@ fn reads_return_whole_batches_from_the_one_that_holds_the_offset() {
 }
 
 #[test]
+fn long_reads_return_the_batches_that_short_ones_do() {
+    let mut world = World::new(LogConfig {
+        segment_bytes: 200_000,
+        ..LogConfig::default()
+    });
+    append_many(&mut world.log, 3000);
+    let short = read_all(&mut world.log);
+    for start_over in [false, true] {
+        let log = &mut world.log;
+        for (from, upper) in [(0, 3000), (7, 2990), (1500, 1700), (2990, 3000)] {
+            for max_bytes in [70_000, 150_000, 1 << 20] {
+                let (from, upper) = (Offset::new(from), Offset::new(upper));
+                let result = log.read(from, upper, max_bytes, true).unwrap();
+                assert!(result.records.len() <= max_bytes);
+                assert!(result.next_offset <= upper && result.base_offset == from);
+                let mut bytes = result.records;
+                let mut expected = from.get();
+                while !bytes.is_empty() {
+                    let batch = klamm_model::RecordBatch::parse(&mut bytes).unwrap();
+                    assert_eq!(batch.base_offset().get(), expected);
+                    expected = batch.next_offset().get();
+                }
+                assert_eq!(expected, result.next_offset.get());
+                let full = result.next_offset == upper
+                    || log
+                        .segments
+                        .iter()
+                        .any(|s| s.base_offset() == result.next_offset);
+                let more = log.read(from, upper, max_bytes + 200, true).unwrap();
+                assert!(
+                    full || more.next_offset > result.next_offset,
+                    "as much as fits"
+                );
+            }
+        }
+        assert_eq!(read_all(log), short);
+        if !start_over {
+            world = world.reopen_clean();
+        }
+    }
+}
+
+#[test]
 fn a_segment_is_rolled_when_it_is_full_and_reads_go_across() {
     let mut world = World::new(small_config());
     append_many(&mut world.log, 40);

@@ -191,3 +191,17 @@ fn damage_after_a_kill_is_told_from_an_unfinished_write_even_if_nothing_was_sync
         assert!(world.log.damages().is_empty());
     }
 }
+
+#[test]
+fn a_log_whose_files_all_vanished_is_damaged_not_new() {
+    let world = synced();
+    let directory = Path::new(ROOT).join("orders-0");
+    for name in world.names() {
+        if name != "partition.metadata" {
+            world.disk.remove_file(&directory.join(name)).unwrap();
+        }
+    }
+    let mut world = world.reopen_after(Crash::Kill);
+    assert_eq!(world.log.log_end_offset(), Offset::new(24));
+    assert_eq!(read_around(&mut world.log), (vec![], vec![(0, 24)]));
+}

@@ -37,6 +37,7 @@ impl Log {
         let disk = self.disk();
         let mut files = self.durable.take_extra();
         for segment in &mut self.segments {
+            segment.flush_indexes(&*disk)?;
             segment.take_unsynced(&*disk, true, &mut files)?;
         }
         for file in files {

@@ -111,6 +111,7 @@ impl Log {
         let mut files = Vec::new();
         for (at, segment) in self.segments.iter_mut().enumerate() {
             if segment.is_unsynced() {
+                segment.flush_indexes(&*disk)?;
                 segment.take_unsynced(&*disk, true, &mut files)?;
                 if at < last {
                     segment.close_files();

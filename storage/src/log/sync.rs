@@ -175,8 +175,8 @@ impl Log {
         }
         match self.collect_unsynced() {
             Ok(ticket) => Ok(Some(ticket)),
-            // The index could not be written: the log can do without until there is room, but
-            // what counts as synced must not run ahead of it.
+            // The index of a closed segment could not be written: there is time until there is
+            // room, but what counts as synced must not run ahead of it.
             Err(DiskError::NoSpace { .. }) => Ok(None),
             Err(error) => Err(self.failed(error)),
         }
@@ -190,14 +190,8 @@ impl Log {
 
     fn collect_unsynced(&mut self) -> Result<SyncTicket, DiskError> {
         self.snapshot_if_due()?;
+        self.flush_indexes()?;
         let disk = self.disk();
-        // What can fail on a full disk goes first: after it, nothing counts as synced by mistake.
-        for segment in self.segments.iter_mut().rev() {
-            if !segment.is_unsynced() {
-                break;
-            }
-            segment.flush_indexes(&*disk)?;
-        }
         let mut files = Vec::new();
         let last = self.segments.len() - 1;
         for (at, segment) in self.segments.iter_mut().enumerate().rev() {
@@ -224,6 +218,24 @@ impl Log {
             directory,
             through: self.end(),
         })
+    }
+
+    /// Writes index entries that wait in memory. On a full disk those of the active segment go on
+    /// waiting: what they would say is found by walking. Closed segments are believed without a
+    /// walk, so they must have theirs before anything counts as synced.
+    fn flush_indexes(&mut self) -> Result<(), DiskError> {
+        let disk = self.disk();
+        let last = self.segments.len() - 1;
+        for (at, segment) in self.segments.iter_mut().enumerate().rev() {
+            match segment.flush_indexes(&*disk) {
+                Err(DiskError::NoSpace { .. }) if at == last => {}
+                result => result?,
+            }
+            if at < last && !segment.is_unsynced() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// The end of the log, as what a sync now would make durable.

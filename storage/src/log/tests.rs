@@ -623,7 +623,9 @@ fn a_full_disk_is_a_clean_refusal_and_reads_go_on() {
         assert_eq!(offsets(&mut world.log), (0..appended).collect::<Vec<_>>());
     }
     assert!(refused > 0);
+    world.log.sync().unwrap();
     world.disk.set_capacity(None);
+    assert_eq!(world.log.sync().unwrap().offset, Offset::new(appended));
     world.log.reserve(1 << 20).unwrap();
     append_many(&mut world.log, 30);
     let end = appended + 30;

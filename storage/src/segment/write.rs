@@ -109,14 +109,13 @@ impl Segment {
     }
 
     /// The segment's files that have to be synced; they count as synced from now on. Index entries
-    /// that wait in memory are written first.
+    /// that still wait in memory are not among them.
     pub(crate) fn take_unsynced(
         &mut self,
         disk: &dyn Disk,
         with_indexes: bool,
         files: &mut Vec<Arc<dyn DiskFile>>,
     ) -> Result<(), DiskError> {
-        self.flush_indexes(disk)?;
         if self.unsynced {
             files.push(self.file(disk)?);
             self.unsynced = false;

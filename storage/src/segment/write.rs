@@ -191,7 +191,12 @@ impl Segment {
     ) -> Result<(), DiskError> {
         self.cut_indexes(disk, position, offset)?;
         self.transactions.truncate(disk, offset)?;
-        self.file(disk)?.truncate(position)?;
+        let file = self.file(disk)?;
+        file.truncate(position)?;
+        // Now, not with the next sync: what is written here next may reach the disk in part only,
+        // and base offset and epoch of a batch lie outside of its checksum. The first sector of a
+        // new batch and the rest of the old one could make a batch that nobody wrote.
+        file.sync_data()?;
         self.length = position;
         self.allocated = position;
         self.end_offset = offset;

@@ -342,6 +342,22 @@ fn a_journal_that_fails_takes_its_partitions_offline() {
 }
 
 #[test]
+fn an_election_on_a_full_disk_waits_for_room() {
+    let fixture = Fixture::new();
+    let mut driver = fixture.driver(0, LogConfig::default());
+    let next = fixture.disk.operations() + 1;
+    fixture.disk.fail_at(next, Fault::NoSpace);
+    driver.start(NOW, WALL, &mut Vec::new());
+    assert!(!driver.awaits_journal());
+    assert!(driver.offline().is_none());
+    let retry = driver.next_deadline().unwrap();
+    driver.tick(retry, WALL, &mut Vec::new());
+    fixture.sync_journal(&mut driver);
+    assert!(driver.is_leader());
+    assert_eq!(driver.next_deadline(), None);
+}
+
+#[test]
 fn after_a_restart_it_leads_the_next_epoch_behind_what_was_there() {
     let fixture = Fixture::new();
     let mut driver = fixture.leader(LogConfig::default());

@@ -66,6 +66,10 @@ impl Broker {
         format!("127.0.0.1:{}", self.port)
     }
 
+    pub(crate) fn target(&self) -> Target {
+        self.target
+    }
+
     pub(crate) fn data(&self) -> &Path {
         &self.data
     }

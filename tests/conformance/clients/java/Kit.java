@@ -35,7 +35,14 @@ final class Kit {
         // the next one is taken leaves an idempotent producer out of sequence for good.
         Map<TopicPartition, OffsetSpec> latest = new HashMap<>();
         partitions(name, partitions).forEach(partition -> latest.put(partition, OffsetSpec.latest()));
-        get(ADMIN.listOffsets(latest).all());
+        Report.await("the partitions of " + name + " have leaders", () -> {
+            try {
+                get(ADMIN.listOffsets(latest).all());
+                return true;
+            } catch (Exception notYet) {
+                return false;
+            }
+        });
         return name;
     }
 

@@ -79,7 +79,7 @@ class Matrix:
                    and self.client.partitions(name) == partitions)
         consumer = self.client.consumer()
         for partition in range(partitions):
-            consumer.range(name, partition)
+            wait_until("the partition has a leader", lambda p=partition: answers(consumer, name, p))
         consumer.close()
         return name
 
@@ -381,6 +381,14 @@ class Matrix:
         wait_until("it reads on",
                    lambda: records.extend(member.poll(0.1)) or any(r.offset == 20 for r in records))
         member.close()
+
+
+def answers(consumer, topic, partition):
+    try:
+        consumer.range(topic, partition)
+    except Exception:  # each client has its own; the deadline decides
+        return False
+    return True
 
 
 def values(count):

@@ -1,0 +1,118 @@
+//! Limits on connections.
+
+use crate::broker::Broker;
+use crate::client::Client;
+use crate::requests::{MESSAGE_TOO_LARGE, batch};
+use crate::support::{TempDir, eventually};
+use klamm_model::record_batch::Compression;
+
+/// Whether a new connection is served.
+pub(crate) fn is_served(port: u16) -> Option<Client> {
+    let mut client = Client::try_connect(port).ok()?;
+    let request = kafka_protocol::messages::MetadataRequest::default().with_topics(Some(vec![]));
+    client.try_call(4, &request).ok()?;
+    Some(client)
+}
+
+#[test]
+fn silent_connections_are_closed_and_busy_ones_are_not() {
+    let dir = TempDir::new();
+    let broker = Broker::start(&dir, &[("connections.max.idle.ms", "500")]);
+    let mut silent = broker.client();
+    let mut busy = broker.client();
+    let (sender, closed) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(silent.is_closed_by_broker()));
+    let is_closed = eventually("the silent one is closed", || {
+        busy.metadata("t");
+        closed.try_recv().ok()
+    });
+    assert!(is_closed);
+    busy.metadata("t");
+}
+
+#[test]
+fn an_address_has_its_limit_and_leaving_makes_room() {
+    for settings in [
+        [("max.connections.per.ip", "3"), ("max.connections", "100")],
+        [
+            (
+                "max.connections.per.ip.overrides",
+                "127.0.0.1:3,192.0.2.7:1",
+            ),
+            ("max.connections", "100"),
+        ],
+    ] {
+        let dir = TempDir::new();
+        let broker = Broker::start(&dir, &settings);
+        let mut served: Vec<_> = (0..3).map(|_| is_served(broker.port())).collect();
+        assert!(served.iter().all(Option::is_some));
+        assert!(broker.client().is_closed_by_broker());
+        broker.process.says("too many from this address");
+        served.pop();
+        eventually("there is room again", || is_served(broker.port()));
+    }
+}
+
+#[test]
+fn connections_beyond_the_total_wait_for_others_to_leave() {
+    let dir = TempDir::new();
+    let broker = Broker::start(&dir, &[("max.connections", "2")]);
+    let mut first = broker.client();
+    let mut second = broker.client();
+    first.metadata("t");
+    second.metadata("t");
+    let port = broker.port();
+    let (sender, served) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(is_served(port).is_some()));
+    for _ in 0..50 {
+        first.metadata("t");
+        assert!(served.try_recv().is_err(), "the third is not served yet");
+    }
+    drop(second);
+    assert_eq!(served.recv(), Ok(true));
+}
+
+#[test]
+fn a_batch_that_inflates_beyond_all_measure_is_refused() {
+    let dir = TempDir::new();
+    let broker = Broker::start(&dir, &[]);
+    let mut client = broker.client();
+    client.create_topic("t", &[]);
+    let deflated = |mebibytes: usize| {
+        let plain = batch(&[&vec![0; mebibytes << 20]]);
+        plain.recompressed(Compression::Zstd, 1, plain.record_bytes())
+    };
+    let fine = deflated(40);
+    assert!(fine.size_bytes() < 20_000, "small on the wire");
+    assert_eq!(client.produce("t", &fine), Ok(0));
+    assert_eq!(client.produce("t", &deflated(80)), Err(MESSAGE_TOO_LARGE));
+    broker.assert_no_errors();
+}
+
+#[test]
+fn few_open_files_are_enough_to_start_with_a_warning() {
+    let dir = TempDir::new();
+    let serve = crate::broker::serve(&dir, &[]);
+    let mut command = crate::process::command("prlimit");
+    command.current_dir(dir.path()).arg("--nofile=64:256");
+    command.arg(serve.get_program()).args(serve.get_args());
+    let broker = Broker::run(command);
+    broker.process.says("only 256 files can be open at once");
+    let clients: Vec<_> = (0..200)
+        .map(|_| Client::try_connect(broker.port()))
+        .collect();
+    // Half of the files are left to the partitions.
+    let mut client = is_served_before(&clients, &broker);
+    client.create_topic("t", &[]);
+    assert_eq!(client.produce("t", &batch(&[b"a"])), Ok(0));
+    broker.assert_no_errors();
+}
+
+/// A connection that came before all others: the first of them.
+fn is_served_before(clients: &[std::io::Result<Client>], broker: &Broker) -> Client {
+    assert!(
+        clients.iter().all(Result::is_ok),
+        "the system holds those that wait"
+    );
+    eventually("one is served", || is_served(broker.port()))
+}

@@ -1,0 +1,27 @@
+//! The binary from outside: what it says, what it refuses, and that nothing a disk, a client or a
+//! signal does to it loses what was acknowledged.
+//!
+//! Each test starts its own broker on a free port with its data in its own directory. Nothing here
+//! looks inside the process. `KLAMM_BINARY` names another binary than `target/release/klamm`.
+#![forbid(unsafe_code)]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test from outside: it starts processes, opens sockets and files, and measures time"
+)]
+
+mod broker;
+mod client;
+mod damage;
+mod directories;
+mod dynamic;
+mod frames;
+mod full_disk;
+mod kill;
+mod limits;
+mod log_dirs;
+mod process;
+mod requests;
+mod retention;
+mod settings;
+mod start;
+mod support;

@@ -195,6 +195,13 @@ impl LogDir {
             Some(found) => check_owner(path, found, &options.identity)?,
             None => check_empty(&*disk, path)?,
         }
+        let journal_path = path.join(JOURNAL_FILE);
+        if found.is_some() && !exists(&*disk, &journal_path)? {
+            return Err(LogDirError::ForeignDirectory {
+                path: path.to_owned(),
+                reason: format!("it has no {JOURNAL_FILE}"),
+            });
+        }
         disk.create_dir_all(path)?;
         if found.is_none() {
             sync_parents(&*disk, path)?;
@@ -211,13 +218,6 @@ impl LogDir {
         let is_new = found.is_none();
         let boot = boot::begin(&*disk, path, is_new)?;
         let lossy = boot.kind == BootKind::Lossy;
-        let journal_path = path.join(JOURNAL_FILE);
-        if !is_new && !exists(&*disk, &journal_path)? {
-            return Err(LogDirError::ForeignDirectory {
-                path: path.to_owned(),
-                reason: format!("it has no {JOURNAL_FILE}"),
-            });
-        }
         let journal = Arc::new(Journal::open(Arc::clone(&disk), &journal_path, lossy)?);
         let identity = found.unwrap_or(options.identity);
         if is_new {

@@ -8,11 +8,12 @@ use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig,
 };
+use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
-    CreateTopicsRequest, FetchRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest,
-    MetadataRequest, MetadataResponse, ProduceRequest, TopicName,
+    BrokerId, CreateTopicsRequest, FetchRequest, IncrementalAlterConfigsRequest,
+    InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, MetadataResponse, ProduceRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use klamm_model::record_batch::BatchBuilder;
@@ -94,7 +95,6 @@ pub(crate) struct Read {
 pub(crate) struct Fetched {
     pub(crate) error: i16,
     pub(crate) high_watermark: i64,
-    pub(crate) log_start: i64,
     pub(crate) records: Vec<Read>,
 }
 
@@ -147,14 +147,13 @@ impl Client {
         Fetched {
             error: partition.error_code,
             high_watermark: partition.high_watermark,
-            log_start: partition.log_start_offset,
             records: records(partition.records.clone().unwrap_or_default(), from),
         }
     }
 
     /// Everything from the start of the log to its end.
     pub(crate) fn read_all(&mut self, topic: &str, partition: i32) -> Vec<Read> {
-        let mut next = self.fetch(topic, partition, 0).log_start.max(0);
+        let mut next = self.log_start(topic, partition);
         let mut all = Vec::new();
         loop {
             let fetched = self.fetch(topic, partition, next);
@@ -169,6 +168,24 @@ impl Client {
             next = last.offset + 1;
             all.extend(fetched.records);
         }
+    }
+
+    /// The first offset that is there.
+    pub(crate) fn log_start(&mut self, topic: &str, partition: i32) -> i64 {
+        const EARLIEST: i64 = -2;
+        let wanted = ListOffsetsPartition::default()
+            .with_partition_index(partition)
+            .with_timestamp(EARLIEST);
+        let topic = ListOffsetsTopic::default()
+            .with_name(topic_name(topic))
+            .with_partitions(vec![wanted]);
+        let request = ListOffsetsRequest::default()
+            .with_replica_id(BrokerId(-1))
+            .with_topics(vec![topic]);
+        let answer = self.call(1, &request);
+        let partition = &answer.topics[0].partitions[0];
+        assert_eq!(partition.error_code, 0);
+        partition.offset
     }
 
     /// All values of a partition, as text.
@@ -219,7 +236,9 @@ impl Client {
     }
 
     pub(crate) fn producer_id(&mut self) -> i64 {
-        let request = InitProducerIdRequest::default().with_transaction_timeout_ms(60_000);
+        let request = InitProducerIdRequest::default()
+            .with_transactional_id(None)
+            .with_transaction_timeout_ms(60_000);
         let answer = self.call(1, &request);
         assert_eq!(answer.error_code, 0);
         answer.producer_id.0

@@ -88,7 +88,7 @@ fn what_is_too_old_goes_when_the_setting_changes() {
     assert_eq!(client.values("t", 0).len(), 10);
     assert_eq!(client.alter(2, "t", "retention.ms", Some("1800000")), 0);
     eventually("all are older than half an hour", || {
-        (segments(&directory) == 1 && client.fetch("t", 0, 10).log_start == 10).then_some(())
+        (segments(&directory) == 1 && client.log_start("t", 0) == 10).then_some(())
     });
     assert_eq!(client.produce("t", &batch(&[b"new"])), Ok(10));
     assert_eq!(client.values("t", 0), ["new"]);

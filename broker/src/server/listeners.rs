@@ -64,7 +64,9 @@ fn resolve(listener: &Listener) -> io::Result<SocketAddr> {
             listener.port,
         )));
     }
-    let mut found = (listener.host.as_str(), listener.port).to_socket_addrs()?;
+    let mut found = (listener.host.as_str(), listener.port)
+        .to_socket_addrs()
+        .map_err(|error| io::Error::new(io::ErrorKind::NotFound, error))?;
     found
         .next()
         .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
@@ -90,6 +92,7 @@ pub(super) fn advice(error: &io::Error) -> &'static str {
              --set listeners=PLAINTEXT://127.0.0.1:19092"
         }
         io::ErrorKind::PermissionDenied => "; ports below 1024 need privileges: choose another",
+        io::ErrorKind::NotFound => "; the name stands for no address that is known here",
         io::ErrorKind::AddrNotAvailable => "; the machine has no such address",
         _ => "",
     }

@@ -99,7 +99,12 @@ class AioConsumer:
         wait(self.consumer.commit({TopicPartition(topic, partition): OffsetAndMetadata(offset, "")}))
 
     def committed(self, topic, partition):
-        return wait(self.consumer.committed(TopicPartition(topic, partition)))
+        found = wait(self.consumer.committed(TopicPartition(topic, partition)))
+        if found is None:
+            # It does not look at the error of the whole answer, which is that of a coordinator
+            # that is still loading.
+            raise Refused("COORDINATOR_NOT_AVAILABLE")
+        return found
 
     def seek(self, topic, partition, to):
         at = TopicPartition(topic, partition)

@@ -152,12 +152,20 @@ pub(crate) const STEPS: &[Step] = &[
         by_default: true,
         run: || check("cargo build --release --package klamm-broker"),
     },
+    // The tests of the binary are built as all other tests are: what they drive is the release.
+    Step {
+        name: "binary",
+        what: "the release binary from outside: settings, signals, kills, full disks, bad input",
+        requires: Some("release"),
+        by_default: true,
+        run: || tests("cargo test --workspace --test binary"),
+    },
     Step {
         name: "conformance",
         what: "real Kafka clients and Kafka's own tools against the release binary",
         requires: Some("release"),
         by_default: true,
-        run: || tests("cargo test --release --package klamm-tests --test conformance"),
+        run: || tests("cargo test --workspace --test conformance"),
     },
     Step {
         name: "sizes",

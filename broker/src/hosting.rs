@@ -95,7 +95,7 @@ impl Opener<'_> {
     }
 
     /// Makes durable what the elections wrote, until no partition waits for it.
-    async fn sync_journals(&self, partitions: &[Rc<Partition>]) {
+    pub(crate) async fn sync_journals(&self, partitions: &[Rc<Partition>]) {
         loop {
             let waiting: Vec<_> = partitions
                 .iter()

@@ -160,6 +160,13 @@ impl Partition {
         self.outcomes.replace(outcomes);
     }
 
+    /// Lets the replica do what its time has come for.
+    pub(crate) fn tick(&self, now: Instant, wall: Timestamp) {
+        let mut outcomes = Vec::new();
+        self.driver.borrow_mut().tick(now, wall, &mut outcomes);
+        self.take_in(&mut outcomes);
+    }
+
     /// Takes note of what the driver reports.
     pub(crate) fn take_in(&self, outcomes: &mut Vec<Outcome>) {
         for outcome in outcomes.drain(..) {

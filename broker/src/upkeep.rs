@@ -6,6 +6,7 @@ use std::time::Duration;
 use klamm_model::TopicPartition;
 use klamm_storage::log_dir::LogCheckpoint;
 
+use crate::controller;
 use crate::partition::Partition;
 use crate::shard::Shard;
 use crate::tasks;
@@ -17,12 +18,14 @@ pub(crate) fn start(shard: &Rc<Shard>) {
         tasks::spawn(repeat(shard.clone(), interval, interval, work));
     };
     every(config.log.flush_scheduler_interval, Shard::flush_due);
+    every(TICK_INTERVAL, tick_replicas);
     tasks::spawn(repeat(
         shard.clone(),
         config.log.initial_task_delay,
         config.log.retention_check_interval,
         apply_retention,
     ));
+    tasks::spawn(open_missing(shard.clone()));
     let checkpoints = [
         config.log.recovery_point_checkpoint_interval,
         config.log.log_start_checkpoint_interval,
@@ -47,8 +50,49 @@ async fn repeat(shard: Rc<Shard>, first_after: Duration, interval: Duration, wor
     }
 }
 
+/// Tries again, ever more rarely, to open what could not be opened.
+async fn open_missing(shard: Rc<Shard>) {
+    const FIRST: Duration = Duration::from_secs(1);
+    const LONGEST: Duration = Duration::from_secs(60);
+    let mut wait = FIRST;
+    loop {
+        tokio::time::sleep(wait).await;
+        wait = FIRST;
+        while shard.take_unopened() && !controller::open_missing(&shard).await {
+            tokio::time::sleep(wait).await;
+            wait = LONGEST.min(wait * 2);
+        }
+    }
+}
+
 fn partitions(shard: &Shard) -> Vec<Rc<Partition>> {
     shard.topics.borrow().partitions().cloned().collect()
+}
+
+/// How often replicas are asked whether their time has come. One that leads alone has no deadline:
+/// this is for partitions whose election met a full disk.
+const TICK_INTERVAL: Duration = Duration::from_millis(500);
+
+fn tick_replicas(shard: &Rc<Shard>) {
+    let (now, wall) = (shard.clock.now(), shard.clock.wall());
+    let mut due = partitions(shard);
+    due.push(shard.controller.partition().clone());
+    due.retain(|partition| {
+        let deadline = partition.driver().next_deadline();
+        deadline.is_some_and(|deadline| deadline <= now)
+    });
+    if due.is_empty() {
+        return;
+    }
+    for partition in &due {
+        partition.tick(now, wall);
+    }
+    let shard = shard.clone();
+    tasks::spawn(async move {
+        let config = shard.config();
+        shard.opener(&config).sync_journals(&due).await;
+        shard.settle(&due);
+    });
 }
 
 /// Drops segments that are too old, or too many; their files go in the background.

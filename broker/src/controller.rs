@@ -24,6 +24,7 @@ use crate::partition::Partition;
 use crate::partition::driver::AppendOrigin;
 use crate::shard::Shard;
 
+pub(crate) use self::effects::open_missing;
 pub use self::load::LoadError;
 pub(crate) use self::load::load;
 

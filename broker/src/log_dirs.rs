@@ -8,9 +8,11 @@ use std::sync::Arc;
 use klamm_model::{BrokerId, Timestamp, TopicId, TopicPartition};
 use klamm_storage::log_dir::{DeleteLogTicket, LogCheckpoint};
 use klamm_storage::{
-    Disk, Log, LogConfig, LogDir, LogDirError, LogDirIdentity, LogDirOptions, OpenLogError,
+    Disk, FoundPartition, Log, LogConfig, LogDir, LogDirError, LogDirIdentity, LogDirOptions,
+    OpenLogError, Sibling,
 };
 
+use crate::controller::METADATA_TOPIC;
 use crate::entropy;
 
 /// Room kept back on each disk, so that the broker's own book-keeping goes on when it is full.
@@ -31,6 +33,39 @@ pub(crate) struct Owner {
     pub(crate) node_id: BrokerId,
 }
 
+/// Before anything is written: all that were used together are here.
+fn check_complete(disk: &dyn Disk, paths: &[PathBuf]) -> Result<(), LogDirError> {
+    let mut present = Vec::with_capacity(paths.len());
+    for path in paths {
+        present.extend(LogDir::identity_of(disk, path)?.map(|identity| identity.directory_id));
+    }
+    for path in paths {
+        let siblings = LogDir::siblings_of(disk, path)?;
+        let missing = siblings
+            .into_iter()
+            .find(|sibling| !present.contains(&sibling.directory_id));
+        if let Some(missing) = missing {
+            return Err(LogDirError::Missing {
+                path: path.clone(),
+                missing: missing.path,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn remember_all(dirs: &[Arc<LogDir>]) -> Result<(), LogDirError> {
+    let siblings: Vec<_> = dirs
+        .iter()
+        .map(|dir| Sibling {
+            directory_id: dir.identity().directory_id,
+            path: dir.path().to_owned(),
+        })
+        .collect();
+    dirs.iter()
+        .try_for_each(|dir| dir.remember_siblings(&siblings))
+}
+
 impl LogDirs {
     /// Who owns the directories, as the first that is not new says.
     pub(crate) fn owner_of(
@@ -45,14 +80,16 @@ impl LogDirs {
         Ok(None)
     }
 
-    /// Opens all of them, creating those that are new.
+    /// Opens all of them, creating those that are new. None that was used together with them may
+    /// be missing.
     pub(crate) fn open(
         disk: &Arc<dyn Disk>,
         paths: &[PathBuf],
         owner: &Owner,
     ) -> Result<Self, LogDirError> {
+        check_complete(disk.as_ref(), paths)?;
         let mut dirs = Vec::with_capacity(paths.len());
-        let mut placed = BTreeMap::new();
+        let mut placed: BTreeMap<TopicPartition, usize> = BTreeMap::new();
         for (number, path) in paths.iter().enumerate() {
             let identity = LogDirIdentity {
                 cluster_id: owner.cluster_id.clone(),
@@ -65,10 +102,21 @@ impl LogDirs {
                 mappings_max: MAPPINGS_MAX,
             };
             let dir = LogDir::open(disk.clone(), path, options)?;
-            let found = dir.partitions().into_iter();
-            placed.extend(found.map(|partition| (partition.topic_partition, number)));
+            for FoundPartition {
+                topic_partition, ..
+            } in dir.partitions()
+            {
+                if let Some(other) = placed.insert(topic_partition.clone(), number) {
+                    return Err(LogDirError::Twice {
+                        partition: topic_partition,
+                        path: path.clone(),
+                        other: paths[other].clone(),
+                    });
+                }
+            }
             dirs.push(Arc::new(dir));
         }
+        remember_all(&dirs)?;
         Ok(Self {
             dirs,
             placed: RefCell::new(placed),
@@ -79,9 +127,14 @@ impl LogDirs {
         self.dirs.iter().map(Arc::as_ref)
     }
 
-    /// The directory that holds the cluster's metadata: the first.
+    /// The directory that holds the cluster's metadata.
     pub(crate) fn metadata(&self) -> &LogDir {
-        &self.dirs[0]
+        let placed = self.placed.borrow();
+        let metadata = placed
+            .iter()
+            .find(|(partition, _)| partition.topic.as_str() == METADATA_TOPIC);
+        let (_, number) = metadata.expect("the metadata is the first that is opened");
+        &self.dirs[*number]
     }
 
     /// Whether the partition lies in this directory.
@@ -136,6 +189,9 @@ impl LogDirs {
     }
 
     fn emptiest(&self, placed: &BTreeMap<TopicPartition, usize>) -> usize {
+        if self.dirs.len() == 1 {
+            return 0;
+        }
         let held = |number: usize| placed.values().filter(|other| **other == number).count();
         (0..self.dirs.len())
             .min_by_key(|number| held(*number))

@@ -59,6 +59,8 @@ pub(crate) struct Shard {
     touched: RefCell<Vec<Rc<Partition>>>,
     turn_wanted: Notify,
     unsynced: RefCell<Vec<Rc<Partition>>>,
+    /// Some partitions could not be opened.
+    unopened: Cell<bool>,
 }
 
 /// The parts a shard is made of.
@@ -99,6 +101,7 @@ impl Shard {
             touched: RefCell::default(),
             turn_wanted: Notify::new(),
             unsynced: RefCell::default(),
+            unopened: Cell::new(false),
         }
     }
 
@@ -162,10 +165,20 @@ impl Shard {
         self.coordinators.partition_closed(self, partition);
     }
 
+    /// Some partitions, or none, could not be opened: whether to try again from time to time.
+    pub(crate) fn note_unopened(&self, count: usize) {
+        self.unopened.set(self.unopened.get() || count > 0);
+    }
+
+    /// Whether some could not be opened since the last call.
+    pub(crate) fn take_unopened(&self) -> bool {
+        self.unopened.take()
+    }
+
     /// Removes the files of a deleted partition in the background, once `file.delete.delay.ms`
     /// has passed. Those that are still there when the process ends go at the next start.
-    pub(crate) fn remove_files(self: &Rc<Self>, partition: &Partition, ticket: DeleteLogTicket) {
-        let (shard, delay) = (self.clone(), deletion_delay(partition));
+    pub(crate) fn remove_files(self: &Rc<Self>, delay: Duration, ticket: DeleteLogTicket) {
+        let shard = self.clone();
         tasks::spawn(async move {
             tokio::time::sleep(delay).await;
             if let Err(error) = shard.background.run(move || ticket.run()).await {

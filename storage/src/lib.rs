@@ -40,7 +40,7 @@ pub use log::{
 };
 pub use log_dir::{
     Boot, BootKind, DeleteLogTicket, FoundPartition, LogCheckpoint, LogDir, LogDirError,
-    LogDirIdentity, LogDirOptions,
+    LogDirIdentity, LogDirOptions, Sibling,
 };
 pub use mem_disk::{Crash, Fault, MemDisk};
 pub use producer_state::{

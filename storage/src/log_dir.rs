@@ -9,6 +9,7 @@
 //! .kafka_cleanshutdown               there if it was closed in good order
 //! klamm.boot                         which boot of the kernel used it last
 //! klamm.journal                      the Raft journal
+//! klamm.directories                  which directories are used together
 //! klamm.ballast                      room that can be given back on a full disk
 //! <topic>-<partition>/               one log each
 //! <topic>-<partition>.<id>-delete/   a log that is being deleted
@@ -16,6 +17,7 @@
 
 mod boot;
 mod partitions;
+mod siblings;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,6 +30,7 @@ use crate::journal::{Journal, JournalError};
 use crate::segment::mappings::Mappings;
 use partitions::Partitions;
 pub use partitions::{DeleteLogTicket, FoundPartition};
+pub use siblings::Sibling;
 
 /// Whose directory it is: the content of `meta.properties`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +114,26 @@ pub enum LogDirError {
         path: PathBuf,
         /// What is wrong with it.
         reason: String,
+    },
+    /// A directory that was used together with this one is not there.
+    #[error(
+        "a log directory is missing, its partitions would be lost: mount it, or name it in log.dirs; if it is gone for good, remove its line from klamm.directories missing={} path={}", missing.display(), path.display()
+    )]
+    Missing {
+        /// A directory that is there.
+        path: PathBuf,
+        /// Where the other one was.
+        missing: PathBuf,
+    },
+    /// A partition lies in two directories, and which is the right one cannot be told.
+    #[error("a partition lies in two log directories, move one of them away partition={partition} path={} other={}", path.display(), other.display())]
+    Twice {
+        /// The partition.
+        partition: TopicPartition,
+        /// One directory.
+        path: PathBuf,
+        /// The other.
+        other: PathBuf,
     },
     /// The disk.
     #[error(transparent)]
@@ -371,12 +394,18 @@ impl Checkpoints {
     fn read(disk: &dyn Disk, root: &Path) -> Result<Self, LogDirError> {
         let read = |name: &str| {
             let path = root.join(name);
-            let text = read_text(disk, &path)?;
-            let offsets = text.map(|text| checkpoint::decode_offsets(&text));
-            match offsets.transpose() {
-                Ok(offsets) => Ok(offsets.unwrap_or_default()),
-                Err(reason) => Err(LogDirError::Damaged { path, reason }),
-            }
+            let decoded = match read_text(disk, &path) {
+                Ok(None) => Ok(Offsets::new()),
+                Ok(Some(text)) => checkpoint::decode_offsets(&text),
+                Err(LogDirError::Damaged { reason, .. }) => Err(reason),
+                Err(error) => return Err(error),
+            };
+            // They only save time, and where logs start is in the journal as well.
+            Ok(decoded.unwrap_or_else(|reason| {
+                tracing::error!(path = %path.display(), reason,
+                    "a checkpoint is damaged; the logs are read from their start");
+                Offsets::new()
+            }))
         };
         Ok(Self {
             recovery_points: read(RECOVERY_POINTS_FILE)?,

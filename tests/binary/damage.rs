@@ -75,7 +75,12 @@ fn a_flipped_bit_in_a_batch_is_reported_and_served_around() {
         (1, size + 5_000, 4),
         (2, 2 * size + 5_000, 8),
     ] {
-        for in_order in [true, false] {
+        // After a crash, the last batch may as well be one that was never written to its end.
+        let crashes = lost + 1 < BATCHES;
+        for in_order in [true, false]
+            .into_iter()
+            .filter(|in_order| *in_order || crashes)
+        {
             let dir = filled(in_order);
             let names = files(&partition(&dir), ".log");
             assert_eq!(names.len(), 3, "{names:?}");

@@ -165,11 +165,10 @@ fn a_disk_filled_by_others_is_survived_without_a_restart() {
         assert!(strict.is_ok(), "round {round} {strict:?}");
         if created.0 == 0 {
             let name = format!("new-{round}");
-            assert_eq!(
-                client.produce(&name, &batch(&[b"a"])),
-                Ok(0),
-                "round {round}"
-            );
+            let first = eventually("the new topic is open", || {
+                client.produce(&name, &batch(&[b"a"])).ok()
+            });
+            assert_eq!(first, 0, "round {round}");
         }
     }
     let count = client.read_all("t", 0).len();

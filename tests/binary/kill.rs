@@ -86,6 +86,13 @@ fn everything_acknowledged_survives_kills_in_order_and_once() {
     for _ in 0..10 {
         producer.step(&mut client).expect("the broker runs");
     }
+    for _ in producer.acknowledged..producer.sent {
+        client
+            .receive_produced()
+            .expect("the broker runs")
+            .expect("it is appended");
+        producer.acknowledged += 1;
+    }
     let values = client.values("t", 0);
     assert!(values.len() >= usize::try_from(producer.acknowledged).expect("it is not negative"));
     for (sequence, read) in (0..).zip(values) {

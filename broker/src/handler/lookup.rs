@@ -1,7 +1,9 @@
 //! Finds partitions as requests name them, and says in Kafka's words what is missing.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
+use klamm_metadata::TopicImage;
 use klamm_model::TopicId;
 use klamm_protocol::ErrorCode;
 
@@ -14,7 +16,10 @@ pub(crate) fn by_name(shard: &Shard, name: &str, index: i32) -> Result<Rc<Partit
     let topics = shard.topics.borrow();
     match topics.by_name(name) {
         Some(topic) => of_topic(shard, topic, index),
-        None => Err(ErrorCode::UnknownTopicOrPartition),
+        None => match shard.image().topic(name) {
+            Some(topic) => Err(absent(Some(topic), index)),
+            None => Err(ErrorCode::UnknownTopicOrPartition),
+        },
     }
 }
 
@@ -23,7 +28,10 @@ pub(crate) fn by_id(shard: &Shard, id: TopicId, index: i32) -> Result<Rc<Partiti
     let topics = shard.topics.borrow();
     match topics.by_id(id) {
         Some(topic) => of_topic(shard, topic, index),
-        None => Err(ErrorCode::UnknownTopicId),
+        None => match shard.image().topic_by_id(id) {
+            Some(topic) => Err(absent(Some(topic), index)),
+            None => Err(ErrorCode::UnknownTopicId),
+        },
     }
 }
 
@@ -32,13 +40,17 @@ fn of_topic(shard: &Shard, topic: &Topic, index: i32) -> Result<Rc<Partition>, E
         return Ok(partition.clone());
     }
     let image = shard.image();
-    let known = image
-        .topic_by_id(topic.id)
-        .is_some_and(|image| usize::try_from(index).is_ok_and(|at| at < image.partitions.len()));
-    // Known to the cluster, but its log could not be opened here.
-    Err(if known {
+    Err(absent(image.topic_by_id(topic.id).map(Arc::as_ref), index))
+}
+
+/// What to say of a partition that is not open: known to the cluster, but its log could not be
+/// opened here, or not known at all.
+fn absent(topic: Option<&TopicImage>, index: i32) -> ErrorCode {
+    let known = topic
+        .is_some_and(|topic| usize::try_from(index).is_ok_and(|at| at < topic.partitions.len()));
+    if known {
         ErrorCode::KafkaStorageError
     } else {
         ErrorCode::UnknownTopicOrPartition
-    })
+    }
 }

@@ -7,7 +7,7 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use klamm_protocol::frame::FrameDecoder;
+use klamm_protocol::frame::{FrameDecoder, FrameError};
 use socket2::SockRef;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -121,6 +121,8 @@ pub(crate) struct Connection {
     outbox: RefCell<Outbox>,
     queued_for_flush: Cell<bool>,
     closing: Cell<bool>,
+    /// It ends once the replies that are due before its end have left: nothing more is read.
+    ending: Cell<bool>,
     /// The task does not read because too much waits to be answered or written.
     paused: Cell<bool>,
     changed: Notify,
@@ -150,6 +152,7 @@ impl Connection {
             outbox: RefCell::default(),
             queued_for_flush: Cell::new(false),
             closing: Cell::new(false),
+            ending: Cell::new(false),
             paused: Cell::new(false),
             changed: Notify::new(),
         });
@@ -159,6 +162,7 @@ impl Connection {
             reader,
             connection: connection.clone(),
             handler,
+            fault: None,
         };
         let end = reading.run().await;
         match end {
@@ -185,9 +189,17 @@ impl Connection {
         self.changed.notify_one();
     }
 
+    /// Ends the connection in place of a reply, after those before it.
+    fn end_at(self: &Rc<Self>, number: SlotNumber) {
+        self.ending.set(true);
+        self.outbox.borrow_mut().end_at(number);
+        self.shared.flush_soon(self);
+    }
+
     fn may_accept(&self) -> bool {
         let outbox = self.outbox.borrow();
-        outbox.in_flight() < self.shared.config.in_flight_max
+        !self.ending.get()
+            && outbox.in_flight() < self.shared.config.in_flight_max
             && outbox.unsent_bytes() < UNSENT_BYTES_MAX
     }
 
@@ -204,6 +216,9 @@ impl Connection {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.changed.notify_one(),
             Err(_) => self.close(),
+        }
+        if self.outbox.borrow().has_ended() && !self.has_unsent() {
+            self.close();
         }
         if self.has_unsent() || (self.paused.get() && self.may_accept()) {
             self.changed.notify_one();
@@ -237,7 +252,7 @@ enum End {
     #[error("{0}")]
     Socket(#[from] io::Error),
     #[error("{0}")]
-    Frame(#[from] klamm_protocol::frame::FrameError),
+    Frame(#[from] FrameError),
 }
 
 /// The private half of a connection: what its task needs.
@@ -246,6 +261,8 @@ struct Reading {
     reader: OwnedReadHalf,
     connection: Rc<Connection>,
     handler: Rc<dyn FrameHandler>,
+    /// Why no more is read.
+    fault: Option<FrameError>,
 }
 
 impl Reading {
@@ -256,12 +273,9 @@ impl Reading {
         let idle = tokio::time::sleep(idle_max);
         tokio::pin!(idle);
         loop {
-            let drained = match self.handle_frames() {
-                Ok(drained) => drained,
-                Err(error) => return error,
-            };
+            let drained = self.handle_frames();
             if connection.closing.get() {
-                return End::ByBroker;
+                return self.fault.take().map_or(End::ByBroker, End::Frame);
             }
             connection.paused.set(!connection.may_accept());
             if !drained && !connection.paused.get() {
@@ -299,24 +313,34 @@ impl Reading {
 
     /// Hands on every whole request that has arrived, as long as the client may have more in
     /// flight; `false` if that limit may have left some behind.
-    fn handle_frames(&mut self) -> Result<bool, End> {
+    fn handle_frames(&mut self) -> bool {
         let shared = self.connection.shared.clone();
         shared.batch(|| {
             while !self.connection.closing.get() && self.connection.may_accept() {
                 let before = self.decoder.pending_bytes();
-                let Some(frame) = self.decoder.next_frame()? else {
-                    return Ok(true);
-                };
+                let next = self.decoder.next_frame();
                 let charged_bytes = before - self.decoder.pending_bytes();
+                if let Ok(None) = next {
+                    return true;
+                }
+                let number = self.connection.outbox.borrow_mut().take_slot();
+                let frame = match next {
+                    Ok(frame) => frame.expect("nothing was handled above"),
+                    Err(fault) => {
+                        self.fault = Some(fault);
+                        self.connection.end_at(number);
+                        return true;
+                    }
+                };
                 let slot = ReplySlot {
                     connection: self.connection.clone(),
-                    number: self.connection.outbox.borrow_mut().take_slot(),
+                    number,
                     charged_bytes,
                     answered: false,
                 };
                 self.handler.handle(frame, slot);
             }
-            Ok(false)
+            false
         })
     }
 }
@@ -374,7 +398,7 @@ impl Drop for ReplySlot {
     fn drop(&mut self) {
         if !self.answered {
             self.connection.shared.budget.release(self.charged_bytes);
-            self.connection.close();
+            self.connection.end_at(self.number);
         }
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct SlotNumber(u64);
 enum Slot {
     Waiting,
     Done(Vec<Bytes>),
+    /// The connection ends in place of this reply.
+    End,
 }
 
 /// What one connection has yet to answer and to write.
@@ -26,6 +28,7 @@ pub(crate) struct Outbox {
     slots: VecDeque<Slot>,
     unsent: VecDeque<Bytes>,
     unsent_bytes: usize,
+    ended: bool,
 }
 
 impl Outbox {
@@ -38,19 +41,44 @@ impl Outbox {
 
     /// Fills a slot with the pieces of its reply; none for a request that gets no reply.
     pub(crate) fn complete(&mut self, number: SlotNumber, pieces: Vec<Bytes>) {
+        self.fill(number, Slot::Done(pieces));
+    }
+
+    /// Ends the connection in place of a reply: those before it still leave, those after do not.
+    pub(crate) fn end_at(&mut self, number: SlotNumber) {
+        self.fill(number, Slot::End);
+    }
+
+    fn fill(&mut self, number: SlotNumber, content: Slot) {
+        if self.ended {
+            return;
+        }
         let position = usize::try_from(number.0 - self.first).expect("slots are few");
         let slot = &mut self.slots[position];
         assert!(matches!(slot, Slot::Waiting), "a request is answered once");
-        *slot = Slot::Done(pieces);
-        while let Some(Slot::Done(_)) = self.slots.front() {
-            let Some(Slot::Done(pieces)) = self.slots.pop_front() else {
-                unreachable!()
-            };
+        *slot = content;
+        while let Some(slot) = self
+            .slots
+            .pop_front_if(|slot| !matches!(slot, Slot::Waiting))
+        {
             self.first += 1;
-            self.unsent_bytes += pieces.iter().map(Bytes::len).sum::<usize>();
-            self.unsent
-                .extend(pieces.into_iter().filter(|piece| !piece.is_empty()));
+            match slot {
+                Slot::Done(pieces) => {
+                    self.unsent_bytes += pieces.iter().map(Bytes::len).sum::<usize>();
+                    self.unsent
+                        .extend(pieces.into_iter().filter(|piece| !piece.is_empty()));
+                }
+                Slot::End | Slot::Waiting => {
+                    self.ended = true;
+                    self.slots.clear();
+                }
+            }
         }
+    }
+
+    /// Whether the connection has to end once everything unsent is written.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended
     }
 
     /// Requests that have come and are not answered.
@@ -116,6 +144,19 @@ mod tests {
             (unsent(&outbox), outbox.in_flight()),
             (b"a1a2bd".to_vec(), 0)
         );
+    }
+
+    #[test]
+    fn an_end_lets_replies_before_it_leave_and_none_after_it() {
+        let mut outbox = Outbox::default();
+        let slots: Vec<_> = (0..4).map(|_| outbox.take_slot()).collect();
+        outbox.complete(slots[2], vec![Bytes::from_static(b"c")]);
+        outbox.end_at(slots[1]);
+        assert!(!outbox.has_ended());
+        outbox.complete(slots[0], vec![Bytes::from_static(b"a")]);
+        assert!(outbox.has_ended());
+        outbox.complete(slots[3], vec![Bytes::from_static(b"d")]);
+        assert_eq!((unsent(&outbox), outbox.in_flight()), (b"a".to_vec(), 0));
     }
 
     #[test]

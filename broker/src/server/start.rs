@@ -141,7 +141,10 @@ async fn open_partitions(shard: &Rc<Shard>) {
         .flat_map(|topic| hosting::wanted_of(&config, &image, topic, 0))
         .collect();
     report_strays(shard, &wanted);
-    for partition in shard.opener(&config).open(wanted).await {
+    let count = wanted.len();
+    let opened = shard.opener(&config).open(wanted).await;
+    shard.note_unopened(count - opened.len());
+    for partition in opened {
         shard.host(partition);
     }
 }

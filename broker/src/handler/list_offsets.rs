@@ -53,7 +53,8 @@ pub(crate) fn handle(call: Call, request: ListOffsetsRequest) {
             let result = if duplicates.contains(topic, partition) {
                 Err(ErrorCode::InvalidRequest)
             } else {
-                find(&call.shard, topic, partition, read_committed)
+                check_timestamp(partition.timestamp, call.version())
+                    .and_then(|()| find(&call.shard, topic, partition, read_committed))
             };
             answer(call.version(), partition.partition_index, result)
         });
@@ -86,6 +87,23 @@ fn answer(
             .with_offset(-1)
             .with_timestamp(-1),
     }
+}
+
+/// A timestamp that stands for something else is only for versions that know it.
+fn check_timestamp(timestamp: i64, version: i16) -> Result<(), ErrorCode> {
+    let since = match timestamp {
+        0.. => return Ok(()),
+        LATEST | EARLIEST => 1,
+        MAX_TIMESTAMP => 7,
+        EARLIEST_LOCAL => 8,
+        LATEST_TIERED => 9,
+        EARLIEST_PENDING_UPLOAD => 11,
+        _ => return Err(ErrorCode::UnsupportedVersion),
+    };
+    if version < since {
+        return Err(ErrorCode::UnsupportedVersion);
+    }
+    Ok(())
 }
 
 /// Partitions that a request names more than once: Kafka refuses those.
@@ -140,13 +158,12 @@ fn find(
         }
         // Nothing is in an archive, and nothing waits to be.
         LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(Found::NOTHING),
-        timestamp if timestamp >= 0 => {
+        timestamp => {
             let found = driver
                 .log_mut()
                 .offset_for_timestamp(Timestamp(timestamp), upper);
             record(&partition, found)
         }
-        _ => Err(ErrorCode::UnsupportedVersion),
     }
 }
 

@@ -21,7 +21,13 @@ const NULL_IS_ALL_FROM: i16 = 1;
 /// From here on the client says whether unknown topics may be created; before, they may.
 const CREATION_FLAG_FROM: i16 = 4;
 
+/// From here on topics may be asked for by id; the versions just before have the field already.
+const TOPIC_IDS_FROM: i16 = 12;
+
 pub(crate) fn handle(call: Call, request: MetadataRequest) {
+    if names_topics_by_id_too_early(call.version(), &request) {
+        return call.reply(refusal(&request));
+    }
     let missing = topics_to_create(&call, &request);
     if missing.is_empty() {
         let response = answer(&call, &request);
@@ -32,6 +38,22 @@ pub(crate) fn handle(call: Call, request: MetadataRequest) {
         let response = answer(&call, &request);
         call.reply(response);
     });
+}
+
+/// Whether a topic has an id, or no name, in a version that cannot ask so.
+fn names_topics_by_id_too_early(version: i16, request: &MetadataRequest) -> bool {
+    let mut topics = request.topics.iter().flatten();
+    version < TOPIC_IDS_FROM && topics.any(|topic| topic.name.is_none() || !topic.topic_id.is_nil())
+}
+
+/// Kafka's answer to a request that contradicts itself: the same error for every topic.
+fn refusal(request: &MetadataRequest) -> MetadataResponse {
+    let topics = request.topics.iter().flatten().map(|topic| {
+        MetadataResponseTopic::default()
+            .with_error_code(ErrorCode::InvalidRequest.code())
+            .with_name(Some(topic.name.clone().unwrap_or_default()))
+    });
+    MetadataResponse::default().with_topics(topics.collect())
 }
 
 /// Unknown topics with legal names, if both the server's setting and the request allow creating

@@ -33,6 +33,9 @@ fn inflated_bytes_max(config: &TopicConfig) -> usize {
     by_setting.min(of_batch.max(INFLATED_BYTES_FLOOR))
 }
 
+/// What Kafka's own admin client calls itself, which alone may write to internal topics.
+const ADMIN_CLIENT: &str = "__admin_client";
+
 /// Decides about the batches of one request.
 pub(super) struct Admission {
     shard: Rc<Shard>,
@@ -40,6 +43,7 @@ pub(super) struct Admission {
     acks: Acks,
     depth: Depth,
     now: Timestamp,
+    internal_topics_allowed: bool,
 }
 
 impl Admission {
@@ -52,6 +56,7 @@ impl Admission {
         Self {
             version: call.version(),
             acks,
+            internal_topics_allowed: call.client_id() == ADMIN_CLIENT,
             depth,
             now: shard.clock.wall(),
             shard,
@@ -66,6 +71,9 @@ impl Admission {
         pending: Rc<PendingProduce>,
         part: usize,
     ) -> Result<PartitionReply, PartitionReply> {
+        if partition.id().topic.is_internal() && !self.internal_topics_allowed {
+            return Err(PartitionReply::error(ErrorCode::InvalidTopicException));
+        }
         let config = partition.config();
         self.check_replicas(&config)?;
         let validated = validate(records, &self.rules(&config), self.now)
@@ -86,14 +94,19 @@ impl Admission {
                 leader_epoch: Some(partition.driver().leader_epoch().0),
                 ..PartitionReply::error(errors::of_stage(&error))
             })?;
-        let base_offset = match staged {
-            Staged::Appended { base_offset, .. } | Staged::Duplicate { base_offset, .. } => {
-                base_offset
-            }
+        let (base_offset, log_append_time) = match staged {
+            Staged::Appended { base_offset, .. } => (base_offset, validated.log_append_time),
+            // As the original was answered.
+            Staged::Duplicate {
+                base_offset,
+                timestamp,
+                ..
+            } if validated.log_append_time != Timestamp::NONE => (base_offset, timestamp),
+            Staged::Duplicate { base_offset, .. } => (base_offset, Timestamp::NONE),
         };
         Ok(PartitionReply {
             base_offset: Some(base_offset),
-            log_append_time: validated.log_append_time,
+            log_append_time,
             log_start_offset: Some(partition.driver().log_start_offset()),
             ..PartitionReply::error(ErrorCode::None)
         })

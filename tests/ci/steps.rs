@@ -161,6 +161,13 @@ pub(crate) const STEPS: &[Step] = &[
         run: || tests("cargo test --workspace --test binary"),
     },
     Step {
+        name: "wire",
+        what: "Kafka's quirks, one test each, over a socket against the release binary",
+        requires: Some("release"),
+        by_default: true,
+        run: || tests("cargo test --workspace --test wire"),
+    },
+    Step {
         name: "conformance",
         what: "real Kafka clients and Kafka's own tools against the release binary",
         requires: Some("release"),

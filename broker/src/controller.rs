@@ -125,9 +125,21 @@ async fn commit(shard: &Shard, records: &[MetadataRecord]) -> Result<(), ErrorCo
     let origin = AppendOrigin::Coordinator {
         leader_epoch: partition.driver().leader_epoch(),
     };
-    shard
-        .append_and_wait(partition, batch.build(), origin)
-        .await?;
+    let batch = batch.build();
+    match shard
+        .append_and_wait(partition, batch.clone(), origin)
+        .await
+    {
+        // On a full disk, records and topics can still be deleted: the ballast is for this.
+        Err(ErrorCode::KafkaStorageError)
+            if partition.driver().offline().is_none() && shard.log_dirs.drop_ballast() =>
+        {
+            shard.append_and_wait(partition, batch, origin).await?;
+        }
+        result => {
+            result?;
+        }
+    }
     Ok(())
 }
 

@@ -234,6 +234,24 @@ impl LogDirs {
         }
     }
 
+    /// Gives back the room that is kept back in the directory of the metadata; `false` if there is
+    /// none.
+    pub(crate) fn drop_ballast(&self) -> bool {
+        self.metadata().drop_ballast().unwrap_or_else(|error| {
+            tracing::error!(%error, "the ballast cannot be given back");
+            false
+        })
+    }
+
+    /// Keeps room back again where it was given up and there is enough.
+    pub(crate) fn restore_ballast(&self) {
+        for dir in &self.dirs {
+            if let Err(error) = dir.restore_ballast() {
+                tracing::error!(%error, "no room can be kept back");
+            }
+        }
+    }
+
     /// Marks the directories as closed in good order. All logs have been closed.
     pub(crate) fn close(
         &self,

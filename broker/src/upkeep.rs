@@ -130,6 +130,7 @@ fn expire_producers(shard: &Rc<Shard>) {
 
 fn write_checkpoints(shard: &Rc<Shard>) {
     shard.log_dirs.write_checkpoints(&checkpoints(shard));
+    shard.log_dirs.restore_ballast();
 }
 
 /// How far each partition has got.

@@ -206,8 +206,21 @@ impl LogDir {
     }
 
     /// Opens or creates the directory: takes the lock, checks whose it is, learns how it was left,
-    /// opens the journal, removes leftovers.
+    /// opens the journal, removes leftovers. On a full disk, the ballast goes for it.
     pub fn open(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        options: LogDirOptions,
+    ) -> Result<Self, LogDirError> {
+        match Self::try_open(Arc::clone(&disk), path, options.clone()) {
+            Err(LogDirError::Disk(DiskError::NoSpace { .. })) if drop_ballast(&*disk, path)? => {
+                Self::try_open(disk, path, options)
+            }
+            result => result,
+        }
+    }
+
+    fn try_open(
         disk: Arc<dyn Disk>,
         path: &Path,
         options: LogDirOptions,
@@ -351,11 +364,7 @@ impl LogDir {
 
     /// Gives the ballast back to a full disk; `false` if there is none.
     pub fn drop_ballast(&self) -> Result<bool, DiskError> {
-        match self.disk.remove_file(&self.path.join(BALLAST_FILE)) {
-            Ok(()) => Ok(true),
-            Err(DiskError::NotFound { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
+        drop_ballast(&*self.disk, &self.path)
     }
 
     /// Takes the ballast again, if there is room: at least as much must be left.
@@ -412,6 +421,14 @@ impl Checkpoints {
             high_watermarks: read(HIGH_WATERMARKS_FILE)?,
             log_starts: read(LOG_STARTS_FILE)?,
         })
+    }
+}
+
+fn drop_ballast(disk: &dyn Disk, path: &Path) -> Result<bool, DiskError> {
+    match disk.remove_file(&path.join(BALLAST_FILE)) {
+        Ok(()) => Ok(true),
+        Err(DiskError::NotFound { .. }) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

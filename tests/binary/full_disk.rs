@@ -178,6 +178,35 @@ fn a_disk_filled_by_others_is_survived_without_a_restart() {
 }
 
 #[test]
+fn on_a_full_disk_topics_can_be_deleted_and_the_broker_can_be_started() {
+    let disk = SmallDisk::mount(64);
+    let broker = disk.start(&[]);
+    let mut client = broker.client();
+    for number in 0..100 {
+        client.create_topic(&format!("t{number}"), &[]);
+    }
+    client
+        .produce("t0", &batch(&[b"a"]))
+        .expect("it is appended");
+    disk.fill();
+    for number in 1..100 {
+        // What is kept back for this is enough for many changes.
+        assert_eq!(
+            client.alter(2, "t0", "retention.ms", Some(&format!("{number}00000"))),
+            0
+        );
+    }
+    broker.kill();
+    let broker = disk.start(&[]);
+    assert_eq!(broker.client().values("t0", 0), ["a"]);
+    disk.free();
+    eventually("what was kept back is kept back again", || {
+        disk.path("klamm.ballast").exists().then_some(())
+    });
+    broker.stop();
+}
+
+#[test]
 fn a_start_on_a_full_disk_serves_or_says_that_it_is_full() {
     let disk = SmallDisk::mount(24);
     let broker = disk.start(&[]);

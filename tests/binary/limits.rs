@@ -1,8 +1,10 @@
 //! Limits on connections.
 
+use std::time::{Duration, Instant};
+
 use crate::broker::Broker;
 use crate::client::Client;
-use crate::requests::{MESSAGE_TOO_LARGE, batch};
+use crate::requests::{MESSAGE_TOO_LARGE, batch, produce_request};
 use crate::support::{TempDir, eventually};
 use klamm_model::record_batch::Compression;
 
@@ -70,6 +72,54 @@ fn connections_beyond_the_total_wait_for_others_to_leave() {
     }
     drop(second);
     assert_eq!(served.recv(), Ok(true));
+}
+
+#[test]
+fn new_connections_are_spread_over_seconds() {
+    let dir = TempDir::new();
+    let broker = Broker::start(&dir, &[("max.connection.creation.rate", "4")]);
+    let started = Instant::now();
+    let served: Vec<_> = (0..9).map(|_| is_served(broker.port())).collect();
+    assert!(served.iter().all(Option::is_some));
+    let took = started.elapsed();
+    assert!(
+        took >= Duration::from_millis(1_900),
+        "three times four in {took:?}"
+    );
+}
+
+#[test]
+fn requests_beyond_the_memory_for_them_wait_and_all_are_answered() {
+    const CLIENTS: usize = 8;
+    const BATCHES: usize = 8;
+    let dir = TempDir::new();
+    let settings = [
+        ("socket.request.max.bytes", "1000000"),
+        ("queued.max.request.bytes", "1000000"),
+    ];
+    let broker = Broker::start(&dir, &settings);
+    broker
+        .client()
+        .create_topic("t", &[("flush.messages", "1")]);
+    let value = vec![b'x'; 900_000];
+    std::thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            scope.spawn(|| {
+                let mut client = broker.client();
+                for _ in 0..BATCHES {
+                    let request = produce_request("t", 0, -1, &batch(&[&value]));
+                    client.send_produce(&request).expect("it is sent");
+                }
+                for _ in 0..BATCHES {
+                    let produced = client.receive_produced().expect("an answer");
+                    produced.expect("it is appended");
+                }
+            });
+        }
+    });
+    let end = i64::try_from(CLIENTS * BATCHES).expect("they are few");
+    assert_eq!(broker.client().fetch("t", 0, end).high_watermark, end);
+    broker.assert_no_errors();
 }
 
 #[test]

@@ -117,6 +117,30 @@ fn the_command_line_wins_over_variables_and_those_over_the_file() {
 }
 
 #[test]
+fn clients_are_told_where_the_broker_stands() {
+    let dir = TempDir::new();
+    let advertised = "PLAINTEXT://127.0.0.1:0,OUTSIDE://broker.example:1234";
+    let settings = [
+        ("broker.rack", "shelf-3"),
+        ("node.id", "7"),
+        ("listeners", "PLAINTEXT://127.0.0.1:0,OUTSIDE://127.0.0.1:0"),
+        (
+            "listener.security.protocol.map",
+            "PLAINTEXT:PLAINTEXT,OUTSIDE:PLAINTEXT",
+        ),
+        ("advertised.listeners", advertised),
+    ];
+    let broker = Broker::start(&dir, &settings);
+    broker
+        .process
+        .says("listening: OUTSIDE://broker.example:1234");
+    let metadata = broker.client().metadata("t");
+    let told = &metadata.brokers[0];
+    assert_eq!((told.node_id.0, told.port), (7, i32::from(broker.port())));
+    assert_eq!(told.rack.as_deref(), Some("shelf-3"));
+}
+
+#[test]
 fn never_is_a_time_that_can_be_set() {
     let dir = TempDir::new();
     let never = "9223372036854775807";

@@ -1,13 +1,15 @@
 //! Starting and stopping.
 
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::{FetchRequest, TopicName};
 use rustix::process::Signal;
 
 use crate::broker::{Broker, refuses, serve};
+use crate::client::Client;
 use crate::process::{Process, binary, command};
 use crate::requests::{batch, text};
 use crate::support::TempDir;
@@ -34,6 +36,7 @@ fn without_arguments_it_serves_here_and_says_how_to_stop_it() {
         assert!(ready.contains("stop it with Ctrl-C or SIGTERM"), "{ready}");
         process.says("listening: PLAINTEXT://127.0.0.1:9092");
         process.says("data: klamm-data");
+        process.says("broker 1 of cluster");
         let lines = process.lines().len();
         assert!(lines <= 6, "a few lines: {lines}");
         let mark = dir.join("klamm-data").join(CLEAN_MARK);
@@ -44,6 +47,37 @@ fn without_arguments_it_serves_here_and_says_how_to_stop_it() {
         process.says("stopped in good order");
         assert!(mark.exists());
     }
+}
+
+#[test]
+fn it_goes_on_when_nobody_reads_what_it_says() {
+    let dir = TempDir::new();
+    let mut command = serve(&dir, &[]);
+    command.stderr(Stdio::piped()).stdout(Stdio::null());
+    let mut child = command.spawn().expect("the program can be started");
+    let mut said = BufReader::new(child.stderr.take().expect("it is piped"));
+    let mut port = None;
+    let mut line = String::new();
+    while !line.contains("is ready") {
+        line.clear();
+        assert_ne!(said.read_line(&mut line).expect("text"), 0, "it ended");
+        if line.contains("listening: ") {
+            port = line
+                .trim()
+                .rsplit_once(':')
+                .map(|(_, port)| port.to_owned());
+        }
+    }
+    drop(said);
+    let port = port.expect("it listens").parse().expect("a port");
+    let mut stranger = Client::connect(port);
+    stranger.send_bytes(&[0xff; 4]).expect("it is sent");
+    assert!(stranger.is_closed_by_broker(), "which is worth a line");
+    let mut client = Client::connect(port);
+    client.create_topic("t", &[]);
+    assert_eq!(client.produce("t", &batch(&[b"a"])), Ok(0));
+    child.kill().expect("it runs");
+    child.wait().expect("it is ours");
 }
 
 #[test]

@@ -86,7 +86,13 @@ async fn serve(
 ) -> Result<(), ServeError> {
     let mut signals = stop::Signals::install().map_err(ServeError::Process)?;
     let bound = listeners::bind_all(&config)?;
-    let (shard, listeners) = start::start(clock, config, background, bound).await?;
+    let (shard, listeners) = tokio::select! {
+        started = start::start(clock, config, background, bound) => started?,
+        () = signals.wait() => {
+            tracing::info!("stopped while starting; the next start begins where this one did");
+            return Ok(());
+        }
+    };
 
     let handler = Rc::new(Dispatcher::new(shard.clone()));
     let mut accepting = Vec::new();

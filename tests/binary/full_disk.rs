@@ -6,10 +6,12 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use kafka_protocol::messages::{DeleteTopicsRequest, TopicName};
+
 use crate::broker::{Broker, refusal, serve};
 use crate::client::Client;
 use crate::process::{Process, command};
-use crate::requests::{KAFKA_STORAGE_ERROR, batch};
+use crate::requests::{KAFKA_STORAGE_ERROR, batch, text};
 use crate::support::{TempDir, eventually};
 
 /// A disk of some MiB at `data`, as long as it lives.
@@ -75,9 +77,22 @@ impl SmallDisk {
         }
     }
 
+    /// Takes what has become free since.
+    fn fill_on(&self) {
+        let (path, other) = (self.path("filler"), self.path("other-filler"));
+        std::fs::rename(path, other).expect("it can be renamed");
+        self.fill();
+    }
+
     fn free(&self) {
         std::fs::remove_file(self.path("filler")).expect("it is there");
     }
+}
+
+/// Bytes that are free on the disk.
+fn available(disk: &SmallDisk) -> u64 {
+    let found = rustix::fs::statvfs(disk.path("")).expect("it is mounted");
+    found.f_bavail * found.f_frsize
 }
 
 /// Produces until the disk is full; how many batches were acknowledged.
@@ -175,6 +190,49 @@ fn a_disk_filled_by_others_is_survived_without_a_restart() {
     broker.stop();
     let broker = disk.start(&[]);
     assert_eq!(broker.client().read_all("t", 0).len(), count);
+}
+
+#[test]
+fn retention_and_deletion_make_room_where_there_is_none() {
+    for mebibytes in [24, 64] {
+        let disk = SmallDisk::mount(mebibytes);
+        let broker = disk.start(&[
+            ("log.retention.check.interval.ms", "50"),
+            ("log.initial.task.delay.ms", "0"),
+            ("log.segment.delete.delay.ms", "0"),
+        ]);
+        let mut client = broker.client();
+        let value = vec![b'x'; 500_000];
+        for topic in ["t", "u"] {
+            client.create_topic(topic, &[("segment.bytes", "1048576")]);
+            for _ in 0..10 {
+                client
+                    .produce(topic, &batch(&[&value]))
+                    .expect("it is appended");
+            }
+        }
+        disk.fill();
+        let before = available(&disk);
+        let alter = client.alter(2, "t", "retention.bytes", Some("1000000"));
+        assert_eq!(alter, 0, "{mebibytes}");
+        let after = eventually("retention makes room", || {
+            let now = available(&disk);
+            (now > before + (2 << 20)).then_some(now)
+        });
+        disk.fill_on();
+        let deletion = DeleteTopicsRequest::default()
+            .with_topic_names(vec![TopicName(text("u"))])
+            .with_timeout_ms(10_000);
+        assert_eq!(client.call(4, &deletion).responses[0].error_code, 0);
+        eventually("deletion makes room", || {
+            (available(&disk) > 2 << 20).then_some(())
+        });
+        assert!(after > before);
+        client
+            .produce("t", &batch(&[&value]))
+            .expect("there is room");
+        broker.stop();
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::broker::{Broker, refuses, serve};
 use crate::client::Client;
 use crate::process::{Process, binary, command};
 use crate::requests::{batch, text};
-use crate::support::TempDir;
+use crate::support::{TempDir, eventually};
 
 const CLEAN_MARK: &str = ".kafka_cleanshutdown";
 
@@ -97,6 +97,27 @@ fn what_was_produced_is_there_after_a_stop() {
     assert_eq!(client.produce("t", &batch(&[b"c"])), Ok(2));
     broker.assert_no_errors();
     broker.stop();
+}
+
+#[test]
+fn a_start_can_be_interrupted_at_any_moment() {
+    let dir = TempDir::new();
+    let broker = Broker::start(&dir, &[]);
+    let mut client = broker.client();
+    assert_eq!(client.try_create_topic("t", 50, &[]).0, 0);
+    assert_eq!(client.produce("t", &batch(&[b"a"])), Ok(0));
+    broker.kill();
+    for lines in 0..6 {
+        let mut process = Process::start(serve(&dir, &[]));
+        eventually("it says something", || {
+            (process.lines().len() >= lines).then_some(())
+        });
+        process.signal(Signal::TERM);
+        process.wait(crate::broker::STOP_LIMIT);
+    }
+    let broker = Broker::start(&dir, &[]);
+    assert_eq!(broker.client().values("t", 0), ["a"]);
+    broker.assert_no_errors();
 }
 
 #[test]

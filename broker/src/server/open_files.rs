@@ -12,7 +12,7 @@ pub(super) fn raise_limit() -> usize {
     let limit = raised();
     if limit < COMFORTABLE {
         tracing::warn!(
-            "only {limit} files can be open at once: a partition needs about five, a connection \
+            "only {limit} files can be open at once: a partition needs about ten, a connection \
              one; raise the limit (ulimit -Hn, LimitNOFILE of systemd, --ulimit nofile of docker)"
         );
     }

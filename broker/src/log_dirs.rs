@@ -102,10 +102,13 @@ impl LogDirs {
                 mappings_max: MAPPINGS_MAX,
             };
             let dir = LogDir::open(disk.clone(), path, options)?;
-            for FoundPartition {
-                topic_partition, ..
-            } in dir.partitions()
-            {
+            let named = dir.partitions().into_iter();
+            let found = named.map(
+                |FoundPartition {
+                     topic_partition, ..
+                 }| topic_partition,
+            );
+            for topic_partition in found.chain(dir.nameless().iter().cloned()) {
                 if let Some(other) = placed.insert(topic_partition.clone(), number) {
                     return Err(LogDirError::Twice {
                         partition: topic_partition,

@@ -101,7 +101,7 @@ fn files_that_can_be_made_again_are_made_again() {
         ".txnindex",
         ".snapshot",
     ];
-    let others = ["leader-epoch-checkpoint"];
+    let others = ["leader-epoch-checkpoint", "partition.metadata"];
     let damages: [fn(&Path); 4] = [
         |path| std::fs::remove_file(path).expect("it can be removed"),
         |path| std::fs::write(path, "").expect("it can be written"),

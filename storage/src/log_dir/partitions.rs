@@ -31,6 +31,9 @@ pub struct FoundPartition {
 #[derive(Debug)]
 pub(super) struct Partitions {
     by_name: Mutex<BTreeMap<TopicPartition, TopicId>>,
+    /// Directories with records that do not say of which topic: their names do, and whoever opens
+    /// them knows its id.
+    nameless: Vec<TopicPartition>,
 }
 
 impl Partitions {
@@ -41,6 +44,7 @@ impl Partitions {
         journal: &Journal,
     ) -> Result<Self, LogDirError> {
         let mut by_name = BTreeMap::new();
+        let mut nameless = Vec::new();
         for entry in disk.list(root)?.into_iter().filter(|entry| entry.is_dir) {
             let path = root.join(&entry.name);
             if entry.name.ends_with(DELETE_SUFFIX) {
@@ -54,14 +58,23 @@ impl Partitions {
                 Some(topic_id) => {
                     by_name.insert(topic_partition, topic_id);
                 }
-                // It is written first: nothing else is in there.
-                None => disk.remove_dir_all(&path)?,
+                // It is written first: the directory was being made when the process ended.
+                None if is_unfinished(disk, &path)? => disk.remove_dir_all(&path)?,
+                None => {
+                    tracing::error!(path = %path.join(METADATA_FILE).display(),
+                        "the file is missing or damaged; it is made anew if there is such a topic");
+                    nameless.push(topic_partition);
+                }
             }
         }
         let partitions = Self {
             by_name: Mutex::new(by_name),
+            nameless,
         };
-        partitions.drop_orphans(journal)?;
+        // A group whose directory does not say that it is there must not be taken for an orphan.
+        if partitions.nameless.is_empty() {
+            partitions.drop_orphans(journal)?;
+        }
         Ok(partitions)
     }
 
@@ -100,7 +113,15 @@ fn group_of(topic_partition: &TopicPartition, topic_id: TopicId) -> GroupId {
     }
 }
 
-/// `None` if the file is not there, or was being written when the power went.
+/// Whether nothing but the beginnings of [`METADATA_FILE`] is in a directory.
+fn is_unfinished(disk: &dyn Disk, directory: &Path) -> Result<bool, DiskError> {
+    let entries = disk.list(directory)?;
+    Ok(entries
+        .iter()
+        .all(|entry| entry.name.starts_with(METADATA_FILE)))
+}
+
+/// `None` if the file is not there, or says nothing.
 fn read_metadata(disk: &dyn Disk, directory: &Path) -> Result<Option<TopicId>, LogDirError> {
     let path = directory.join(METADATA_FILE);
     let bytes = match disk::read_small(disk, &path, METADATA_BYTES_MAX) {
@@ -111,7 +132,10 @@ fn read_metadata(disk: &dyn Disk, directory: &Path) -> Result<Option<TopicId>, L
     let text = String::from_utf8_lossy(&bytes);
     match checkpoint::decode_partition_metadata(&text) {
         Ok(topic_id) => Ok(Some(topic_id)),
-        Err(reason) => Err(LogDirError::Damaged { path, reason }),
+        Err(reason) => {
+            tracing::error!(path = %path.display(), reason, "file cannot be understood");
+            Ok(None)
+        }
     }
 }
 
@@ -124,6 +148,11 @@ impl LogDir {
             topic_id: *id,
         };
         by_name.iter().map(found).collect()
+    }
+
+    /// Partitions with records that were found without saying of which topic they are.
+    pub fn nameless(&self) -> &[TopicPartition] {
+        &self.partitions.nameless
     }
 
     /// Opens the log of a partition, recovering what needs it; creates it if it is not there.

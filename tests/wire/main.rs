@@ -30,7 +30,9 @@ mod requests;
 #[allow(dead_code, reason = "shared; each target uses its part")]
 mod support;
 
+mod admin;
 mod ask;
+mod clients;
 mod epochs;
 mod every_api;
 mod fetch;
@@ -44,6 +46,7 @@ mod metadata;
 mod offsets;
 mod produce;
 mod raw;
+mod settings;
 mod topic_ids;
 mod topics;
 mod world;

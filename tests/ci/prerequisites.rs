@@ -14,6 +14,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("cc", "gcc"),
     ("make", "make"),
     ("git", "git"),
+    ("ip", "iproute2"),
     ("kcat", "kcat"),
     ("javac", "default-jdk-headless"),
     ("mvn", "maven"),

@@ -307,7 +307,21 @@ impl Shard {
         self.settle(&touched);
         for partition in &touched {
             self.sync_when_due(partition);
+            self.prepare_when_due(partition);
         }
+    }
+
+    /// Has the next segment made in the background when the active one is nearly full, so that a
+    /// roll on the data plane neither creates, allocates nor maps a file.
+    fn prepare_when_due(self: &Rc<Self>, partition: &Rc<Partition>) {
+        let Some(ticket) = partition.driver_mut().log_mut().prepare() else {
+            return;
+        };
+        let (shard, partition) = (self.clone(), partition.clone());
+        tasks::spawn(async move {
+            let prepared = shard.background.run(move || ticket.run()).await;
+            partition.driver_mut().log_mut().prepared(prepared);
+        });
     }
 
     /// Tells consumers, then producers, what has changed, with one write per socket.

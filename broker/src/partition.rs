@@ -45,6 +45,7 @@ pub(crate) struct Partition {
     waiters: RefCell<Vec<Rc<dyn Waiter>>>,
     newly_visible_bytes: Cell<usize>,
     news_for_waiters: Cell<bool>,
+    is_deleted: Cell<bool>,
     touched: Cell<bool>,
     unsynced: Cell<bool>,
     outcomes: RefCell<Vec<Outcome>>,
@@ -67,6 +68,7 @@ impl Partition {
             waiters: RefCell::default(),
             newly_visible_bytes: Cell::new(0),
             news_for_waiters: Cell::new(false),
+            is_deleted: Cell::new(false),
             touched: Cell::new(false),
             unsynced: Cell::new(false),
             outcomes: RefCell::default(),
@@ -192,6 +194,17 @@ impl Partition {
                 }
             }
         }
+    }
+
+    /// Its topic has been deleted: whoever waits is told so.
+    pub(crate) fn delete(&self) {
+        self.is_deleted.set(true);
+        self.fail_all(ErrorCode::UnknownTopicOrPartition);
+    }
+
+    /// Whether its topic has been deleted; requests that came before may still hold it.
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.is_deleted.get()
     }
 
     /// Answers everybody who waits for an acknowledgement with `error`.

@@ -225,3 +225,73 @@ fn quirk_41_positions_move_however_small_the_limits() {
     }
     assert_eq!(next, 7);
 }
+
+#[test]
+fn quirk_41_limits_of_nothing_and_less_still_return_a_batch() {
+    let world = World::with_topics(&["t"]);
+    let mut client = world.client();
+    for _ in 0..2 {
+        client.append(9, "t", &batch(&[b"v"]));
+    }
+    for limit in [0, -1, i32::MIN] {
+        let partition = Fetch::of("t").partition_bytes(limit);
+        assert_eq!(
+            offsets(&mut client, &partition),
+            [[0]],
+            "of the partition {limit}"
+        );
+        assert_eq!(
+            offsets(&mut client, &Fetch::of("t").bytes(limit)),
+            [[0]],
+            "of all {limit}"
+        );
+    }
+    let most = Fetch::of("t").partition_bytes(i32::MAX).bytes(i32::MAX);
+    assert_eq!(offsets(&mut client, &most), [[0, 1]]);
+}
+
+#[test]
+fn quirk_43_who_waits_for_a_topic_is_told_when_it_is_deleted() {
+    let world = World::with_topics(&["t", "u"]);
+    let (mut consumer, mut admin) = (world.client(), world.client());
+    let began = Instant::now();
+    let fetch = Fetch::of("t")
+        .and("u", 0, 0)
+        .min_bytes(1)
+        .wait(LONG)
+        .request();
+    consumer.send(12, &fetch).expect("open");
+    let request = kafka_protocol::messages::DeleteTopicsRequest::default()
+        .with_topic_names(vec![crate::ask::topic_name("u")]);
+    assert_eq!(admin.call(5, &request).responses[0].error_code, 0);
+    let answer = consumer.receive::<kafka_protocol::messages::FetchRequest>(12);
+    let answer = answer.expect("an answer");
+    assert_eq!(answer.responses[0].partitions[0].error_code, 0);
+    let code = answer.responses[1].partitions[0].error_code;
+    assert_eq!(code, ErrorCode::UnknownTopicOrPartition.code());
+    assert!(began.elapsed() < LONG / 2);
+}
+
+#[test]
+fn quirk_43_a_topic_that_grows_does_not_disturb_who_waits() {
+    let world = World::with_topics(&["t"]);
+    let (mut consumer, mut producer) = (world.client(), world.client());
+    let fetch = Fetch::of("t").min_bytes(1).wait(LONG).request();
+    consumer.send(12, &fetch).expect("open");
+    let topic =
+        kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic::default()
+            .with_name(crate::ask::topic_name("t"))
+            .with_count(3)
+            .with_assignments(None);
+    let request = kafka_protocol::messages::CreatePartitionsRequest::default()
+        .with_topics(vec![topic])
+        .with_timeout_ms(20_000);
+    assert_eq!(producer.call(3, &request).results[0].error_code, 0);
+    let elsewhere = produce_request("t", 1, -1, &batch(&[b"elsewhere"]));
+    assert_eq!(producer.append_request(9, &elsewhere).error_code, 0);
+    producer.append(9, "t", &batch(&[b"here"]));
+    let answer = consumer.receive::<kafka_protocol::messages::FetchRequest>(12);
+    let answer = answer.expect("an answer");
+    let found = batches(answer.responses[0].partitions[0].records.as_ref());
+    assert_eq!(found.len(), 1);
+}

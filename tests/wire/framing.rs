@@ -183,6 +183,24 @@ fn quirk_8_answers_come_in_the_order_of_requests() {
 }
 
 #[test]
+fn quirk_8_a_long_line_of_requests_is_answered_in_its_order() {
+    const COUNT: i32 = 500;
+    let world = World::with_topics(&["t"]);
+    let mut client = world.client();
+    let requests = (1..=COUNT).map(|id| match id % 3 {
+        0 => frame(11, id, &Fetch::of("t").request()),
+        1 => frame(9, id, &produce_request("t", 0, -1, &batch(&[b"v"]))),
+        _ => frame(9, id, &MetadataRequest::default()),
+    });
+    let requests: Vec<_> = requests.collect();
+    client.send_bytes(&requests.concat()).expect("open");
+    for expected in 1..=COUNT {
+        let answer = client.receive_frame().expect("an answer");
+        assert_eq!(correlation_id(&answer), expected);
+    }
+}
+
+#[test]
 fn quirk_8_a_producer_that_wants_no_answer_gets_none() {
     let world = World::with_topics(&["t"]);
     let mut client = world.client();

@@ -168,6 +168,17 @@ fn quirk_54_the_first_rebalance_waits_for_more_members() {
 }
 
 #[test]
+fn quirk_54_a_full_group_takes_nobody_else() {
+    let world = World::with(&[("group.max.size", "2")]);
+    let mut members = [Member::new(&world, "g"), Member::new(&world, "g")];
+    gather(&mut members);
+    let refused = Member::new(&world, "g").try_join();
+    assert_eq!(refused.error_code, ErrorCode::GroupMaxSizeReached.code());
+    assert_eq!(members[0].heartbeat(), 0);
+    members[1].leave();
+}
+
+#[test]
 fn quirk_54_session_timeouts_have_limits() {
     let world = World::new();
     let code = |timeout: i32| {

@@ -10,6 +10,7 @@ use klamm_protocol::ErrorCode;
 
 use crate::ask::{Fetch, batch_at, batches, millis, topic_name};
 use crate::client::Client;
+use crate::support::eventually;
 use crate::world::World;
 
 const OUT_OF_ORDER: Result<i64, i16> = Err(ErrorCode::OutOfOrderSequenceNumber.code());
@@ -184,6 +185,37 @@ fn quirk_32_sequences_survive_restarts_crashes_and_deleted_records() {
             Ok(last + 1),
             "round={round}"
         );
+    }
+}
+
+#[test]
+fn quirk_32_sequences_survive_retention() {
+    let mut world = World::with(&[("log.retention.check.interval.ms", "20")]);
+    let mut client = world.client();
+    // Every batch has a segment of its own, which is too old at once.
+    client.create_topic("t", &[("segment.ms", "1"), ("retention.ms", "1")]);
+    let producer = (client.producer_id(), 0);
+    let mut next = 0;
+    eventually("the first records are gone", || {
+        assert_eq!(append(&mut client, producer, next, 1), Ok(i64::from(next)));
+        next += 1;
+        (client.ends("t").0 > 2).then_some(())
+    });
+    for crash in [false, true] {
+        if crash {
+            world.kill_and_restart();
+        } else {
+            world.restart();
+        }
+        let mut client = world.client();
+        assert_eq!(append(&mut client, producer, next + 1, 1), OUT_OF_ORDER);
+        assert_eq!(append(&mut client, producer, next, 1), Ok(i64::from(next)));
+        assert_eq!(
+            append(&mut client, producer, next, 1),
+            Ok(i64::from(next)),
+            "a repeat"
+        );
+        next += 1;
     }
 }
 

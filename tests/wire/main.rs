@@ -35,6 +35,7 @@ mod ask;
 mod clients;
 mod epochs;
 mod every_api;
+mod every_version;
 mod fetch;
 mod fetch_sessions;
 mod framing;

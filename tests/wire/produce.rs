@@ -74,6 +74,45 @@ fn quirk_23_append_time_is_written_summed_and_answered() {
 }
 
 #[test]
+fn quirk_23_append_time_is_written_into_batches_of_every_codec() {
+    let world = World::new();
+    let mut client = world.client();
+    client.create_topic("t", &[("message.timestamp.type", "LogAppendTime")]);
+    let settings = [
+        ("message.timestamp.type", "LogAppendTime"),
+        ("compression.type", "zstd"),
+    ];
+    client.create_topic("u", &settings);
+    for codec in [
+        Compression::Gzip,
+        Compression::Snappy,
+        Compression::Lz4,
+        Compression::Zstd,
+    ] {
+        for topic in ["t", "u"] {
+            let builder = BatchBuilder::new().compression(codec, codec.default_level());
+            let answer = client.append(9, topic, &batch_at(builder, &[5, 6]));
+            assert_eq!(answer.error_code, 0, "{codec:?}");
+            let found = Fetch::of(topic)
+                .from(answer.base_offset)
+                .first(&mut client, 12);
+            // Reading checks the checksum.
+            let found = batches(found.records.as_ref()).remove(0);
+            let records = found.records(1 << 20).expect("sound");
+            let times: Vec<_> = records
+                .map(|r| r.expect("sound").timestamp.millis())
+                .collect();
+            assert_eq!(times, [answer.log_append_time_ms; 2], "{codec:?}");
+            let time = client.list_offset(7, topic, answer.log_append_time_ms);
+            assert_eq!(time.timestamp, answer.log_append_time_ms, "{codec:?}");
+        }
+    }
+    let first = client.list_offset(7, "t", 0);
+    assert_eq!(first.offset, 0);
+    assert!(first.timestamp > 6, "the broker's time");
+}
+
+#[test]
 fn quirk_24_what_is_no_sound_batch_is_refused() {
     let world = World::with_topics(&["t"]);
     let mut client = world.client();
@@ -271,5 +310,29 @@ fn quirk_30_producers_learn_where_the_log_begins() {
         client.append(4, "t", &batch(&[b"f"])).log_start_offset,
         -1,
         "not told"
+    );
+}
+
+#[test]
+fn quirk_27_one_bad_partition_does_not_spoil_the_others() {
+    let world = World::new();
+    let mut client = world.client();
+    assert_eq!(client.try_create_topic("t", 3, &[]).0, 0);
+    let mut request = produce_request("t", 0, -1, &batch(&[b"v"]));
+    let corrupt = Bytes::from_static(&[0; 70]);
+    let sound = batch(&[b"w"]).to_bytes();
+    let more = [(1, corrupt), (9, sound.clone()), (2, sound)].map(|(index, records)| {
+        PartitionProduceData::default()
+            .with_index(index)
+            .with_records(Some(records))
+    });
+    request.topic_data[0].partition_data.extend(more);
+    let answer = client.call(9, &request);
+    let partitions = answer.responses[0].partition_responses.iter();
+    let codes: Vec<_> = partitions.map(|p| (p.index, p.error_code == 0)).collect();
+    assert_eq!(codes, [(0, true), (1, false), (9, false), (2, true)]);
+    assert_eq!(
+        (client.values("t", 0), client.values("t", 2)),
+        (vec!["v".into()], vec!["w".into()])
     );
 }

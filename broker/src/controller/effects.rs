@@ -6,7 +6,6 @@ use std::time::Duration;
 use klamm_metadata::image::ConfigResource;
 use klamm_metadata::{MetadataImage, MetadataRecord, ResourceKind};
 use klamm_model::{PartitionIndex, TopicId, TopicPartition};
-use klamm_protocol::ErrorCode;
 
 use crate::hosting::{self, Wanted};
 use crate::partition::Partition;
@@ -103,7 +102,7 @@ fn remove_topic(shard: &Rc<Shard>, id: TopicId) {
         shard.unhost(partition);
         delay = Duration::from_millis(partition.config().file_delete_delay_ms);
         // Whoever waits is told that the topic is gone, before its files go.
-        partition.fail_all(ErrorCode::UnknownTopicOrPartition);
+        partition.delete();
         shard.settle(std::slice::from_ref(partition));
     }
     // Also of partitions that could not be opened.

@@ -75,6 +75,15 @@ impl Plan {
             .filter_map(|planned| planned.partition.as_ref().ok())
     }
 
+    /// What the client is told of a topic that is not there.
+    pub(super) fn unknown_topic(&self) -> ErrorCode {
+        if self.version >= TOPIC_IDS_FROM {
+            ErrorCode::UnknownTopicId
+        } else {
+            ErrorCode::UnknownTopicOrPartition
+        }
+    }
+
     /// Whether the client would rather have this than wait.
     pub(super) fn is_satisfied(&self, look: &Look) -> bool {
         look.bytes >= self.bytes_min || look.urgent || self.partitions.is_empty()

@@ -50,6 +50,8 @@ fn read_partition(
     at_least_one: bool,
 ) -> FetchablePartition {
     let result = match &planned.partition {
+        // Deleted while the consumer waited.
+        Ok(partition) if partition.is_deleted() => Err(plan.unknown_topic()),
         Ok(partition) => {
             let mut driver = partition.driver_mut();
             read_from(plan, planned, &mut driver, budget, at_least_one)

@@ -333,7 +333,10 @@ impl Log {
             Err(error) => return Err(error),
         }
         let mappings = Arc::clone(&self.place.mappings);
-        self.active_mut().retire_mapping(&mappings);
+        let active = self.active_mut();
+        // Synced once more, now with its indexes: from here on they are believed.
+        active.set_unsynced();
+        active.retire_mapping(&mappings);
         self.segments.push(segment);
         self.spare_wanted = true;
         self.durable.directory_changed();

@@ -81,6 +81,8 @@ impl Log {
         for snapshot in beyond.into_iter().filter(|snapshot| *snapshot > offset) {
             self.remove_snapshot(snapshot)?;
         }
+        // Snapshots that came back with a power loss would speak of records that are not there.
+        place.disk.sync_dir(&place.directory)?;
         self.reload_producers()?;
         self.rebuild_epochs();
         match super::write_epochs(&place, &self.epochs) {

@@ -582,6 +582,28 @@ fn a_sync_ticket_covers_what_was_there_when_it_was_made() {
 }
 
 #[test]
+fn the_indexes_of_a_closed_segment_are_durable_when_its_end_is() {
+    for seed in 0..30 {
+        let mut world = World::open(MemDisk::new(seed), small_config());
+        lead(&mut world.log, 1).unwrap();
+        append_many(&mut world.log, 7);
+        assert_eq!(world.log.segment_count(), 1);
+        world.log.sync().unwrap();
+        while world.log.segment_count() == 1 {
+            append_many(&mut world.log, 1);
+            world.log.sync().unwrap();
+        }
+        let name = |suffix| format!("00000000000000000000.{suffix}");
+        let files = ["index", "timeindex", "raftindex"].map(name);
+        let before = files.each_ref().map(|name| world.bytes_of(name));
+        assert!(before.iter().all(|bytes| !bytes.is_empty()));
+        world.disk.restart(Crash::PowerLoss);
+        let after = files.each_ref().map(|name| world.bytes_of(name));
+        assert_eq!(before, after, "seed {seed}");
+    }
+}
+
+#[test]
 fn the_flush_settings_say_when_to_sync() {
     use std::time::Duration;
     let at = |ms| Instant::after_start(Duration::from_millis(ms));

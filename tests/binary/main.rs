@@ -9,8 +9,17 @@
     reason = "a test from outside: it starts processes, opens sockets and files, and measures time"
 )]
 
+#[path = "../support/broker.rs"]
 mod broker;
+#[path = "../support/client.rs"]
 mod client;
+#[path = "../support/process.rs"]
+mod process;
+#[path = "../support/requests.rs"]
+mod requests;
+#[path = "../support/support.rs"]
+mod support;
+
 mod damage;
 mod directories;
 mod dynamic;
@@ -19,9 +28,6 @@ mod full_disk;
 mod kill;
 mod limits;
 mod log_dirs;
-mod process;
-mod requests;
 mod retention;
 mod settings;
 mod start;
-mod support;

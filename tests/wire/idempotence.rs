@@ -190,7 +190,10 @@ fn quirk_32_sequences_survive_restarts_crashes_and_deleted_records() {
 
 #[test]
 fn quirk_32_sequences_survive_retention() {
-    let mut world = World::with(&[("log.retention.check.interval.ms", "20")]);
+    let mut world = World::with(&[
+        ("log.initial.task.delay.ms", "0"),
+        ("log.retention.check.interval.ms", "20"),
+    ]);
     let mut client = world.client();
     // Every batch has a segment of its own, which is too old at once.
     client.create_topic("t", &[("segment.ms", "1"), ("retention.ms", "1")]);

@@ -14,19 +14,19 @@
     reason = "a test from outside: it starts processes, opens sockets and files, and measures time"
 )]
 
-#[path = "../binary/broker.rs"]
+#[path = "../support/broker.rs"]
 #[allow(dead_code, reason = "shared; each target uses its part")]
 mod broker;
-#[path = "../binary/client.rs"]
+#[path = "../support/client.rs"]
 #[allow(dead_code, reason = "shared; each target uses its part")]
 mod client;
-#[path = "../binary/process.rs"]
+#[path = "../support/process.rs"]
 #[allow(dead_code, reason = "shared; each target uses its part")]
 mod process;
-#[path = "../binary/requests.rs"]
+#[path = "../support/requests.rs"]
 #[allow(dead_code, reason = "shared; each target uses its part")]
 mod requests;
-#[path = "../binary/support.rs"]
+#[path = "../support/support.rs"]
 #[allow(dead_code, reason = "shared; each target uses its part")]
 mod support;
 

@@ -59,7 +59,9 @@ impl Client {
         let mut frame = self.receive_frame()?;
         let header = R::Response::header_version(version);
         ResponseHeader::decode(&mut frame, header).expect("a header of that version");
-        Ok(R::Response::decode(&mut frame, version).expect("an answer of that version"))
+        let answer = R::Response::decode(&mut frame, version).expect("an answer of that version");
+        assert!(frame.is_empty(), "{} bytes are left over", frame.len());
+        Ok(answer)
     }
 
     pub(crate) fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -245,3 +245,22 @@ fn quirk_59_a_deleted_group_has_no_offsets_also_after_a_crash() {
     assert_eq!(committed(&mut world.client(), "g").1, -1);
     assert_eq!(committed(&mut world.client(), "h").1, 1);
 }
+
+#[test]
+fn quirk_60_offsets_lie_in_the_partition_of_the_groups_hash() {
+    let world = World::with_topics(&["t"]);
+    let mut client = world.client();
+    client.find_coordinator("g");
+    // Java's hash codes: 103 of "g", 98 of "b"; there are two partitions.
+    for (group, ours, other) in [("g", 1, 0), ("b", 0, 1)] {
+        let before = [ours, other].map(|p| client.fetch("__consumer_offsets", p, 0));
+        assert_eq!(commit(&mut client, &commit_request(group, "t", 1, "")), 0);
+        let after = [ours, other].map(|p| client.fetch("__consumer_offsets", p, 0));
+        assert_eq!(
+            after[0].records.len(),
+            before[0].records.len() + 1,
+            "{group}"
+        );
+        assert_eq!(after[1].records.len(), before[1].records.len(), "{group}");
+    }
+}

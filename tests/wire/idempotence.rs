@@ -2,7 +2,7 @@
 
 use kafka_protocol::messages::describe_producers_request::TopicRequest;
 use kafka_protocol::messages::{
-    DescribeProducersRequest, InitProducerIdRequest, ProducerId as WireProducerId,
+    DescribeProducersRequest, InitProducerIdRequest, ProducerId as WireProducerId, TransactionalId,
 };
 use klamm_model::record_batch::BatchBuilder;
 use klamm_model::{ProducerEpoch, ProducerId};
@@ -10,6 +10,7 @@ use klamm_protocol::ErrorCode;
 
 use crate::ask::{Fetch, batch_at, batches, millis, topic_name};
 use crate::client::Client;
+use crate::requests::{produce_request, text};
 use crate::support::eventually;
 use crate::world::World;
 
@@ -108,7 +109,6 @@ fn quirk_31_a_new_epoch_begins_at_zero_and_fences_the_old_one() {
 
 #[test]
 fn quirk_31_repeats_in_flight_are_told_apart() {
-    use crate::requests::produce_request;
     let world = World::with_topics(&["t"]);
     let mut client = world.client();
     let id = client.producer_id();
@@ -283,8 +283,7 @@ fn quirk_33_a_transactional_producer_is_told_so_at_once() {
     let world = World::new();
     let mut client = world.client();
     let code = |client: &mut Client, id: &str| {
-        let id = kafka_protocol::messages::TransactionalId(crate::requests::text(id));
-        let request = init().with_transactional_id(Some(id));
+        let request = init().with_transactional_id(Some(TransactionalId(text(id))));
         let answer = client.call(4, &request);
         assert_eq!((answer.producer_id.0, answer.producer_epoch), (-1, -1));
         answer.error_code
@@ -296,6 +295,30 @@ fn quirk_33_a_transactional_producer_is_told_so_at_once() {
         !named.is_none() && !named.is_retriable(),
         "{named:?} is final"
     );
+}
+
+#[test]
+fn quirk_33_batches_of_transactions_are_refused_and_hold_up_no_reader() {
+    let world = World::with_topics(&["t"]);
+    let mut client = world.client();
+    let id = client.producer_id();
+    let builder = BatchBuilder::new().producer(ProducerId(id), ProducerEpoch(0), 0);
+    let sent = batch_at(builder.transactional(), &[millis()]);
+    let refused = ErrorCode::TransactionalIdAuthorizationFailed.code();
+    let mut request = produce_request("t", 0, -1, &sent);
+    for transactional_id in [None, Some("t")] {
+        let transactional_id = transactional_id.map(|id| TransactionalId(text(id)));
+        request.transactional_id = transactional_id;
+        assert_eq!(client.append_request(9, &request).error_code, refused);
+    }
+    assert_eq!(
+        append(&mut client, (id, 0), 0, 1),
+        Ok(0),
+        "nothing was kept"
+    );
+    let found = Fetch::of("t").committed().first(&mut client, 12);
+    assert_eq!((found.high_watermark, found.last_stable_offset), (1, 1));
+    assert_eq!(batches(found.records.as_ref()).len(), 1);
 }
 
 #[test]

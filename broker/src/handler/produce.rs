@@ -9,6 +9,7 @@ mod pending;
 use std::rc::Rc;
 
 use klamm_model::TopicId;
+use klamm_model::record_batch::BatchHeader;
 use klamm_protocol::ErrorCode;
 use klamm_protocol::messages::{ProducePartition, ProduceRequest, ProduceTopic};
 
@@ -53,7 +54,7 @@ pub(crate) fn handle(call: Call, request: ProduceRequest) {
     let Some(acks) = Acks::of_wire(request.acks) else {
         return refuse(call, &request, ErrorCode::InvalidRequiredAcks);
     };
-    if request.transactional_id.is_some() {
+    if request.transactional_id.is_some() || holds_transaction(&request) {
         // Transactions are not served: InitProducerId has told the producer so before.
         return refuse(
             call,
@@ -84,6 +85,14 @@ pub(crate) fn handle(call: Call, request: ProduceRequest) {
     } else {
         pending.await_acknowledgement(call, request.timeout_ms);
     }
+}
+
+/// Whether a batch claims to be part of a transaction, which nobody could ever end: readers of
+/// committed records would wait for that for good.
+fn holds_transaction(request: &ProduceRequest) -> bool {
+    let partitions = request.topics.iter().flat_map(|topic| &topic.partitions);
+    let mut records = partitions.filter_map(|partition| partition.records.as_deref());
+    records.any(|records| BatchHeader::peek(records).is_ok_and(|batch| batch.is_transactional()))
 }
 
 struct NamedTopic {

@@ -10,7 +10,8 @@ use kafka_protocol::messages::offset_fetch_request::{
     OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
 };
 use kafka_protocol::messages::{
-    DeleteGroupsRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
+    DeleteGroupsRequest, DeleteTopicsRequest, OffsetCommitRequest, OffsetDeleteRequest,
+    OffsetFetchRequest,
 };
 use klamm_protocol::ErrorCode;
 
@@ -262,5 +263,37 @@ fn quirk_60_offsets_lie_in_the_partition_of_the_groups_hash() {
             "{group}"
         );
         assert_eq!(after[1].records.len(), before[1].records.len(), "{group}");
+    }
+}
+
+#[test]
+fn quirk_60_groups_follow_the_topic_of_offsets() {
+    let world = World::with_topics(&["t"]);
+    let mut client = world.client();
+    assert_eq!(
+        client.try_create_topic("__consumer_offsets", 3, &[]).0,
+        0,
+        "made by hand"
+    );
+    let groups = ["a", "b", "c", "d", "e"];
+    for group in groups {
+        assert_eq!(commit(&mut client, &commit_request(group, "t", 5, "")), 0);
+        assert_eq!(committed(&mut client, group).1, 5);
+    }
+    let request =
+        DeleteTopicsRequest::default().with_topic_names(vec![topic_name("__consumer_offsets")]);
+    assert_eq!(client.call(5, &request).responses[0].error_code, 0);
+    let not_coordinator = commit(&mut client, &commit_request("a", "t", 6, ""));
+    assert_ne!(not_coordinator, 0);
+    client.find_coordinator("a");
+    assert_eq!(
+        client.describe("__consumer_offsets").partitions.len(),
+        2,
+        "made anew"
+    );
+    for group in groups {
+        assert_eq!(committed(&mut client, group).1, -1, "gone with the topic");
+        assert_eq!(commit(&mut client, &commit_request(group, "t", 7, "")), 0);
+        assert_eq!(committed(&mut client, group).1, 7);
     }
 }

@@ -164,6 +164,25 @@ fn quirk_49_special_timestamps_are_only_for_versions_that_know_them() {
 }
 
 #[test]
+fn quirk_49_deleted_records_are_not_found() {
+    let world = World::with_topics(&["t"]);
+    let mut client = world.client();
+    let time = millis() - 1_000;
+    client.append(
+        9,
+        "t",
+        &batch_at(BatchBuilder::new(), &[time, time + 1, time + 2]),
+    );
+    client.append(9, "t", &batch_at(BatchBuilder::new(), &[time + 3]));
+    assert_eq!(client.delete_records("t", 2), (0, 2));
+    assert_eq!(look(&mut client, "t", time), (0, 2, time + 2));
+    assert_eq!(client.delete_records("t", 3), (0, 3));
+    assert_eq!(look(&mut client, "t", time), (0, 3, time + 3));
+    assert_eq!(client.delete_records("t", 4), (0, 4));
+    assert_eq!(look(&mut client, "t", time), (0, -1, -1));
+}
+
+#[test]
 fn quirk_49_a_partition_that_comes_twice_is_refused() {
     let world = World::with_topics(&["t"]);
     let mut request = list_offsets_request("t", -1, LATEST);

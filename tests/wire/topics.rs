@@ -287,3 +287,23 @@ fn quirk_22_partitions_are_paged_and_names_sorted() {
         "none named is all"
     );
 }
+
+#[test]
+fn quirk_22_a_page_holds_one_partition_at_least() {
+    let world = World::new();
+    let mut client = world.client();
+    assert_eq!(client.try_create_topic("t", 3, &[]).0, 0);
+    for limit in [0, -5, 1] {
+        let topics = vec![TopicRequest::default().with_name(topic_name("t"))];
+        let request = DescribeTopicPartitionsRequest::default()
+            .with_topics(topics)
+            .with_response_partition_limit(limit);
+        let answer = client.call(0, &request);
+        assert_eq!(answer.topics[0].partitions.len(), 1, "limit={limit}");
+        let next = answer.next_cursor.expect("there are more");
+        assert_eq!(
+            (next.topic_name, next.partition_index),
+            (topic_name("t"), 1)
+        );
+    }
+}

@@ -31,9 +31,7 @@ fn a_directory_that_cannot_be_written_is_refused() {
     let mut command = command("unshare");
     command.current_dir(dir.path());
     command.args(["--mount", "--map-root-user", "sh", "-c"]);
-    command.arg(format!(
-        "mkdir data && mount -t tmpfs -o ro tmpfs data && exec \"$0\" \"$@\""
-    ));
+    command.arg("mkdir data && mount -t tmpfs -o ro tmpfs data && exec \"$0\" \"$@\"");
     command.arg(serve.get_program()).args(serve.get_args());
     refuses(command, &["log.dirs", "data", "Read-only file system"]);
 }

@@ -7,6 +7,7 @@ use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request};
 use klamm_protocol::request::sample_frame;
 use klamm_protocol::{APIS, ApiKey, Request as Served};
 
+use crate::member::Member;
 use crate::raw::{correlation_id, framed};
 use crate::world::World;
 
@@ -15,8 +16,12 @@ const SEEDS: u64 = 12;
 
 #[test]
 fn every_api_and_version_is_answered_in_the_clients_words() {
-    let world = World::with_topics(&["t"]);
-    world.client().find_coordinator("g");
+    // Texts of samples are beginnings of this one, so that some name a topic or a group.
+    let names: Vec<_> = (1..12).map(|length| &"sampled-text"[..length]).collect();
+    let world = World::with_topics(&names);
+    for name in &names {
+        Member::alone(&world, name);
+    }
     let mut client = world.client();
     let mut answered = 0;
     for api in APIS {

@@ -123,6 +123,23 @@ fn quirk_56_notes_come_back_as_they_were_and_have_a_limit() {
 }
 
 #[test]
+fn quirk_56_the_group_without_a_name_stores_offsets_and_has_no_members() {
+    let world = World::with_topics(&["t"]);
+    let mut client = world.client();
+    client.find_coordinator("");
+    assert_eq!(commit(&mut client, &commit_request("", "t", 3, "")), 0);
+    assert_eq!(committed(&mut client, "").1, 3);
+    let invalid = ErrorCode::InvalidGroupId.code();
+    let mut nobody = Member::new(&world, "");
+    assert_eq!(nobody.try_join().error_code, invalid);
+    assert_eq!(
+        (nobody.sync(&[]).error_code, nobody.heartbeat()),
+        (invalid, invalid)
+    );
+    assert_eq!(nobody.remove(&[("m", None)]).0, invalid);
+}
+
+#[test]
 fn quirk_57_an_unknown_group_has_no_offsets_and_that_is_no_error() {
     let world = World::with_topics(&["t"]);
     let mut client = world.client();

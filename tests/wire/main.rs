@@ -39,6 +39,7 @@ mod every_version;
 mod fetch;
 mod fetch_sessions;
 mod framing;
+mod group_admin;
 mod group_offsets;
 mod groups;
 mod idempotence;

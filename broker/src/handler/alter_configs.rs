@@ -6,7 +6,6 @@ use klamm_protocol::messages::alter_configs_request::AlterConfigsRequest;
 use klamm_protocol::messages::alter_configs_response::{
     AlterConfigsResourceResponse, AlterConfigsResponse,
 };
-use klamm_protocol::messages::text_of;
 
 use super::refusal;
 use crate::controller::change;
@@ -30,26 +29,14 @@ pub(crate) fn handle(call: Call, request: AlterConfigsRequest) {
         let decided = change(&shard, |decider| {
             decider.alter_configs(&resources, request.validate_only)
         });
-        let result = |kind, name: &str, (code, text)| {
+        let results = refusal::of_alterations(decided.await, &resources);
+        let responses = results.into_iter().map(|altered| {
             AlterConfigsResourceResponse::default()
-                .with_resource_type(kind)
-                .with_resource_name(text_of(name))
-                .with_error_code(code)
-                .with_error_message(text)
-        };
-        let results = match decided.await {
-            Ok(outcomes) => outcomes
-                .iter()
-                .map(|(kind, name, outcome)| result(*kind, name, refusal::of_outcome(outcome)))
-                .collect(),
-            Err(error) => resources
-                .iter()
-                .map(|resource| {
-                    let told = (error.code(), Some(text_of(error.message())));
-                    result(resource.kind, &resource.name, told)
-                })
-                .collect(),
-        };
-        AlterConfigsResponse::default().with_responses(results)
+                .with_resource_type(altered.kind)
+                .with_resource_name(altered.name)
+                .with_error_code(altered.code)
+                .with_error_message(altered.text)
+        });
+        AlterConfigsResponse::default().with_responses(responses.collect())
     });
 }

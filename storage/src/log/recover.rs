@@ -371,7 +371,7 @@ impl Log {
             self.report(at, &hole);
         }
         let segment = &mut self.segments[at];
-        segment.set_unsynced();
+        segment.set_wholly_unsynced();
         if segment.is_empty() {
             segment.set_base_index(None);
         }

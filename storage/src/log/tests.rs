@@ -604,6 +604,31 @@ fn the_indexes_of_a_closed_segment_are_durable_when_its_end_is() {
 }
 
 #[test]
+fn indexes_that_a_former_life_wrote_are_durable_when_the_segment_is_closed() {
+    for seed in 0..60 {
+        let mut world = World::open(MemDisk::new(seed), small_config());
+        lead(&mut world.log, 1).unwrap();
+        append_many(&mut world.log, 10);
+        world.log.sync().unwrap();
+        // Other entries at the same places.
+        world.log.truncate_from(LogIndex(4)).unwrap();
+        lead(&mut world.log, 2).unwrap();
+        append_many(&mut world.log, 6);
+        world.log.sync().unwrap();
+        world.write_checkpoints();
+        let mut world = world.reopen_after(Crash::Kill);
+        assert_eq!(world.log.segment_count(), 1);
+        world.log.roll(NOW).unwrap();
+        append_many(&mut world.log, 1);
+        world.log.sync().unwrap();
+        let name = "00000000000000000000.raftindex";
+        let before = world.bytes_of(name);
+        world.disk.restart(Crash::PowerLoss);
+        assert_eq!(before, world.bytes_of(name), "seed {seed}");
+    }
+}
+
+#[test]
 fn the_flush_settings_say_when_to_sync() {
     use std::time::Duration;
     let at = |ms| Instant::after_start(Duration::from_millis(ms));

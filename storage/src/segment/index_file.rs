@@ -121,13 +121,22 @@ impl<const N: usize> IndexFile<N> {
         Ok(())
     }
 
+    /// Says that the disk may not hold what the file says: another life wrote it.
+    pub(crate) fn set_unsynced(&mut self) {
+        self.unsynced = true;
+    }
+
     /// The file, if it has to be synced; it counts as synced from now on.
-    pub(crate) fn take_unsynced(&mut self) -> Option<Arc<dyn DiskFile>> {
-        if std::mem::take(&mut self.unsynced) {
-            self.file.clone()
-        } else {
-            None
+    pub(crate) fn take_unsynced(
+        &mut self,
+        disk: &dyn Disk,
+    ) -> Result<Option<Arc<dyn DiskFile>>, DiskError> {
+        if !self.unsynced {
+            return Ok(None);
         }
+        self.file(disk)?;
+        self.unsynced = false;
+        Ok(self.file.clone())
     }
 
     /// Gives the file handle back; the next use opens it again. Nothing waits in memory.

@@ -108,6 +108,15 @@ impl Segment {
         self.unsynced = true;
     }
 
+    /// As [`set_unsynced`](Self::set_unsynced), of the indexes too: what an earlier life wrote to
+    /// them is not known to be on the disk.
+    pub(crate) fn set_wholly_unsynced(&mut self) {
+        self.unsynced = true;
+        self.offset_index.set_unsynced();
+        self.time_index.set_unsynced();
+        self.raft_index.set_unsynced();
+    }
+
     /// The segment's files that have to be synced; they count as synced from now on. Index entries
     /// that still wait in memory are not among them.
     pub(crate) fn take_unsynced(
@@ -122,9 +131,9 @@ impl Segment {
         }
         files.extend(self.transactions.take_unsynced());
         if with_indexes {
-            files.extend(self.offset_index.take_unsynced());
-            files.extend(self.time_index.take_unsynced());
-            files.extend(self.raft_index.take_unsynced());
+            files.extend(self.offset_index.take_unsynced(disk)?);
+            files.extend(self.time_index.take_unsynced(disk)?);
+            files.extend(self.raft_index.take_unsynced(disk)?);
         }
         Ok(())
     }

@@ -25,14 +25,14 @@ use crate::partition::driver::AppendOrigin;
 use crate::shard::Shard;
 
 pub(crate) use self::effects::open_missing;
+pub(crate) use klamm_metadata::controller::METADATA_TOPIC;
+
 pub use self::load::LoadError;
 pub(crate) use self::load::load;
 
-/// The topic that holds the metadata; the name and id are those of Kafka's metadata log.
-pub(crate) const METADATA_TOPIC: &str = "__cluster_metadata";
-/// Its only partition.
+/// The only partition of [`METADATA_TOPIC`].
 pub(crate) const METADATA_PARTITION: i32 = 0;
-/// Its id: Kafka's `Uuid.METADATA_TOPIC_ID`.
+/// The id under which the metadata lie on disk: Kafka's `Uuid.METADATA_TOPIC_ID`.
 pub(crate) const METADATA_TOPIC_ID: TopicId =
     TopicId::from_bytes([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 

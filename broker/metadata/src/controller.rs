@@ -23,7 +23,7 @@ mod tests;
 
 pub use configs::{AlterOperation, AlterReply, AlterResource, ConfigChange};
 pub use partitions::{CreatePartitionsReply, Election, NewPartitions, Reassignment, elect_leader};
-pub use topics::{CreateReply, CreatedTopic, DeletedTopic, NewTopic, TopicRef};
+pub use topics::{CreateReply, CreatedTopic, DeletedTopic, METADATA_TOPIC, NewTopic, TopicRef};
 
 /// What decisions are made from; made anew for each.
 #[derive(Debug)]

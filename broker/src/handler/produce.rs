@@ -19,7 +19,7 @@ use crate::dispatch::Call;
 use crate::handler::lookup;
 use crate::partition::AckWhen;
 
-/// The first version in which requests name topics by id only (KIP-516).
+/// The first version in which requests and answers name topics by id only (KIP-516).
 const TOPIC_IDS_FROM: i16 = 13;
 
 /// When a producer wants its answer.

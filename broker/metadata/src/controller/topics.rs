@@ -64,8 +64,8 @@ pub struct DeletedTopic {
 /// What was decided for each topic of the request, once per name, in the order of the request.
 pub type CreateReply = Vec<(String, Result<CreatedTopic, Refusal>)>;
 
-/// The metadata group's own log, which is no topic.
-const RESERVED: &str = "__cluster_metadata";
+/// The name of the log that holds the metadata itself, as in Kafka; no topic may have it.
+pub const METADATA_TOPIC: &str = "__cluster_metadata";
 
 impl NewTopic {
     /// A topic with the defaults of the broker.
@@ -211,7 +211,7 @@ impl Controller<'_> {
     }
 
     fn check_name(&self, name: &str) -> Result<TopicName, Refusal> {
-        if name == RESERVED {
+        if name == METADATA_TOPIC {
             return Err(Refusal::ReservedTopic(name.to_owned()));
         }
         let checked = TopicName::new(name)?;

@@ -12,6 +12,7 @@ use klamm_protocol::messages::produce_response::{
 };
 use klamm_protocol::messages::{BrokerId, ProduceRequest, StrBytes, TopicName, text_of, uuid_of};
 
+use super::TOPIC_IDS_FROM;
 use crate::dispatch::Call;
 use crate::partition::acks::AckTarget;
 use crate::purgatory::{Delayed, Ticket};
@@ -20,8 +21,6 @@ use crate::purgatory::{Delayed, Ticket};
 const RECORD_ERRORS_FROM: i16 = 8;
 /// The first version that tells who leads instead (KIP-951).
 const LEADER_HINTS_FROM: i16 = 10;
-/// The first version that names topics by id (KIP-516).
-const TOPIC_IDS_FROM: i16 = 13;
 
 /// What one partition is answered with.
 #[derive(Debug)]

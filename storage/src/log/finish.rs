@@ -34,7 +34,6 @@ impl Log {
             self.next_index = self.next_index.max(index);
         }
         self.drop_stale_segments(end)?;
-        self.drop_segments_beyond(end)?;
         self.rebuild_epochs();
         let beyond: Vec<Offset> = self.snapshots.range(end..).copied().collect();
         for snapshot in beyond.into_iter().filter(|snapshot| *snapshot > end) {
@@ -70,24 +69,13 @@ impl Log {
         Ok(())
     }
 
-    /// Where a segment began whose batches are gone says nothing about the batches that will come.
+    /// Where a segment began whose batches are gone says nothing about the batches that will come:
+    /// it is forgotten, so that another of the same name is not taken for it.
     fn drop_stale_segments(&mut self, end: Offset) -> Result<(), OpenLogError> {
         let next = self.next_index;
         if self.raft.segments.values().any(|base| *base >= next) {
             let journal = &self.place.journal;
             journal.truncate_from(self.place.group, next, end)?;
-            self.raft = journal.group(self.place.group);
-        }
-        Ok(())
-    }
-
-    /// Segments that are gone are forgotten, so that others of the same name are not taken for
-    /// them.
-    fn drop_segments_beyond(&mut self, end: Offset) -> Result<(), OpenLogError> {
-        let next_index = self.next_index;
-        if self.raft.segments.values().any(|base| *base >= next_index) {
-            let journal = &self.place.journal;
-            journal.truncate_from(self.place.group, next_index, end)?;
             self.raft = journal.group(self.place.group);
         }
         Ok(())

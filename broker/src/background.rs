@@ -1,24 +1,20 @@
-//! Threads for what blocks: fsync, deleting files, reading large parts of the disk.
+//! Threads for what blocks: fsync, deleting files, reading large parts of the disk, and writes where
+//! they would hold up the data plane.
 
 use tokio::runtime::{Handle, Runtime};
 
-/// Threads that may wait for the disk at once. Concurrent fsyncs are merged by the filesystem's
-/// journal, so a few do more than one.
-const THREADS_MAX: usize = 8;
-
-/// The background runtime. Its threads start when there is work and end when there has been none
-/// for a while.
+/// A pool of threads. They start when there is work and end when there has been none for a while.
 #[derive(Debug)]
 pub(crate) struct Background {
     handle: Handle,
 }
 
 impl Background {
-    /// Makes the runtime. Whoever holds it decides when the threads end.
-    pub(crate) fn start() -> std::io::Result<(Runtime, Self)> {
+    /// Makes a pool of at most `threads_max`. Whoever holds the runtime decides when they end.
+    pub(crate) fn start(name: &str, threads_max: usize) -> std::io::Result<(Runtime, Self)> {
         let runtime = tokio::runtime::Builder::new_current_thread()
-            .max_blocking_threads(THREADS_MAX)
-            .thread_name("klamm-background")
+            .max_blocking_threads(threads_max)
+            .thread_name(name)
             .build()?;
         let handle = runtime.handle().clone();
         Ok((runtime, Self { handle }))

@@ -34,7 +34,7 @@ pub use table::BROKER_SETTINGS;
 pub use typed::{
     BrokerConfig, DiagnosticsConfig, FetchConfig, GroupConfig, IdentityConfig, Listener, LogConfig,
     LogFormat, NetworkConfig, OffsetsConfig, ProduceValidation, ProducerConfig,
-    TopicCreationConfig,
+    TopicCreationConfig, WriterMode,
 };
 
 /// The settings as they were given at start, as text; cheap to clone.

@@ -88,8 +88,9 @@ impl Opener<'_> {
         };
         let mut driver = PartitionDriver::open(params, log)?;
         let mut outcomes = Vec::new();
-        driver.start(self.clock.now(), self.clock.wall(), &mut outcomes);
-        let partition = Partition::new(wanted.id, wanted.topic_id, driver, wanted.config);
+        driver.start(self.clock.now(), &mut outcomes);
+        let writer = self.dirs.writer_of(&wanted.id);
+        let partition = Partition::new(wanted.id, wanted.topic_id, driver, wanted.config, writer);
         partition.take_in(&mut outcomes);
         Ok(partition)
     }
@@ -112,10 +113,9 @@ impl Opener<'_> {
             let mut outcomes = Vec::new();
             for partition in waiting {
                 let result = &results[self.dirs.number_of(partition.id())];
-                let (now, wall) = (self.clock.now(), self.clock.wall());
                 partition
                     .driver_mut()
-                    .journal_synced(now, wall, result, &mut outcomes);
+                    .journal_synced(self.clock.now(), result, &mut outcomes);
                 partition.take_in(&mut outcomes);
             }
         }
@@ -211,6 +211,7 @@ pub(crate) fn log_config(topic: &TopicConfig, broker: &BrokerConfig) -> LogConfi
         flush_messages: topic.flush_messages.map_or(i64::MAX, signed),
         flush_ms: topic.flush_ms.map_or(i64::MAX, signed),
         flush_bytes: broker.log.flush_bytes,
+        preallocate: topic.preallocate,
         producer_id_expiration_ms: i64::try_from(broker.producers.id_expiration.as_millis())
             .unwrap_or(i64::MAX),
     }

@@ -31,3 +31,4 @@ mod shard;
 mod tasks;
 mod topics;
 mod upkeep;
+mod writer;

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use klamm_model::{BrokerId, Timestamp, TopicId, TopicPartition};
@@ -14,6 +15,7 @@ use klamm_storage::{
 
 use crate::controller::METADATA_TOPIC;
 use crate::entropy;
+use crate::writer::Writer;
 
 /// Room kept back on each disk, so that the broker's own book-keeping goes on when it is full.
 const BALLAST_BYTES: u64 = 16 << 20;
@@ -24,6 +26,8 @@ const MAPPINGS_MAX: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct LogDirs {
     dirs: Vec<Arc<LogDir>>,
+    /// One for each directory.
+    writers: Vec<Rc<Writer>>,
     placed: RefCell<BTreeMap<TopicPartition, usize>>,
 }
 
@@ -86,7 +90,9 @@ impl LogDirs {
         disk: &Arc<dyn Disk>,
         paths: &[PathBuf],
         owner: &Owner,
+        writers: Vec<Rc<Writer>>,
     ) -> Result<Self, LogDirError> {
+        assert_eq!(writers.len(), paths.len(), "a writer for each directory");
         check_complete(disk.as_ref(), paths)?;
         let mut dirs = Vec::with_capacity(paths.len());
         let mut placed: BTreeMap<TopicPartition, usize> = BTreeMap::new();
@@ -122,6 +128,7 @@ impl LogDirs {
         remember_all(&dirs)?;
         Ok(Self {
             dirs,
+            writers,
             placed: RefCell::new(placed),
         })
     }
@@ -189,6 +196,11 @@ impl LogDirs {
             .borrow()
             .get(partition)
             .expect("an open partition lies in a directory")
+    }
+
+    /// Who writes to the directory that holds an opened partition.
+    pub(crate) fn writer_of(&self, partition: &TopicPartition) -> Rc<Writer> {
+        self.writers[self.number_of(partition)].clone()
     }
 
     fn emptiest(&self, placed: &BTreeMap<TopicPartition, usize>) -> usize {

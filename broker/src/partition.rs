@@ -13,10 +13,11 @@ use std::rc::Rc;
 use klamm_metadata::TopicConfig;
 use klamm_model::{Instant, Offset, RecordBatch, Timestamp, TopicId, TopicPartition};
 use klamm_protocol::ErrorCode;
-use klamm_storage::LogConfig;
+use klamm_storage::{AppendDone, AppendTicket, LogConfig};
 
 use self::acks::{AckQueue, AckTarget};
 use self::driver::{AppendOrigin, Outcome, PartitionDriver, StageError, Staged};
+use crate::writer::Writer;
 
 /// A consumer's request that waits for records of one or more partitions.
 pub(crate) trait Waiter {
@@ -40,6 +41,7 @@ pub(crate) struct Partition {
     topic_id: TopicId,
     driver: RefCell<PartitionDriver>,
     config: RefCell<Rc<TopicConfig>>,
+    writer: Rc<Writer>,
     until_written: RefCell<AckQueue>,
     until_visible: RefCell<AckQueue>,
     waiters: RefCell<Vec<Rc<dyn Waiter>>>,
@@ -57,12 +59,14 @@ impl Partition {
         topic_id: TopicId,
         driver: PartitionDriver,
         config: Rc<TopicConfig>,
+        writer: Rc<Writer>,
     ) -> Self {
         Self {
             id,
             topic_id,
             driver: RefCell::new(driver),
             config: RefCell::new(config),
+            writer,
             until_written: RefCell::default(),
             until_visible: RefCell::default(),
             waiters: RefCell::default(),
@@ -86,6 +90,11 @@ impl Partition {
     /// The topic's settings in force.
     pub(crate) fn config(&self) -> Rc<TopicConfig> {
         self.config.borrow().clone()
+    }
+
+    /// Who writes to its log directory.
+    pub(crate) fn writer(&self) -> &Rc<Writer> {
+        &self.writer
     }
 
     /// The synchronous core, to read from.
@@ -114,18 +123,10 @@ impl Partition {
     }
 
     /// Changes the topic's settings.
-    pub(crate) fn set_config(
-        &self,
-        now: Instant,
-        wall: Timestamp,
-        topic: Rc<TopicConfig>,
-        log: LogConfig,
-    ) {
+    pub(crate) fn set_config(&self, now: Instant, topic: Rc<TopicConfig>, log: LogConfig) {
         self.config.replace(topic);
         let mut outcomes = Vec::new();
-        self.driver
-            .borrow_mut()
-            .set_config(now, wall, log, &mut outcomes);
+        self.driver.borrow_mut().set_config(now, log, &mut outcomes);
         self.take_in(&mut outcomes);
     }
 
@@ -153,20 +154,34 @@ impl Partition {
         queue.borrow_mut().push(next_offset, target, part);
     }
 
-    /// Appends what was staged, and takes note of what has become of it.
-    pub(crate) fn turn(&self, now: Instant, wall: Timestamp) {
+    /// Proposes what was staged.
+    pub(crate) fn turn(&self, now: Instant) {
         self.touched.set(false);
-        let mut outcomes = self.outcomes.take();
-        self.driver.borrow_mut().turn(now, wall, &mut outcomes);
-        self.take_in(&mut outcomes);
-        self.outcomes.replace(outcomes);
+        self.drive(|driver, outcomes| driver.turn(now, outcomes));
+    }
+
+    /// What has to be written, unless a write is under way.
+    pub(crate) fn begin_write(&self, wall: Timestamp) -> Option<AppendTicket> {
+        self.drive(|driver, outcomes| driver.begin_write(wall, outcomes))
+    }
+
+    /// Takes a write back.
+    pub(crate) fn write_finished(&self, now: Instant, done: AppendDone) {
+        self.drive(|driver, outcomes| driver.write_finished(now, done, outcomes));
     }
 
     /// Lets the replica do what its time has come for.
-    pub(crate) fn tick(&self, now: Instant, wall: Timestamp) {
-        let mut outcomes = Vec::new();
-        self.driver.borrow_mut().tick(now, wall, &mut outcomes);
+    pub(crate) fn tick(&self, now: Instant) {
+        self.drive(|driver, outcomes| driver.tick(now, outcomes));
+    }
+
+    /// Takes note of what has come of some work of the driver.
+    fn drive<T>(&self, work: impl FnOnce(&mut PartitionDriver, &mut Vec<Outcome>) -> T) -> T {
+        let mut outcomes = self.outcomes.take();
+        let result = work(&mut self.driver.borrow_mut(), &mut outcomes);
         self.take_in(&mut outcomes);
+        self.outcomes.replace(outcomes);
+        result
     }
 
     /// Takes note of what the driver reports.

@@ -10,6 +10,7 @@ use std::io;
 use std::rc::Rc;
 
 use klamm_storage::LogDirError;
+use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
 use crate::background::Background;
@@ -73,21 +74,48 @@ pub fn run(config: BrokerConfig) -> Result<(), ServeError> {
         .enable_all()
         .build()
         .map_err(ServeError::Process)?;
-    let (background_runtime, background) = Background::start().map_err(ServeError::Process)?;
-    let result = LocalSet::new().block_on(&runtime, serve(clock, config, background));
-    background_runtime.shutdown_background();
+    let (pools, threads) = Threads::start(&config).map_err(ServeError::Process)?;
+    let result = LocalSet::new().block_on(&runtime, serve(clock, config, threads));
+    pools.into_iter().for_each(Runtime::shutdown_background);
     result
 }
 
-async fn serve(
-    clock: Clock,
-    config: BrokerConfig,
+/// The threads beside the data plane.
+struct Threads {
     background: Background,
-) -> Result<(), ServeError> {
+    /// One for each log directory.
+    writers: Vec<Background>,
+}
+
+/// Threads of the background that may wait for the disk at once. Concurrent fsyncs are merged by
+/// the filesystem's journal, so a few do more than one.
+const BACKGROUND_THREADS_MAX: usize = 8;
+
+impl Threads {
+    fn start(config: &BrokerConfig) -> io::Result<(Vec<Runtime>, Self)> {
+        let (runtime, background) = Background::start("klamm-background", BACKGROUND_THREADS_MAX)?;
+        let mut runtimes = vec![runtime];
+        let mut writers = Vec::new();
+        for _ in &config.identity.log_dirs {
+            let (runtime, writer) = Background::start("klamm-writer", 1)?;
+            runtimes.push(runtime);
+            writers.push(writer);
+        }
+        Ok((
+            runtimes,
+            Self {
+                background,
+                writers,
+            },
+        ))
+    }
+}
+
+async fn serve(clock: Clock, config: BrokerConfig, threads: Threads) -> Result<(), ServeError> {
     let mut signals = stop::Signals::install().map_err(ServeError::Process)?;
     let bound = listeners::bind_all(&config)?;
     let (shard, listeners) = tokio::select! {
-        started = start::start(clock, config, background, bound) => started?,
+        started = start::start(clock, config, threads, bound) => started?,
         () = signals.wait() => {
             tracing::info!("stopped while starting; the next start begins where this one did");
             return Ok(());

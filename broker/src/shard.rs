@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use klamm_metadata::record::ListenerAddress;
 use klamm_metadata::{MetadataImage, TopicConfig};
-use klamm_model::{BrokerId, Offset, RecordBatch};
+use klamm_model::{BrokerId, Instant, Offset, RecordBatch, Timestamp};
 use klamm_protocol::ErrorCode;
 use klamm_protocol::fetch_session::FetchSessions;
 use tokio::sync::{Notify, oneshot};
@@ -38,7 +38,7 @@ use crate::purgatory::Purgatory;
 use crate::tasks;
 use crate::topics::Topics;
 use klamm_storage::log_dir::DeleteLogTicket;
-use klamm_storage::{AppendError, DeleteTicket};
+use klamm_storage::{AppendDone, AppendError, DeleteTicket};
 
 /// See the [module](self).
 pub(crate) struct Shard {
@@ -58,6 +58,8 @@ pub(crate) struct Shard {
     image: RefCell<Arc<MetadataImage>>,
     touched: RefCell<Vec<Rc<Partition>>>,
     turn_wanted: Notify,
+    /// A write has come back.
+    written: Notify,
     unsynced: RefCell<Vec<Rc<Partition>>>,
     /// Some partitions could not be opened.
     unopened: Cell<bool>,
@@ -100,6 +102,7 @@ impl Shard {
             image: RefCell::new(Arc::new(parts.image)),
             touched: RefCell::default(),
             turn_wanted: Notify::new(),
+            written: Notify::new(),
             unsynced: RefCell::default(),
             unopened: Cell::new(false),
         }
@@ -215,7 +218,7 @@ impl Shard {
     /// Gives partitions the settings that now hold for their topics.
     pub(crate) fn reconfigure<'a>(&self, partitions: impl Iterator<Item = &'a Rc<Partition>>) {
         let (config, image) = (self.config(), self.image());
-        let (now, wall) = (self.clock.now(), self.clock.wall());
+        let now = self.clock.now();
         let mut known: Option<(&str, Rc<TopicConfig>)> = None;
         let mut changed = Vec::new();
         for partition in partitions {
@@ -226,7 +229,7 @@ impl Shard {
             };
             known = Some((name, settings.clone()));
             let log_config = hosting::log_config(&settings, &config);
-            partition.set_config(now, wall, settings, log_config);
+            partition.set_config(now, settings, log_config);
             changed.push(partition.clone());
         }
         // Another `flush.messages` may have let records become visible at once.
@@ -302,12 +305,51 @@ impl Shard {
         let touched = self.touched.take();
         let (now, wall) = (self.clock.now(), self.clock.wall());
         for partition in &touched {
-            partition.turn(now, wall);
+            partition.turn(now);
+            self.write(partition, now, wall);
         }
         self.settle(&touched);
         for partition in &touched {
             self.sync_when_due(partition);
             self.prepare_when_due(partition);
+        }
+    }
+
+    /// Writes what the partition's replica wants written, or has it written.
+    fn write(self: &Rc<Self>, partition: &Rc<Partition>, now: Instant, wall: Timestamp) {
+        while let Some(ticket) = partition.begin_write(wall) {
+            let writer = partition.writer();
+            if writer.is_offloading(now) {
+                let written = writer.clone().write_there(ticket);
+                return self.take_back(partition.clone(), written);
+            }
+            let done = writer.write_here(ticket);
+            partition.write_finished(now, done);
+        }
+    }
+
+    /// Takes a write back that was made elsewhere; who waits for it is told in the next turn.
+    fn take_back(
+        self: &Rc<Self>,
+        partition: Rc<Partition>,
+        written: impl Future<Output = AppendDone> + 'static,
+    ) {
+        let shard = self.clone();
+        tasks::spawn(async move {
+            let done = written.await;
+            partition.write_finished(shard.clock.now(), done);
+            shard.touch(&partition);
+            shard.written.notify_waiters();
+        });
+    }
+
+    /// Waits until nothing is being written to any of them.
+    pub(crate) async fn finish_writes(&self, partitions: &[Rc<Partition>]) {
+        while partitions
+            .iter()
+            .any(|partition| partition.driver().is_writing())
+        {
+            self.written.notified().await;
         }
     }
 
@@ -375,11 +417,10 @@ impl Shard {
         let (shard, partition) = (self.clone(), partition.clone());
         tasks::spawn(async move {
             let done = shard.background.run(move || ticket.run()).await;
-            let (now, wall) = (shard.clock.now(), shard.clock.wall());
             let mut outcomes = Vec::new();
             partition
                 .driver_mut()
-                .sync_finished(now, wall, done, &mut outcomes);
+                .sync_finished(shard.clock.now(), done, &mut outcomes);
             shard.take_in(&partition, &mut outcomes);
             // What was appended meanwhile may be waited for as well.
             shard.sync_when_due(&partition);

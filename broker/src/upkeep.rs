@@ -74,7 +74,7 @@ fn partitions(shard: &Shard) -> Vec<Rc<Partition>> {
 const TICK_INTERVAL: Duration = Duration::from_millis(500);
 
 fn tick_replicas(shard: &Rc<Shard>) {
-    let (now, wall) = (shard.clock.now(), shard.clock.wall());
+    let now = shard.clock.now();
     let mut due = partitions(shard);
     due.push(shard.controller.partition().clone());
     due.retain(|partition| {
@@ -85,7 +85,7 @@ fn tick_replicas(shard: &Rc<Shard>) {
         return;
     }
     for partition in &due {
-        partition.tick(now, wall);
+        partition.tick(now);
     }
     let shard = shard.clone();
     tasks::spawn(async move {

@@ -35,8 +35,9 @@ pub use journal::{
 };
 pub use leader_epochs::{EpochEntry, LeaderEpochs};
 pub use log::{
-    AppendError, Appended, Damage, DeleteTicket, EntryInfo, Log, LogConfig, Offline, OpenLogError,
-    PrepareTicket, Prepared, ReadError, ReadResult, SyncDone, SyncTicket, Synced, TimestampOffset,
+    AppendDone, AppendError, AppendTicket, Appended, Damage, DeleteTicket, EntryInfo, Log,
+    LogConfig, Offline, OpenLogError, PrepareTicket, Prepared, ReadError, ReadResult, SyncDone,
+    SyncTicket, Synced, TimestampOffset,
 };
 pub use log_dir::{
     Boot, BootKind, DeleteLogTicket, FoundPartition, LogCheckpoint, LogDir, LogDirError,

@@ -2,8 +2,8 @@
 //!
 //! A [`Log`] is plain data for one thread. It holds both halves of a Raft log: entries with records
 //! (batches in `.log` files) and entries without (in the [`Journal`]), and keeps for each segment
-//! where its offsets and its Raft indexes start. The slow parts leave as tickets: [`SyncTicket`],
-//! [`PrepareTicket`], [`DeleteTicket`].
+//! where its offsets and its Raft indexes start. The slow parts leave as tickets: [`AppendTicket`],
+//! [`SyncTicket`], [`PrepareTicket`], [`DeleteTicket`].
 //!
 //! Errors: a full disk is [`AppendError::NoSpace`], nothing has changed and a later try may
 //! succeed. Any other failed write, and every failed fsync, makes the log offline for good.
@@ -15,11 +15,14 @@ mod cut;
 mod finish;
 mod lookup;
 mod open;
+mod plan;
 mod read;
 mod recover;
 mod snapshots;
+mod spare;
 mod sync;
 mod types;
+mod write;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -35,14 +38,15 @@ use crate::segment::mappings::Mappings;
 use crate::segment::{Segment, Spare};
 use crate::{LeaderEpochs, ProducerState};
 
-pub use append::{PrepareTicket, Prepared};
 pub use cut::DeleteTicket;
 pub(crate) use open::OpenLog;
+pub use spare::{PrepareTicket, Prepared};
 pub use sync::{SyncDone, SyncTicket, Synced};
 pub use types::{
     AppendError, Appended, Damage, EntryInfo, LogConfig, Offline, OpenLogError, ReadError,
     ReadResult, TimestampOffset,
 };
+pub use write::{AppendDone, AppendTicket};
 
 /// One partition on disk. See the [module](self).
 #[derive(Debug)]
@@ -66,6 +70,8 @@ pub struct Log {
     spare: Option<Spare>,
     spare_wanted: bool,
     spares_made: u64,
+    /// An append's ticket is out.
+    appending: bool,
     cursors: read::Cursors,
     offline: Option<Offline>,
     closed: bool,
@@ -218,6 +224,7 @@ impl Log {
     /// its term is appended. Panics if it does not follow the last entry.
     pub fn append_meta(&mut self, entry: &MetaEntry) -> Result<(), AppendError> {
         self.online()?;
+        assert!(!self.appending, "entries are appended in their order");
         assert_eq!(entry.index, self.next_index, "entries follow each other");
         assert_eq!(
             entry.at_offset,

@@ -9,7 +9,7 @@ use klamm_model::{
 };
 use klamm_replication::ReplicaId;
 use klamm_storage::log_dir::{LogCheckpoint, LogDirIdentity, LogDirOptions};
-use klamm_storage::{DeleteTicket, Disk, LogConfig, LogDir, SyncTicket};
+use klamm_storage::{AppendDone, AppendTicket, DeleteTicket, Disk, LogConfig, LogDir, SyncTicket};
 
 /// One life of a process.
 pub(crate) struct Broker {
@@ -20,9 +20,18 @@ pub(crate) struct Broker {
 /// One partition, and what is under way for it.
 pub(crate) struct Partition {
     pub(crate) driver: PartitionDriver,
+    /// A write that is under way elsewhere.
+    pub(crate) write: Option<Write>,
     /// A flush that has begun, and where the log ended then.
     pub(crate) flush: Option<(SyncTicket, i64)>,
     pub(crate) deletions: Vec<DeleteTicket>,
+}
+
+/// How far a write has got that is not made by the data plane itself.
+pub(crate) enum Write {
+    Begun(AppendTicket),
+    /// Written, and the driver does not know.
+    Done(AppendDone),
 }
 
 impl Broker {
@@ -61,6 +70,7 @@ impl Broker {
             };
             Partition {
                 driver: PartitionDriver::open(params, log).expect("a past that is possible"),
+                write: None,
                 flush: None,
                 deletions: Vec::new(),
             }
@@ -70,30 +80,25 @@ impl Broker {
     }
 
     /// Elects every partition's leader, with one fsync of the journal for all of them.
-    pub(crate) fn elect(&mut self, now: Instant, wall: Timestamp) -> Vec<Vec<Outcome>> {
+    pub(crate) fn elect(&mut self, now: Instant) -> Vec<Vec<Outcome>> {
         let mut outcomes: Vec<Vec<Outcome>> = Vec::new();
         for partition in &mut self.partitions {
             outcomes.push(Vec::new());
             let own = outcomes.last_mut().expect("just pushed");
-            partition.driver.start(now, wall, own);
+            partition.driver.start(now, own);
         }
-        self.sync_journal(now, wall, &mut outcomes);
+        self.sync_journal(now, &mut outcomes);
         outcomes
     }
 
     /// What a shard does after its turns.
-    pub(crate) fn sync_journal(
-        &mut self,
-        now: Instant,
-        wall: Timestamp,
-        outcomes: &mut [Vec<Outcome>],
-    ) {
+    pub(crate) fn sync_journal(&mut self, now: Instant, outcomes: &mut [Vec<Outcome>]) {
         if !self.partitions.iter().any(|p| p.driver.awaits_journal()) {
             return;
         }
         let result = self.dir.journal().sync();
         for (partition, own) in self.partitions.iter_mut().zip(outcomes) {
-            partition.driver.journal_synced(now, wall, &result, own);
+            partition.driver.journal_synced(now, &result, own);
         }
     }
 

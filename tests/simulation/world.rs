@@ -104,7 +104,8 @@ impl World {
         self.now = self.now + Duration::from_millis(self.random.below(200));
         self.wall = self.wall.plus_millis(self.random.below(200) as i64);
         match self.random.below(100) {
-            0..45 => self.produce(),
+            0..38 => self.produce(),
+            38..45 => self.progress_write(),
             45..57 => self.begin_flush(),
             57..69 => self.end_flush(),
             69..73 => self.consume(),
@@ -141,14 +142,15 @@ impl World {
         for _ in 0..8 {
             self.produce();
         }
+        self.finish_writes();
         for number in 0..PARTITIONS {
             let mut outcomes = vec![Vec::new(); PARTITIONS];
-            let (now, wall) = (self.now, self.wall);
+            let now = self.now;
             let driver = &mut self.partition(number).driver;
             assert!(driver.is_leader(), "{number} has no leader");
             if let Some(ticket) = driver.begin_sync(&mut outcomes[number]) {
                 let done = ticket.run();
-                driver.sync_finished(now, wall, done, &mut outcomes[number]);
+                driver.sync_finished(now, done, &mut outcomes[number]);
             }
             assert_eq!(driver.committed_offset(), driver.log_end_offset());
             self.take_in(outcomes);

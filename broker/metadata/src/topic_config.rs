@@ -41,6 +41,8 @@ pub struct TopicConfig {
     pub segment_index_bytes: u32,
     /// `index.interval.bytes`.
     pub index_interval_bytes: u32,
+    /// `preallocate`.
+    pub preallocate: bool,
     /// `max.message.bytes`.
     pub max_message_bytes: u32,
     /// `max.decompressed.message.bytes`.
@@ -162,6 +164,7 @@ impl TopicConfig {
         segment_jitter_ms: 0,
         segment_index_bytes: 0,
         index_interval_bytes: 0,
+        preallocate: false,
         max_message_bytes: 0,
         max_decompressed_message_bytes: 0,
         compression_type: None,
@@ -192,6 +195,7 @@ impl TopicConfig {
             "segment.jitter.ms" => self.segment_jitter_ms = unsigned(value),
             "segment.index.bytes" => self.segment_index_bytes = small(value),
             "index.interval.bytes" => self.index_interval_bytes = small(value),
+            "preallocate" => self.preallocate = *value == Value::Boolean(true),
             "max.message.bytes" => self.max_message_bytes = small(value),
             "max.decompressed.message.bytes" => self.max_decompressed_message_bytes = small(value),
             "compression.type" => self.compression_type = compression(value),

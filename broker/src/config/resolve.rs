@@ -12,7 +12,7 @@ use super::listeners::ListenerSettings;
 use super::typed::{
     BrokerConfig, DiagnosticsConfig, FetchConfig, GroupConfig, IdentityConfig, LogConfig,
     LogFormat, NetworkConfig, OffsetsConfig, ProduceValidation, ProducerConfig,
-    TopicCreationConfig,
+    TopicCreationConfig, WriterMode,
 };
 use super::{Impossible, Settings, memory};
 
@@ -122,6 +122,11 @@ impl Resolver<'_> {
             retention_check_interval: self.millis("log.retention.check.interval.ms"),
             initial_task_delay: self.millis("log.initial.task.delay.ms"),
             flush_bytes: self.size("klamm.flush.bytes") as u64,
+            writer: match self.text("klamm.log.writer").as_str() {
+                "inline" => WriterMode::Inline,
+                "offload" => WriterMode::Offload,
+                _ => WriterMode::Auto,
+            },
         }
     }
 

@@ -103,6 +103,19 @@ pub struct LogConfig {
     pub initial_task_delay: Duration,
     /// `klamm.flush.bytes`.
     pub flush_bytes: u64,
+    /// `klamm.log.writer`.
+    pub writer: WriterMode,
+}
+
+/// Which thread writes to the logs (`klamm.log.writer`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriterMode {
+    /// The data plane, and after a write that was held up, for a while the directory's thread.
+    Auto,
+    /// The data plane.
+    Inline,
+    /// A thread for each log directory.
+    Offload,
 }
 
 /// Connections and their limits.

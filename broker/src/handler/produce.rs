@@ -80,11 +80,7 @@ pub(crate) fn handle(call: Call, request: ProduceRequest) {
             Err(reply) => pending.refused(part, reply),
         }
     }
-    if acks == Acks::Zero {
-        finish_without_reply(call, &pending);
-    } else {
-        pending.await_acknowledgement(call, request.timeout_ms);
-    }
+    pending.await_acknowledgement(call, request.timeout_ms);
 }
 
 /// Whether a batch claims to be part of a transaction, which nobody could ever end: readers of
@@ -111,16 +107,6 @@ fn parts_of(topic: ProduceTopic) -> impl Iterator<Item = (Rc<NamedTopic>, Produc
         .map(move |partition| (named.clone(), partition))
 }
 
-/// A producer that wants no answer learns of an error by losing its connection, so that it looks
-/// for the leader anew.
-fn finish_without_reply(call: Call, pending: &PendingProduce) {
-    if pending.has_error() {
-        call.slot.close();
-    } else {
-        call.slot.send_nothing();
-    }
-}
-
 /// Answers every partition with the same error.
 fn refuse(call: Call, request: &ProduceRequest, error: ErrorCode) {
     let pending = PendingProduce::new(&call, request);
@@ -131,9 +117,6 @@ fn refuse(call: Call, request: &ProduceRequest, error: ErrorCode) {
         .sum();
     for part in 0..parts {
         pending.refused(part, PartitionReply::error(error));
-    }
-    if request.acks == 0 {
-        return call.slot.close();
     }
     pending.await_acknowledgement(call, request.timeout_ms);
 }

@@ -4,20 +4,28 @@
 //! has been done. It knows no socket, task, thread or clock; the simulation runs this same code.
 //!
 //! One turn: [`stage`](PartitionDriver::stage) every batch that is ready, then one
-//! [`turn`](PartitionDriver::turn): one proposal, one write. fsyncs leave as tickets. The journal's
-//! fsync is shared by all partitions of a log directory:
+//! [`turn`](PartitionDriver::turn): one proposal. Writes and fsyncs leave as tickets, to be run here
+//! or on another thread; one write of a partition is out at a time, and what comes meanwhile goes
+//! with the next. The journal's fsync is shared by all partitions of a log directory:
 //!
 //! ```text
-//! for driver in touched { driver.turn(now, wall, outcomes) }
+//! for driver in touched {
+//!     driver.turn(now, outcomes)
+//!     while let Some(ticket) = driver.begin_write(wall, outcomes) {
+//!         driver.write_finished(now, ticket.run(), outcomes)
+//!     }
+//! }
 //! if any driver.awaits_journal() {
 //!     let result = journal.sync();
-//!     for driver in those { driver.journal_synced(now, wall, &result, outcomes) }
+//!     for driver in those { driver.journal_synced(now, &result, outcomes) }
 //! }
 //! ```
 //!
 //! Invariants:
 //! - A batch is checked, and its room on the disk reserved, before Raft hears of it: a full disk is
 //!   a clean refusal. Once Raft has taken it, a write that fails takes the partition offline.
+//! - What the log says of itself (its end, its producers) is what is written: entries on their way
+//!   are known to [`Staging`] and [`Writes`] only.
 //! - Places given out by `stage` are those the batches get, or the batches are not appended at all.
 //! - A panic of the replica stops this partition, nothing else.
 
@@ -26,6 +34,7 @@ mod guarded;
 mod journaling;
 mod staging;
 mod types;
+mod writes;
 
 use std::collections::VecDeque;
 
@@ -34,12 +43,15 @@ use klamm_model::{Instant, LeaderEpoch, LogIndex, Offset, RecordBatch, Timestamp
 use klamm_replication::{
     Effect, Event, Position, Replica, ReplicaId, ReplicaSettings, Restored, VisibleWhen,
 };
-use klamm_storage::{AppendError, JournalError, Log, LogConfig, SyncDone, SyncTicket};
+use klamm_storage::{
+    AppendDone, AppendError, AppendTicket, JournalError, Log, LogConfig, SyncDone, SyncTicket,
+};
 
 use guarded::GuardedReplica;
 use journaling::Journaling;
 use staging::Staging;
 pub use types::{AppendOrigin, OfflineReason, OpenError, Outcome, StageError, Staged};
+use writes::Writes;
 
 /// One partition of this broker. See the [module](self).
 #[derive(Debug)]
@@ -48,6 +60,7 @@ pub struct PartitionDriver {
     replica: GuardedReplica,
     staging: Staging,
     journaling: Journaling,
+    writes: Writes,
     /// End offset and bytes of each write above the high watermark.
     invisible: VecDeque<(Offset, usize)>,
     visible: Position,
@@ -93,6 +106,7 @@ impl PartitionDriver {
         Ok(Self {
             staging: Staging::new(replica.last()),
             journaling: Journaling::default(),
+            writes: Writes::default(),
             invisible: VecDeque::new(),
             visible,
             commit: replica.commit(),
@@ -105,13 +119,13 @@ impl PartitionDriver {
     }
 
     /// Joins the group; a single replica elects itself and then awaits the journal's fsync.
-    pub fn start(&mut self, now: Instant, wall: Timestamp, outcomes: &mut Vec<Outcome>) {
-        self.step(now, wall, Event::Start, outcomes);
+    pub fn start(&mut self, now: Instant, outcomes: &mut Vec<Outcome>) {
+        self.step(now, Event::Start, outcomes);
     }
 
     // ---- Appending ----
 
-    /// Checks a batch and gives it its place; [`turn`](Self::turn) appends it. The batch has been
+    /// Checks a batch and gives it its place; [`turn`](Self::turn) proposes it. The batch has been
     /// validated and, with `LogAppendTime`, carries its time.
     pub fn stage(
         &mut self,
@@ -145,6 +159,9 @@ impl PartitionDriver {
             }
             AppendOrigin::Client | AppendOrigin::Coordinator { .. } => {}
         }
+        if !self.staging.is_certain() {
+            return Err(StageError::NotLeader);
+        }
         let (uncommitted, _) = replica.uncommitted();
         if uncommitted + self.staging.len() >= Replica::UNCOMMITTED_ENTRIES_MAX {
             return Err(StageError::Overloaded);
@@ -161,27 +178,77 @@ impl PartitionDriver {
                 segment_bytes,
             });
         }
-        let bytes = self.staging.bytes() + size_bytes;
+        let bytes = self.writes.bytes() + self.staging.bytes() + size_bytes;
         self.log.reserve(bytes).map_err(|error| match error {
             AppendError::NoSpace(_) => StageError::NoSpace,
             AppendError::Offline(_) => StageError::Offline,
         })
     }
 
-    /// Appends everything staged. To be called also after the log was used otherwise (a read, a
+    /// Proposes everything staged, for [`begin_write`](Self::begin_write) to append. To be called also after the log was used otherwise (a read, a
     /// roll, retention), which may have found its disk failing.
-    pub fn turn(&mut self, now: Instant, wall: Timestamp, outcomes: &mut Vec<Outcome>) {
+    pub fn turn(&mut self, now: Instant, outcomes: &mut Vec<Outcome>) {
         self.notice_log(outcomes);
         if self.staging.is_empty() {
             return;
         }
         let (batches, end) = self.staging.take();
-        self.step(now, wall, Event::Propose(batches), outcomes);
+        self.step(now, Event::Propose(batches), outcomes);
         if let Some(replica) = self.replica.get() {
             let last = replica.last();
             let dropped = last.index < end.index;
             assert!(dropped || last == end, "batches stand where it was said");
             self.staging.log_ends_at(last);
+        }
+    }
+
+    // ---- Writing ----
+
+    /// Whether [`begin_write`](Self::begin_write) has something to give.
+    pub fn wants_write(&self) -> bool {
+        self.offline.is_none() && self.writes.are_ready()
+    }
+
+    /// Whether entries are on their way to the log; it must not be closed before they are there.
+    pub fn is_writing(&self) -> bool {
+        self.log.is_appending() || self.offline.is_none() && !self.writes.are_done()
+    }
+
+    /// What has to be written, to be run on any thread; `None` if there is nothing, or a ticket is
+    /// out.
+    pub fn begin_write(
+        &mut self,
+        wall: Timestamp,
+        outcomes: &mut Vec<Outcome>,
+    ) -> Option<AppendTicket> {
+        if self.offline.is_some() {
+            return None;
+        }
+        match self.writes.begin(&mut self.log, wall) {
+            Ok(ticket) => ticket,
+            // Also a full disk: room had been reserved, and Raft counts on these entries now.
+            Err(error) => {
+                self.go_offline(error.into(), outcomes);
+                None
+            }
+        }
+    }
+
+    /// A ticket has been run.
+    pub fn write_finished(&mut self, now: Instant, done: AppendDone, outcomes: &mut Vec<Outcome>) {
+        match self.writes.finish(&mut self.log, done) {
+            // What follows is for a replica that has been stopped.
+            _ if self.offline.is_some() => {}
+            Ok((appended, bytes)) => {
+                let end = appended.log_end_offset;
+                self.invisible.push_back((end, bytes as usize));
+                if self.writes.are_done() {
+                    self.staging.log_caught_up();
+                }
+                let through = appended.last_index;
+                self.step(now, Event::Written { through }, outcomes);
+            }
+            Err(error) => self.go_offline(error.into(), outcomes),
         }
     }
 
@@ -197,13 +264,12 @@ impl PartitionDriver {
     pub fn journal_synced(
         &mut self,
         now: Instant,
-        wall: Timestamp,
         result: &Result<(), JournalError>,
         outcomes: &mut Vec<Outcome>,
     ) {
         match (result, self.journaling.take_synced()) {
             (Ok(()), Some(ticket)) => {
-                self.step(now, wall, Event::JournalSynced(ticket), outcomes);
+                self.step(now, Event::JournalSynced(ticket), outcomes);
             }
             (Ok(()), None) => {}
             (Err(error), _) => self.go_offline(error.clone().into(), outcomes),
@@ -238,17 +304,11 @@ impl PartitionDriver {
     }
 
     /// A ticket has been run.
-    pub fn sync_finished(
-        &mut self,
-        now: Instant,
-        wall: Timestamp,
-        done: SyncDone,
-        outcomes: &mut Vec<Outcome>,
-    ) {
+    pub fn sync_finished(&mut self, now: Instant, done: SyncDone, outcomes: &mut Vec<Outcome>) {
         match self.log.sync_done(done) {
             Ok(synced) => {
                 let through = synced.index;
-                self.step(now, wall, Event::Synced { through }, outcomes);
+                self.step(now, Event::Synced { through }, outcomes);
             }
             Err(error) => self.go_offline(AppendError::from(error).into(), outcomes),
         }
@@ -264,21 +324,15 @@ impl PartitionDriver {
     }
 
     /// [`next_deadline`](Self::next_deadline) has come.
-    pub fn tick(&mut self, now: Instant, wall: Timestamp, outcomes: &mut Vec<Outcome>) {
-        self.step(now, wall, Event::Tick, outcomes);
+    pub fn tick(&mut self, now: Instant, outcomes: &mut Vec<Outcome>) {
+        self.step(now, Event::Tick, outcomes);
     }
 
     /// Changes the topic's settings while running.
-    pub fn set_config(
-        &mut self,
-        now: Instant,
-        wall: Timestamp,
-        config: LogConfig,
-        outcomes: &mut Vec<Outcome>,
-    ) {
+    pub fn set_config(&mut self, now: Instant, config: LogConfig, outcomes: &mut Vec<Outcome>) {
         let rule = visible_when(&config);
         self.log.set_config(config);
-        self.step(now, wall, Event::VisibleWhen(rule), outcomes);
+        self.step(now, Event::VisibleWhen(rule), outcomes);
     }
 
     // ---- What is known ----
@@ -309,7 +363,7 @@ impl PartitionDriver {
         self.commit.index
     }
 
-    /// The offset of the next record to be appended.
+    /// The offset after the last record that is written.
     pub fn log_end_offset(&self) -> Offset {
         self.log.log_end_offset()
     }

@@ -13,8 +13,7 @@ use klamm_storage::{Disk, FileDisk};
 use tokio::net::TcpListener;
 
 use super::listeners::Bound;
-use super::{ServeError, identity, open_files};
-use crate::background::Background;
+use super::{ServeError, Threads, identity, open_files};
 use crate::clock::Clock;
 use crate::config::BrokerConfig;
 use crate::controller::{self, Controller, METADATA_PARTITION, METADATA_TOPIC, METADATA_TOPIC_ID};
@@ -28,6 +27,7 @@ use crate::net::quota::{ConnectionLimits, ConnectionQuota};
 use crate::partition::Partition;
 use crate::shard::{Shard, ShardParts};
 use crate::tasks;
+use crate::writer::Writer;
 
 /// Stands for "never" where a setting has no limit.
 const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -36,14 +36,20 @@ const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 pub(super) async fn start(
     clock: Clock,
     config: BrokerConfig,
-    background: Background,
+    threads: Threads,
     bound: Vec<Bound>,
 ) -> Result<(Rc<Shard>, Vec<TcpListener>), ServeError> {
     let connections_max = open_files::raise_limit();
     let disk: Arc<dyn Disk> = Arc::new(FileDisk::new());
     let owner = identity::settle(&disk, &config)?;
     let config = config.with_node_id(owner.node_id);
-    let log_dirs = LogDirs::open(&disk, &config.identity.log_dirs, &owner)?;
+    let Threads {
+        background,
+        writers,
+    } = threads;
+    let writer = |thread| Rc::new(Writer::new(config.log.writer, clock, thread));
+    let writers = writers.into_iter().map(writer).collect();
+    let log_dirs = LogDirs::open(&disk, &config.identity.log_dirs, &owner, writers)?;
     let metadata = open_metadata(&Opener {
         dirs: &log_dirs,
         background: &background,

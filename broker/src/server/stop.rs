@@ -37,6 +37,7 @@ pub(super) async fn stop(shard: &Rc<Shard>) -> Result<(), ServeError> {
     shard.net.close_all();
     let mut partitions = shard.topics.borrow_mut().take_all();
     partitions.push(shard.controller.partition().clone());
+    shard.finish_writes(&partitions).await;
     let in_order = hosting::close_all(&partitions);
     let checkpoints: Vec<_> = partitions
         .iter()

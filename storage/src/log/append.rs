@@ -1,96 +1,122 @@
 //! Adding at the end: room, rolls, one write.
 //!
 //! An append goes through three steps, so that an error leaves the log as it was: *plan* (which
-//! batches go to which segment), *write* (new segments' files, then the batches), *take note*
-//! (memory, indexes, journal).
+//! batches go to which segment), *write* (new segments' files, then the batches; on any thread),
+//! *take note* (memory, indexes, journal). Until the last step the log ends where it did before:
+//! nobody reads, syncs or rolls what is being written.
 
-use std::io::IoSlice;
-use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
 
+use klamm_model::Timestamp;
 use klamm_model::raft::DataEntry;
-use klamm_model::{Offset, Timestamp};
 
+use super::plan::Run;
+use super::write::{AppendDone, AppendTicket, Rolling};
 use super::{AppendError, Appended, Log};
-use crate::disk::{Disk, DiskError, Open};
-use crate::segment::{self, Planned, RollRule, Segment, Spare};
-
-/// Part of a segment, in percent, from which on the next is made ahead.
-const PREPARE_PERCENT: u64 = 75;
-
-/// Room asked for a segment made ahead.
-const SPARE_BYTES: u64 = 1 << 20;
-
-/// Smaller segments are made when they are needed.
-const PREPARE_SEGMENT_BYTES_MIN: u64 = 16 << 20;
-
-/// What goes to one segment of an append.
-#[derive(Clone, Debug)]
-struct Run {
-    entries: Range<usize>,
-    bytes: u64,
-    /// Whether a segment begins with it.
-    rolls: bool,
-}
+use crate::disk::{DiskError, DiskFile};
+use crate::segment::Segment;
 
 impl Log {
     /// Makes sure that `bytes` more bytes can be appended, in the active segment and, if they may
-    /// not fit, in a next one. Call before Raft is touched: a full disk is a clean refusal here.
+    /// not fit, in a next one; bytes of an append that is on its way count. Call before Raft is
+    /// touched: a full disk is a clean refusal here.
     pub fn reserve(&mut self, bytes: u64) -> Result<(), AppendError> {
         self.online()?;
-        let disk = self.disk();
         let segment_bytes = u64::from(self.config.segment_bytes);
-        let active = self.active_mut();
+        let active = self.active();
         let end = active.length() + bytes;
         let overflows = end > segment_bytes && !active.is_empty();
         let reserved = match overflows {
             true => self.reserve_spare(bytes),
-            false => active.allocate(&*disk, end, segment_bytes),
+            false => self.allocate_active(end),
         };
         reserved.map_err(|error| self.gave(AppendError::of(error)))
     }
 
-    /// Room for `bytes` here, and as much in a next segment: which of them it will be is decided
-    /// batch by batch.
-    fn reserve_spare(&mut self, bytes: u64) -> Result<(), DiskError> {
+    /// Room in the active segment up to `end`.
+    pub(super) fn allocate_active(&mut self, end: u64) -> Result<(), DiskError> {
         let disk = self.disk();
         let segment_bytes = u64::from(self.config.segment_bytes);
-        let active = self.active_mut();
-        let end = (active.length() + bytes).min(segment_bytes.max(active.length()));
-        active.allocate(&*disk, end, segment_bytes)?;
-        let mut spare = match self.spare.take() {
-            Some(spare) => spare,
-            None => make_spare(&*disk, self.next_spare_path())?,
-        };
-        let allocated = spare.allocate(bytes, segment_bytes);
-        self.spare = Some(spare);
-        allocated
+        let preallocate = self.config.preallocate;
+        self.active_mut()
+            .allocate(&*disk, end, segment_bytes, preallocate)
     }
 
-    fn next_spare_path(&mut self) -> PathBuf {
-        self.spares_made += 1;
-        let name = format!("next-{}.prepared", self.spares_made);
-        self.place.directory.join(name)
-    }
-
-    /// Appends entries with records in one write (one per segment, if a segment fills up). All of
-    /// them or, after an error, none. `now` is for the age of segments. Panics if offsets, indexes
-    /// or terms do not follow on.
+    /// As [`begin_append`](Self::begin_append), with the writes on this thread. All of the entries
+    /// or, after an error, none.
     pub fn append(
         &mut self,
         entries: &[DataEntry],
         now: Timestamp,
     ) -> Result<Appended, AppendError> {
+        let ticket = self.begin_append(entries.to_vec(), now)?;
+        self.append_done(ticket.run())
+    }
+
+    /// Takes entries with records, to be written when the ticket is run: one write, or one per
+    /// segment if a segment fills up. The log ends where it did until
+    /// [`append_done`](Self::append_done). `now` is for the age of segments. Panics if offsets,
+    /// indexes or terms do not follow on, or if another append is on its way.
+    pub fn begin_append(
+        &mut self,
+        entries: Vec<DataEntry>,
+        now: Timestamp,
+    ) -> Result<AppendTicket, AppendError> {
         self.online()?;
-        self.assert_follows(entries);
-        let runs = self.plan(entries, now);
-        let mut begun = Vec::new();
-        if let Err(error) = self.write(entries, &runs, &mut begun, now) {
-            return Err(self.undo(&begun, error));
+        assert!(!self.appending, "one append at a time");
+        self.assert_follows(&entries);
+        let runs = self.plan(&entries, now);
+        let active = match self.active_end(&runs) {
+            Ok(active) => active,
+            Err(error) => return Err(self.gave(AppendError::of(error))),
+        };
+        let rolls = runs.iter().any(|run| run.rolls);
+        self.appending = true;
+        Ok(AppendTicket {
+            entries,
+            runs,
+            active,
+            rolling: rolls.then(|| self.rolling(now)),
+        })
+    }
+
+    /// The active segment's file, with room for the run that goes there, and its end.
+    fn active_end(&mut self, runs: &[Run]) -> Result<(Arc<dyn DiskFile>, u64), DiskError> {
+        let disk = self.disk();
+        let end = self.active().length();
+        if let Some(run) = runs.first().filter(|run| !run.rolls) {
+            self.allocate_active(end + run.bytes)
+                .or_else(|error| self.allocate_instead_of_spare(error, end + run.bytes))?;
         }
-        let rolled = !begun.is_empty();
-        if let Err(error) = self.take_note(entries, runs, begun) {
+        Ok((self.active_mut().file(&*disk)?, end))
+    }
+
+    fn rolling(&mut self, now: Timestamp) -> Rolling {
+        Rolling {
+            place: self.place.clone(),
+            spare: self.spare.take(),
+            segment_bytes: u64::from(self.config.segment_bytes),
+            preallocate: self.config.preallocate,
+            now,
+        }
+    }
+
+    /// Whether an append is on its way.
+    pub fn is_appending(&self) -> bool {
+        self.appending
+    }
+
+    /// Takes note of an append whose writes have run: the log ends behind it, or, after an error,
+    /// is as it was.
+    pub fn append_done(&mut self, done: AppendDone) -> Result<Appended, AppendError> {
+        assert!(self.appending, "an append was begun");
+        self.appending = false;
+        self.online()?;
+        if let Err(error) = done.result {
+            return Err(self.undo(&done.begun, error));
+        }
+        let rolled = !done.begun.is_empty();
+        if let Err(error) = self.take_note(&done.entries, done.runs, done.begun) {
             // The records are there and the memory does not know: only opening anew helps.
             return Err(self.failed(error).into());
         }
@@ -119,116 +145,6 @@ impl Log {
             offset = entry.batch.next_offset();
             index = entry.index.next();
         }
-    }
-
-    fn plan(&self, entries: &[DataEntry], now: Timestamp) -> Vec<Run> {
-        let active = self.active();
-        // Damage stays in a closed segment: nothing is written behind it.
-        let mut fresh = !active.holes().is_empty();
-        let mut base_offset = active.base_offset();
-        let mut planned = Planned::default();
-        let mut runs: Vec<Run> = Vec::with_capacity(1);
-        for (at, entry) in entries.iter().enumerate() {
-            let header = entry.batch.header();
-            let rule = self.roll_rule(base_offset, now);
-            let full = match runs.iter().any(|run| run.rolls) {
-                false => active.is_full_for(header, entry.index, &planned, &rule),
-                true => Segment::new_is_full_for(base_offset, now, entry, &planned, &rule),
-            };
-            let rolls = full || fresh;
-            fresh = false;
-            if rolls {
-                base_offset = header.base_offset();
-                planned = Planned::default();
-            }
-            let size = header.size_bytes() as u64;
-            match runs.last_mut() {
-                Some(run) if !rolls => {
-                    run.entries.end = at + 1;
-                    run.bytes += size;
-                }
-                _ => runs.push(Run {
-                    entries: at..at + 1,
-                    bytes: size,
-                    rolls,
-                }),
-            }
-            planned.bytes += size;
-            planned
-                .first_timestamp
-                .get_or_insert(header.max_timestamp());
-            planned.first_index.get_or_insert(entry.index);
-        }
-        runs
-    }
-
-    fn roll_rule(&self, base_offset: Offset, now: Timestamp) -> RollRule<'_> {
-        RollRule {
-            config: &self.config,
-            jitter_ms: self.jitter_ms(base_offset),
-            now,
-        }
-    }
-
-    /// Spreads rolls by time. Kafka draws at random; a sum over the partition and the offset is as
-    /// good and the same on every replica.
-    pub(super) fn jitter_ms(&self, base_offset: Offset) -> i64 {
-        let jitter_ms = self.config.segment_jitter_ms.min(self.config.segment_ms);
-        if jitter_ms <= 0 {
-            return 0;
-        }
-        let mut sum = crc32fast::Hasher::new();
-        sum.update(self.place.group.topic_id.as_bytes());
-        sum.update(&self.place.group.partition.0.to_be_bytes());
-        sum.update(&base_offset.get().to_be_bytes());
-        i64::from(sum.finalize()) % jitter_ms
-    }
-
-    fn write(
-        &mut self,
-        entries: &[DataEntry],
-        runs: &[Run],
-        begun: &mut Vec<Segment>,
-        now: Timestamp,
-    ) -> Result<(), DiskError> {
-        let disk = self.disk();
-        for run in runs.iter().filter(|run| run.rolls) {
-            let base_offset = entries[run.entries.start].batch.base_offset();
-            begun.push(self.create_segment(base_offset, now)?);
-        }
-        let segment_bytes = u64::from(self.config.segment_bytes);
-        let mut fresh = begun.iter_mut();
-        for run in runs {
-            let segment = match run.rolls {
-                true => fresh.next().expect("created for this run"),
-                false => self.segments.last_mut().expect("a log has a segment"),
-            };
-            let position = segment.length();
-            segment.allocate(&*disk, position + run.bytes, segment_bytes)?;
-            let file = segment.file(&*disk)?;
-            let mut slices: Vec<IoSlice<'_>> = entries[run.entries.clone()]
-                .iter()
-                .flat_map(|entry| entry.batch.as_slices().map(IoSlice::new))
-                .collect();
-            file.write_at(&mut slices, position)?;
-        }
-        Ok(())
-    }
-
-    fn create_segment(
-        &mut self,
-        base_offset: Offset,
-        now: Timestamp,
-    ) -> Result<Segment, DiskError> {
-        let spare = self.spare.take();
-        let place = &self.place;
-        let (disk, directory) = (&*place.disk, &place.directory);
-        Segment::create(disk, directory, base_offset, spare, &place.mappings, now).inspect_err(
-            |_| {
-                // If even this fails, an empty file is left, which the next start removes.
-                let _ = Segment::remove_files(disk, directory, base_offset);
-            },
-        )
     }
 
     /// Takes back what was written. If even that fails, the log is offline.
@@ -308,16 +224,16 @@ impl Log {
         }
     }
 
-    /// Ends the active segment and begins another, unless it is empty.
+    /// Ends the active segment and begins another, unless it is empty or an append is on its way.
     pub fn roll(&mut self, now: Timestamp) -> Result<(), AppendError> {
         self.online()?;
-        if self.active().is_empty() && self.active().holes().is_empty() {
+        if self.appending || self.active().is_empty() && self.active().holes().is_empty() {
             return Ok(());
         }
         let base_offset = self.log_end_offset();
-        let segment = match self.create_segment(base_offset, now) {
+        let segment = match self.rolling(now).create(base_offset, 0) {
             Ok(segment) => segment,
-            Err(error) => return Err(self.undo(&[], error)),
+            Err(error) => return Err(self.gave(AppendError::of(error))),
         };
         self.push_segment(segment)
             .map_err(|error| self.failed(error).into())
@@ -341,95 +257,5 @@ impl Log {
         self.spare_wanted = true;
         self.durable.directory_changed();
         self.take_snapshot()
-    }
-
-    /// Asks for the next segment's file to be made ahead, when the active one is nearly full.
-    pub fn prepare(&mut self) -> Option<PrepareTicket> {
-        let segment_bytes = u64::from(self.config.segment_bytes);
-        let nearly_full = self.active().length() * 100 >= segment_bytes * PREPARE_PERCENT;
-        if !self.spare_wanted
-            || self.spare.is_some()
-            || !nearly_full
-            || segment_bytes < PREPARE_SEGMENT_BYTES_MIN
-        {
-            return None;
-        }
-        self.spare_wanted = false;
-        Some(PrepareTicket {
-            disk: self.disk(),
-            path: self.next_spare_path(),
-            segment_bytes,
-        })
-    }
-
-    /// Takes what a [`PrepareTicket`] made.
-    pub fn prepared(&mut self, prepared: Prepared) {
-        let Some(spare) = prepared.spare else {
-            return;
-        };
-        if self.spare.is_none() && self.offline.is_none() && !self.closed {
-            self.spare = Some(spare);
-        } else {
-            // One was made on the spot meanwhile. A leftover is removed at the next start.
-            let _ = self.place.disk.remove_file(&spare.path);
-        }
-    }
-}
-
-impl Spare {
-    fn allocate(&mut self, bytes: u64, segment_bytes: u64) -> Result<(), DiskError> {
-        if self.allocated < bytes {
-            let target = segment::allocation_target(self.allocated, bytes, segment_bytes);
-            self.file.allocate(0, target)?;
-            self.allocated = target;
-        }
-        Ok(())
-    }
-}
-
-fn make_spare(disk: &dyn Disk, path: PathBuf) -> Result<Spare, DiskError> {
-    let file = disk.open(&path, Open::Truncate)?;
-    Ok(Spare {
-        path,
-        file,
-        mapping: None,
-        allocated: 0,
-    })
-}
-
-/// A next segment to be made, on any thread.
-#[derive(Debug)]
-pub struct PrepareTicket {
-    disk: Arc<dyn Disk>,
-    path: PathBuf,
-    segment_bytes: u64,
-}
-
-/// A next segment that was made (or not: a full disk is no harm yet).
-#[derive(Debug)]
-pub struct Prepared {
-    spare: Option<Spare>,
-}
-
-impl PrepareTicket {
-    /// Creates, allocates and maps the file.
-    pub fn run(self) -> Prepared {
-        let path = self.path.clone();
-        match self.make() {
-            Ok(spare) => Prepared { spare: Some(spare) },
-            Err(error) => {
-                tracing::debug!(%error, "the next segment could not be made ahead");
-                let _ = self.disk.remove_file(&path);
-                Prepared { spare: None }
-            }
-        }
-    }
-
-    fn make(&self) -> Result<Spare, DiskError> {
-        let mut spare = make_spare(&*self.disk, self.path.clone())?;
-        spare.allocate(SPARE_BYTES, self.segment_bytes)?;
-        let length = segment::active_mapping_bytes(self.segment_bytes, 0);
-        spare.mapping = Some(spare.file.map_read_only(length as usize)?);
-        Ok(spare)
     }
 }

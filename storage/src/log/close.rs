@@ -8,6 +8,7 @@ impl Log {
     /// nothing more.
     pub fn close(&mut self) -> Result<(), AppendError> {
         self.online()?;
+        assert!(!self.is_appending(), "an append is finished first");
         if let Err(error) = self.write_end() {
             return Err(self.gave(AppendError::of(error)));
         }

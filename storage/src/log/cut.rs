@@ -16,6 +16,10 @@ impl Log {
     pub fn truncate_from(&mut self, index: LogIndex) -> Result<(), AppendError> {
         self.online()?;
         assert!(
+            !self.is_appending(),
+            "the end does not move under an append"
+        );
+        assert!(
             index >= self.first_index(),
             "what is behind the anchor is committed index={index} first={}",
             self.first_index()
@@ -100,10 +104,14 @@ impl Log {
         bound: Offset,
     ) -> Result<Option<DeleteTicket>, AppendError> {
         self.online()?;
-        let count = match self.count_deletable(now, bound) {
+        let mut count = match self.count_deletable(now, bound) {
             Ok(count) => count,
             Err(error) => return Err(self.failed(error).into()),
         };
+        if count == self.segments.len() && self.is_appending() {
+            // The active segment is about to get younger records.
+            count -= 1;
+        }
         if count == 0 {
             return Ok(None);
         }

@@ -72,6 +72,7 @@ impl OpenLog {
             spare: None,
             spare_wanted: true,
             spares_made: 0,
+            appending: false,
             cursors: super::read::Cursors::default(),
             offline: None,
             closed: false,

@@ -36,6 +36,9 @@ pub struct LogConfig {
     pub flush_bytes: u64,
     /// `producer.id.expiration.ms`.
     pub producer_id_expiration_ms: i64,
+    /// `preallocate`: a new segment asks the disk for all of `segment_bytes` at once. Unlike
+    /// Kafka's, its file is never longer than its batches.
+    pub preallocate: bool,
 }
 
 impl Default for LogConfig {
@@ -53,6 +56,7 @@ impl Default for LogConfig {
             flush_ms: 1000,
             flush_bytes: u64::MAX,
             producer_id_expiration_ms: 24 * 3_600_000,
+            preallocate: false,
         }
     }
 }

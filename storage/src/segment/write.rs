@@ -29,17 +29,19 @@ impl Segment {
         }
     }
 
-    /// Asks the disk for room up to `end`, in steps that grow with the segment.
+    /// Asks the disk for room up to `end`, in steps that grow with the segment; with
+    /// `preallocate`, for all that the segment may become.
     pub(crate) fn allocate(
         &mut self,
         disk: &dyn Disk,
         end: u64,
         segment_bytes: u64,
+        preallocate: bool,
     ) -> Result<(), DiskError> {
         if end <= self.allocated {
             return Ok(());
         }
-        let target = allocation_target(self.allocated, end, segment_bytes);
+        let target = allocation_target(self.allocated, end, segment_bytes, preallocate);
         let file = self.file(disk)?;
         file.allocate(self.length, target - self.length)?;
         self.allocated = target;
@@ -267,8 +269,17 @@ impl Segment {
     }
 }
 
-/// How far to ask for room, so that there is room up to `end`: steps double with what is there.
-pub(crate) fn allocation_target(allocated: u64, end: u64, segment_bytes: u64) -> u64 {
+/// How far to ask for room, so that there is room up to `end`: steps double with what is there,
+/// or, with `preallocate`, all at once.
+pub(crate) fn allocation_target(
+    allocated: u64,
+    end: u64,
+    segment_bytes: u64,
+    preallocate: bool,
+) -> u64 {
+    if preallocate {
+        return segment_bytes.max(end);
+    }
     let step = allocated.clamp(ALLOCATE_BYTES_MIN, ALLOCATE_BYTES_MAX);
     // Not beyond where the segment will end, unless a batch is larger than that.
     (allocated + step).min(segment_bytes).max(end)

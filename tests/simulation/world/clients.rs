@@ -6,6 +6,7 @@ use klamm_broker::partition::driver::{AppendOrigin, Outcome, StageError, Staged}
 use klamm_model::Offset;
 
 use super::{PARTITIONS, Pending, Planted, World};
+use crate::broker::{Partition, Write};
 use crate::checker;
 use crate::workload::Sent;
 
@@ -76,17 +77,58 @@ impl World {
         let mut outcomes: Vec<Vec<Outcome>> = vec![Vec::new(); PARTITIONS];
         let broker = self.broker.as_mut().expect("a broker runs");
         for (partition, own) in broker.partitions.iter_mut().zip(&mut outcomes) {
-            partition.driver.turn(now, wall, own);
+            partition.driver.turn(now, own);
+            while let Some(ticket) = partition.driver.begin_write(wall, own) {
+                if self.random.one_in(3) {
+                    partition.write = Some(Write::Begun(ticket));
+                    break;
+                }
+                partition.driver.write_finished(now, ticket.run(), own);
+            }
             if partition
                 .driver
                 .next_deadline()
                 .is_some_and(|due| now >= due)
             {
-                partition.driver.tick(now, wall, own);
+                partition.driver.tick(now, own);
             }
         }
-        broker.sync_journal(now, wall, &mut outcomes);
+        broker.sync_journal(now, &mut outcomes);
         self.take_in(outcomes);
+    }
+
+    /// A write that is made elsewhere gets on: it reaches the disk, or the driver is told.
+    pub(super) fn progress_write(&mut self) {
+        let number = self.random.below(PARTITIONS as u64) as usize;
+        let now = self.now;
+        let partition = self.partition(number);
+        match partition.write.take() {
+            None => {}
+            Some(Write::Begun(ticket)) => {
+                partition.write = Some(Write::Done(ticket.run()));
+                self.note(|line| write!(line, "written to {number}"));
+            }
+            Some(Write::Done(done)) => {
+                let mut outcomes = vec![Vec::new(); PARTITIONS];
+                let own = &mut outcomes[number];
+                partition.driver.write_finished(now, done, own);
+                self.take_in(outcomes);
+                // What has come meanwhile goes with the next write.
+                self.turn();
+            }
+        }
+    }
+
+    /// Every write that is under way comes to its end.
+    pub(super) fn finish_writes(&mut self) {
+        let is_writing = |p: &Partition| p.write.is_some();
+        while self
+            .broker
+            .as_ref()
+            .is_some_and(|broker| broker.partitions.iter().any(is_writing))
+        {
+            self.progress_write();
+        }
     }
 
     pub(super) fn consume(&mut self) {

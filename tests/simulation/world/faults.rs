@@ -66,6 +66,7 @@ impl World {
 
     /// Stops in good order, unless a partition is beyond that.
     pub(super) fn shut_down(&mut self) {
+        self.finish_writes();
         let broker = self.broker.take().expect("a broker runs");
         let offline = |p: &Partition| p.driver.offline().is_some();
         if self.distrusted || broker.partitions.iter().any(offline) {
@@ -98,9 +99,9 @@ impl World {
         for number in 0..PARTITIONS {
             self.check_restarted(number, crash);
         }
-        let (now, wall) = (self.now, self.wall);
+        let now = self.now;
         let broker = self.broker.as_mut().expect("just started");
-        let outcomes = broker.elect(now, wall);
+        let outcomes = broker.elect(now);
         for producer in &mut self.producers {
             producer.disconnected();
         }

@@ -18,7 +18,7 @@ impl World {
     }
 
     pub(super) fn end_flush(&mut self) {
-        let (now, wall) = (self.now, self.wall);
+        let now = self.now;
         let number = self.random.below(PARTITIONS as u64) as usize;
         let partition = self.partition(number);
         let Some((ticket, end)) = partition.flush.take() else {
@@ -27,7 +27,7 @@ impl World {
         let done = ticket.run();
         let mut outcomes = vec![Vec::new(); PARTITIONS];
         let own = &mut outcomes[number];
-        partition.driver.sync_finished(now, wall, done, own);
+        partition.driver.sync_finished(now, done, own);
         if partition.driver.offline().is_none() {
             self.oracles[number].flushed(end);
         }
@@ -98,14 +98,14 @@ impl World {
     }
 
     pub(super) fn change_config(&mut self) {
-        let (now, wall) = (self.now, self.wall);
+        let now = self.now;
         let number = self.random.below(PARTITIONS as u64) as usize;
         let config = config(&mut self.random);
         self.configs[number] = config.clone();
         let mut outcomes = vec![Vec::new(); PARTITIONS];
         let driver = &mut self.partition(number).driver;
         let end = driver.log_end_offset().get();
-        driver.set_config(now, wall, config, &mut outcomes[number]);
+        driver.set_config(now, config, &mut outcomes[number]);
         self.config_holds_after[number] = end;
         self.take_in(outcomes);
     }

@@ -81,8 +81,7 @@ const SEGMENTS: &[Setting] = &[
         .says("How many bytes of the log lie between two entries of its indexes."),
     topic("preallocate", Kind::Boolean, Some("false"))
         .synonyms(&[Synonym::same("log.preallocate")])
-        .ignored("disk space is always reserved ahead of the end of the log, without changing the size of the file")
-        .says("Whether a new segment's file is created at full size."),
+        .says("Whether a new segment asks the disk for all the room it may need at once, rather than in steps. The size of the file does not change by it."),
     topic("internal.segment.bytes", Kind::Int, None)
         .unit(Unit::Bytes)
         .valid(Valid::AtLeast(1))

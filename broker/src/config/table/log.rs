@@ -2,7 +2,7 @@
 
 use klamm_metadata::setting::{Setting, Unit, Valid};
 
-use super::{int, long};
+use super::{int, long, string};
 
 pub(super) const ROWS: &[Setting] = &[
     long("log.flush.scheduler.interval.ms", "100")
@@ -13,6 +13,9 @@ pub(super) const ROWS: &[Setting] = &[
         .unit(Unit::Bytes)
         .valid(Valid::AtLeast(4096))
         .says("After how many bytes a log is synced even if `flush.ms` has not passed, so that no sync is a long one."),
+    string("klamm.log.writer", "auto")
+        .valid(Valid::OneOf(&["auto", "inline", "offload"]))
+        .says("Which thread writes to the logs: `inline`, the data plane, which is quickest; `offload`, one thread for each log directory, so that a filesystem that holds up a write holds up nothing else; or `auto`, the data plane until a write takes more than half a millisecond, then for ten seconds the directory's thread."),
     int("log.flush.offset.checkpoint.interval.ms", "60000")
         .unit(Unit::Millis)
         .valid(Valid::AtLeast(1))

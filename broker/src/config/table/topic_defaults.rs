@@ -97,7 +97,6 @@ pub(super) const ROWS: &[Setting] = &[
         .says("The default of `index.interval.bytes`."),
     boolean("log.preallocate", "false")
         .at_once()
-        .ignored("disk space is always reserved ahead of the end of the log, without changing the size of the file")
         .says("The default of `preallocate`."),
     int("message.max.bytes", "1048588")
         .unit(Unit::Bytes)

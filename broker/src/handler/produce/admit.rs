@@ -78,7 +78,7 @@ impl Admission {
         self.check_replicas(&config)?;
         let validated = validate(records, &self.rules(&config), self.now)
             .map_err(|error| self.refusal(partition, &error))?;
-        let target = (self.acks != Acks::Zero).then_some((pending as Rc<_>, part));
+        let target = Some((pending as Rc<_>, part));
         let when = self.acks.when();
         let staged = self
             .shard

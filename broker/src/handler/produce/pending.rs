@@ -64,6 +64,9 @@ struct TopicParts {
 /// See the [module](self). Parts are numbered through all topics, in the order of the request.
 pub(super) struct PendingProduce {
     version: i16,
+    /// `acks=0`: the producer wants no answer. What it has sent counts as in flight until it is
+    /// written all the same.
+    is_silent: bool,
     topics: Vec<TopicParts>,
     parts: RefCell<Vec<Part>>,
     waiting: Cell<usize>,
@@ -88,6 +91,7 @@ impl PendingProduce {
             .collect();
         Rc::new(Self {
             version: call.version(),
+            is_silent: request.acks == 0,
             topics: topics.collect(),
             waiting: Cell::new(parts.len()),
             parts: RefCell::new(parts),
@@ -107,7 +111,7 @@ impl PendingProduce {
     }
 
     /// Whether any part has failed so far.
-    pub(super) fn has_error(&self) -> bool {
+    fn has_error(&self) -> bool {
         let parts = self.parts.borrow();
         parts.iter().any(|part| {
             part.reply
@@ -122,6 +126,10 @@ impl PendingProduce {
         self.call.replace(Some(call));
         if self.waiting.get() == 0 {
             return self.answer();
+        }
+        if self.is_silent {
+            // Nobody's patience ends.
+            return;
         }
         let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
         let deadline = shard.clock.now() + timeout;
@@ -144,8 +152,21 @@ impl PendingProduce {
         if let Some(ticket) = self.ticket.take() {
             call.shard.purgatory.remove(ticket);
         }
+        if self.is_silent {
+            return self.finish_without_reply(call);
+        }
         let response = self.response(&call);
         call.reply(response);
+    }
+
+    /// A producer that wants no answer learns of an error by losing its connection, so that it
+    /// looks for the leader anew.
+    fn finish_without_reply(&self, call: Call) {
+        if self.has_error() {
+            call.slot.close();
+        } else {
+            call.slot.send_nothing();
+        }
     }
 
     fn response(&self, call: &Call) -> ProduceResponse {

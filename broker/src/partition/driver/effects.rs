@@ -1,58 +1,49 @@
 //! Between replica and log: events in, effects performed, in order.
 
-use klamm_model::raft::DataEntry;
-use klamm_model::{Instant, Timestamp};
+use klamm_model::Instant;
 use klamm_replication::{Effect, Event, Position};
 use klamm_storage::AppendError;
 
 use super::{OfflineReason, Outcome, PartitionDriver};
 
 impl PartitionDriver {
-    /// Hands an event to the replica and performs what comes of it, until it is quiet.
-    pub(super) fn step(
-        &mut self,
-        now: Instant,
-        wall: Timestamp,
-        event: Event,
-        outcomes: &mut Vec<Outcome>,
-    ) {
-        let mut next = Some(event);
-        while let Some(event) = next.take() {
-            let mut effects = std::mem::take(&mut self.effects);
-            if let Err(panic) = self.replica.handle(now, event, &mut effects) {
-                self.go_offline(OfflineReason::Replica(panic), outcomes);
-            }
-            for effect in effects.drain(..) {
-                if self.offline.is_some() {
-                    break;
-                }
-                let answer = self.perform(wall, effect, outcomes);
-                assert!(next.is_none() || answer.is_none(), "one write at a time");
-                next = next.or(answer);
-            }
-            self.effects = effects;
+    /// Hands an event to the replica and performs what comes of it.
+    pub(super) fn step(&mut self, now: Instant, event: Event, outcomes: &mut Vec<Outcome>) {
+        let mut effects = std::mem::take(&mut self.effects);
+        if let Err(panic) = self.replica.handle(now, event, &mut effects) {
+            self.go_offline(OfflineReason::Replica(panic), outcomes);
         }
+        for effect in effects.drain(..) {
+            if self.offline.is_some() {
+                break;
+            }
+            self.perform(effect, outcomes);
+        }
+        self.effects = effects;
+        // An entry without records stands behind those with records that came before it.
         if self.offline.is_none()
+            && self.writes.are_done()
             && let Err(error) = self.journaling.write(now, &mut self.log)
         {
             self.go_offline(error.into(), outcomes);
         }
     }
 
-    /// Performs one effect; an append answers with the event that it has been written.
-    fn perform(
-        &mut self,
-        wall: Timestamp,
-        effect: Effect,
-        outcomes: &mut Vec<Outcome>,
-    ) -> Option<Event> {
+    /// Performs one effect, as far as it needs no disk.
+    fn perform(&mut self, effect: Effect, outcomes: &mut Vec<Outcome>) {
         match effect {
             Effect::Journal {
                 ticket,
                 hard_state,
                 metas,
             } => self.journaling.push(ticket, hard_state, metas),
-            Effect::Append(entries) => return self.append(wall, &entries, outcomes),
+            Effect::Append(entries) => {
+                assert!(
+                    !self.journaling.has_unwritten(),
+                    "a term's batches come when its no-op is durable"
+                );
+                self.writes.push(entries);
+            }
             // There is no other broker to send to: a group's only voter is on this one.
             Effect::Send(_) => {}
             Effect::BecameLeader { term, start_offset } => {
@@ -77,7 +68,6 @@ impl PartitionDriver {
                 outcomes.push(Outcome::CommitMoved { offset, index });
             }
         }
-        None
     }
 
     /// A no-op of the replica takes an index: the next batch goes behind it.
@@ -88,32 +78,8 @@ impl PartitionDriver {
     }
 
     fn drop_staged(&mut self, outcomes: &mut Vec<Outcome>) {
-        self.staging.take();
-        outcomes.push(Outcome::StagedDropped {
-            from_offset: self.log.log_end_offset(),
-        });
-    }
-
-    fn append(
-        &mut self,
-        wall: Timestamp,
-        entries: &[DataEntry],
-        outcomes: &mut Vec<Outcome>,
-    ) -> Option<Event> {
-        match self.log.append(entries, wall) {
-            Ok(appended) => {
-                let bytes = entries.iter().map(|entry| entry.batch.size_bytes()).sum();
-                self.invisible.push_back((appended.log_end_offset, bytes));
-                Some(Event::Written {
-                    through: appended.last_index,
-                })
-            }
-            // Also a full disk: room had been reserved, and Raft counts on these entries now.
-            Err(error) => {
-                self.go_offline(error.into(), outcomes);
-                None
-            }
-        }
+        let from_offset = self.staging.drop_all(self.writes.are_done());
+        outcomes.push(Outcome::StagedDropped { from_offset });
     }
 
     fn visible_moved(&mut self, position: Position, outcomes: &mut Vec<Outcome>) {

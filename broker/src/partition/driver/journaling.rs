@@ -70,6 +70,11 @@ impl Journaling {
         Ok(())
     }
 
+    /// Whether entries wait for room, or for those before them.
+    pub(super) fn has_unwritten(&self) -> bool {
+        !self.unwritten.is_empty()
+    }
+
     /// When to try again to write.
     pub(super) fn retry_at(&self) -> Option<Instant> {
         self.retry_at

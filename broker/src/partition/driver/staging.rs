@@ -1,6 +1,6 @@
 //! The batches of one turn: accepted, given their places, not yet in the log.
 
-use klamm_model::{LeaderEpoch, RecordBatch};
+use klamm_model::{LeaderEpoch, Offset, RecordBatch};
 use klamm_replication::Position;
 use klamm_storage::{BatchRange, ProducerCheck, ProducerRefusal, ProducerState, StagedProducers};
 
@@ -12,8 +12,14 @@ use super::Staged;
 pub(super) struct Staging {
     batches: Vec<RecordBatch>,
     bytes: u64,
+    /// What the log does not know of its producers yet: of batches staged, and of those that are
+    /// being written.
     producers: StagedProducers,
-    /// Where the log ends with everything staged.
+    /// Whether `producers` is right: not after batches were dropped, until the rest is written.
+    certain: bool,
+    /// Where the Raft log ends.
+    start: Position,
+    /// Where it ends with everything staged.
     end: Position,
 }
 
@@ -23,6 +29,8 @@ impl Staging {
             batches: Vec::new(),
             bytes: 0,
             producers: StagedProducers::new(),
+            certain: true,
+            start: log_end,
             end: log_end,
         }
     }
@@ -77,9 +85,33 @@ impl Staging {
 
     /// Hands the batches over, with the position after the last; nothing is staged any more.
     pub(super) fn take(&mut self) -> (Vec<RecordBatch>, Position) {
-        self.producers.clear();
         self.bytes = 0;
         (std::mem::take(&mut self.batches), self.end)
+    }
+
+    /// Forgets what was staged, or has just been taken and was refused; the offset where it would
+    /// have begun. `log_is_caught_up` if nothing is being written.
+    pub(super) fn drop_all(&mut self, log_is_caught_up: bool) -> Offset {
+        self.take();
+        self.end = self.start;
+        self.certain = false;
+        if log_is_caught_up {
+            self.log_caught_up();
+        }
+        self.start.offset
+    }
+
+    /// Everything that was taken before is in the log, which knows its producers now.
+    pub(super) fn log_caught_up(&mut self) {
+        if self.is_empty() {
+            self.producers.clear();
+            self.certain = true;
+        }
+    }
+
+    /// Whether it can be said of a batch if it fits its producer's last.
+    pub(super) fn is_certain(&self) -> bool {
+        self.certain
     }
 
     /// Sets where the next batch goes.
@@ -88,6 +120,44 @@ impl Staging {
             self.is_empty(),
             "the log does not move under staged batches"
         );
+        self.start = end;
         self.end = end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use klamm_model::record_batch::BatchBuilder;
+    use klamm_model::{LogIndex, ProducerEpoch, ProducerId, Timestamp};
+
+    use super::*;
+
+    fn batch(sequence: i32) -> RecordBatch {
+        let mut builder = BatchBuilder::new().producer(ProducerId(7), ProducerEpoch(0), sequence);
+        builder.append(Timestamp(1), None, None, &[]);
+        builder.build()
+    }
+
+    #[test]
+    fn dropped_batches_leave_producers_uncertain_until_the_rest_is_written() {
+        let end = |offset: u64| Position {
+            index: LogIndex(1 + offset),
+            offset: Offset::new(offset as i64),
+        };
+        let known = ProducerState::default();
+        let mut staging = Staging::new(end(0));
+        staging.push(batch(0), LeaderEpoch(1), &known);
+        staging.take();
+        staging.log_ends_at(end(1));
+        staging.push(batch(1), LeaderEpoch(1), &known);
+        assert_eq!(staging.drop_all(false), Offset::new(1));
+        assert!(!staging.is_certain(), "batch 0 is being written");
+        staging.log_caught_up();
+        assert!(staging.is_certain());
+        let staged = staging.push(batch(1), LeaderEpoch(1), &known);
+        let Staged::Appended { base_offset, .. } = staged else {
+            panic!("{staged:?}");
+        };
+        assert_eq!(base_offset, Offset::new(1), "where the first was dropped");
     }
 }

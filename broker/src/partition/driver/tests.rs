@@ -13,6 +13,8 @@ use klamm_storage::{Crash, Fault, LogDir, MemDisk};
 
 use super::*;
 
+mod writes;
+
 const WALL: Timestamp = Timestamp(1_700_000_000_000);
 const NOW: Instant = Instant::START;
 
@@ -59,7 +61,7 @@ impl Fixture {
 
     fn leader(&self, config: LogConfig) -> PartitionDriver {
         let mut driver = self.driver(0, config);
-        driver.start(NOW, WALL, &mut Vec::new());
+        driver.start(NOW, &mut Vec::new());
         self.sync_journal(&mut driver);
         assert!(driver.is_leader());
         driver
@@ -68,7 +70,7 @@ impl Fixture {
     fn sync_journal(&self, driver: &mut PartitionDriver) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         let result = self.dir.journal().sync();
-        driver.journal_synced(NOW, WALL, &result, &mut outcomes);
+        driver.journal_synced(NOW, &result, &mut outcomes);
         outcomes
     }
 }
@@ -99,14 +101,17 @@ fn fill(mut builder: BatchBuilder, records: usize) -> RecordBatch {
 
 fn turn(driver: &mut PartitionDriver) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
-    driver.turn(NOW, WALL, &mut outcomes);
+    driver.turn(NOW, &mut outcomes);
+    while let Some(ticket) = driver.begin_write(WALL, &mut outcomes) {
+        driver.write_finished(NOW, ticket.run(), &mut outcomes);
+    }
     outcomes
 }
 
 fn flush(driver: &mut PartitionDriver) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     if let Some(ticket) = driver.begin_sync(&mut outcomes) {
-        driver.sync_finished(NOW, WALL, ticket.run(), &mut outcomes);
+        driver.sync_finished(NOW, ticket.run(), &mut outcomes);
     }
     outcomes
 }
@@ -131,7 +136,7 @@ fn place(staged: Result<Staged, StageError>) -> (bool, i64, i64) {
 fn it_leads_once_its_no_op_is_in_the_synced_journal() {
     let fixture = Fixture::new();
     let mut driver = fixture.driver(0, LogConfig::default());
-    driver.start(NOW, WALL, &mut Vec::new());
+    driver.start(NOW, &mut Vec::new());
     assert!(driver.awaits_journal());
     let refused = driver.stage(batch(1), AppendOrigin::Client);
     assert_eq!(refused, Err(StageError::NotLeader));
@@ -157,13 +162,13 @@ fn many_elections_share_one_fsync() {
     let mut outcomes = Vec::new();
     fixture.disk.fail_syncs(true);
     for driver in &mut drivers {
-        driver.start(NOW, WALL, &mut outcomes);
+        driver.start(NOW, &mut outcomes);
     }
     fixture.disk.fail_syncs(false);
     let result = fixture.dir.journal().sync();
     fixture.disk.fail_syncs(true);
     for driver in &mut drivers {
-        driver.journal_synced(NOW, WALL, &result, &mut outcomes);
+        driver.journal_synced(NOW, &result, &mut outcomes);
     }
     assert!(drivers.iter().all(PartitionDriver::is_leader));
 }
@@ -332,7 +337,7 @@ fn an_fsync_that_fails_takes_the_partition_offline_and_commits_nothing() {
 fn a_journal_that_fails_takes_its_partitions_offline() {
     let fixture = Fixture::new();
     let mut driver = fixture.driver(0, LogConfig::default());
-    driver.start(NOW, WALL, &mut Vec::new());
+    driver.start(NOW, &mut Vec::new());
     fixture.disk.fail_syncs(true);
     let outcomes = fixture.sync_journal(&mut driver);
     let [Outcome::Offline { error }] = &outcomes[..] else {
@@ -347,11 +352,11 @@ fn an_election_on_a_full_disk_waits_for_room() {
     let mut driver = fixture.driver(0, LogConfig::default());
     let next = fixture.disk.operations() + 1;
     fixture.disk.fail_at(next, Fault::NoSpace);
-    driver.start(NOW, WALL, &mut Vec::new());
+    driver.start(NOW, &mut Vec::new());
     assert!(!driver.awaits_journal());
     assert!(driver.offline().is_none());
     let retry = driver.next_deadline().unwrap();
-    driver.tick(retry, WALL, &mut Vec::new());
+    driver.tick(retry, &mut Vec::new());
     fixture.sync_journal(&mut driver);
     assert!(driver.is_leader());
     assert_eq!(driver.next_deadline(), None);
@@ -370,7 +375,7 @@ fn after_a_restart_it_leads_the_next_epoch_behind_what_was_there() {
     let fixture = Fixture::on(disk);
     let mut driver = fixture.driver(0, LogConfig::default());
     assert_eq!(driver.high_watermark(), Offset::new(3), "readable at once");
-    driver.start(NOW, WALL, &mut Vec::new());
+    driver.start(NOW, &mut Vec::new());
     fixture.sync_journal(&mut driver);
     assert_eq!(driver.leader_epoch(), LeaderEpoch(2));
     let staged = driver.stage(batch(1), AppendOrigin::Client);

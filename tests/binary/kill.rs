@@ -55,14 +55,24 @@ fn dawdle(duration: Duration) {
 
 #[test]
 fn everything_acknowledged_survives_kills_in_order_and_once() {
+    check_kills("inline", 20);
+}
+
+#[test]
+fn everything_acknowledged_survives_kills_when_another_thread_writes() {
+    check_kills("offload", 21);
+}
+
+fn check_kills(writer: &str, seed: u64) {
     let dir = TempDir::new();
     let settings = [
+        ("klamm.log.writer", writer),
         ("log.segment.bytes", "1048576"),
         ("replica.high.watermark.checkpoint.interval.ms", "10"),
         ("log.flush.scheduler.interval.ms", "5"),
         ("log.flush.interval.ms", "10"),
     ];
-    let mut draw = Draw(20);
+    let mut draw = Draw(seed);
     let mut broker = Broker::start(&dir, &settings);
     let mut client = broker.client();
     client.create_topic("t", &[]);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::contestant::{Contestant, Setting};
-use crate::latency::{self, Load};
+use crate::latency::{self, Client, Load};
 use crate::machine;
 use crate::report::{Measurement, Report};
 use crate::start;
@@ -76,17 +76,20 @@ impl Plan {
         );
 
         for &rate in &self.rates {
-            let load = Load {
-                rate,
-                size_bytes: self.size_bytes,
-                topic: format!("latency-{rate}"),
-            };
-            latency::run(&broker, &load, self.warm_up)?;
-            let result = latency::run(&broker, &load, self.measured)?;
-            for (name, value) in result.figures() {
-                record(format!("{rate}/s: {name}"), value);
+            for client in Client::ALL {
+                let load = Load {
+                    client,
+                    rate,
+                    size_bytes: self.size_bytes,
+                    topic: format!("latency-{rate}"),
+                };
+                latency::run(&broker, &load, self.warm_up)?;
+                let result = latency::run(&broker, &load, self.measured)?;
+                for (name, value) in result.figures() {
+                    record(format!("{rate}/s, {}: {name}", client.name()), value);
+                }
+                println!("  {}", result.remarks());
             }
-            println!("  {}", result.remarks());
         }
         if !self.rates.is_empty() {
             record(

@@ -177,7 +177,9 @@ impl Log {
         // What is left of the segment counts, not what the reader would take: at the end of the
         // log an index entry would cost more than the walk.
         let end = limit.min(segment.length());
-        if end.saturating_sub(start) < JUMP_BYTES_MIN || !segment.verified().contains(start, start + 1) {
+        if end.saturating_sub(start) < JUMP_BYTES_MIN
+            || !segment.verified().contains(start, start + 1)
+        {
             return Ok(None);
         }
         let entry = segment.last_entry_before(&*disk, limit);

@@ -162,3 +162,29 @@ fn a_write_that_fails_elsewhere_takes_the_partition_offline_with_what_waits() {
     assert!(begin(&mut driver).is_none());
     assert_eq!(driver.high_watermark(), Offset::ZERO);
 }
+
+#[test]
+fn room_reserved_in_a_next_segment_is_used_in_the_one_that_a_write_began() {
+    let fixture = Fixture::new();
+    let segment_bytes = 1 << 20;
+    let mut driver = fixture.leader(LogConfig {
+        segment_bytes,
+        ..LogConfig::default()
+    });
+    while driver.log().size_bytes() + 8_000 < u64::from(segment_bytes) {
+        driver.stage(batch(50), CLIENT).unwrap();
+        turn(&mut driver);
+    }
+    driver.stage(batch(100), CLIENT).unwrap();
+    let rolls = begin(&mut driver).unwrap();
+    driver.stage(batch(1_000), CLIENT).unwrap();
+    // Enough for names and indexes, not for the batch.
+    let left = 16 << 10;
+    fixture.disk.set_capacity(Some(fixture.disk.used_bytes() + left));
+    finish(&mut driver, rolls);
+    assert_eq!(driver.log().segment_count(), 2, "it rolled");
+    let next = begin(&mut driver).unwrap();
+    finish(&mut driver, next);
+    assert!(driver.offline().is_none());
+    assert_eq!(driver.high_watermark(), driver.log_end_offset());
+}

@@ -18,9 +18,9 @@ const CODECS: [Compression; 5] = [
 
 const INFLATED_BYTES_MAX: usize = 256 * 1024;
 
-/// What the decoders need to work at all: the window of deflate, the largest LZ4 block and its
-/// window. zstd's own memory is not counted by Rust's allocator.
-const CODEC_BYTES: usize = 16 << 20;
+/// What the decoders need to work at all: windows and buffers. What liblz4 and zstd set aside
+/// themselves is not counted by Rust's allocator.
+const CODEC_BYTES: usize = 1 << 20;
 
 /// Bytes inflated are held, copied and grown into: some times the limit.
 const ALLOCATED_BYTES_MAX: usize = CODEC_BYTES + 8 * INFLATED_BYTES_MAX;

@@ -235,6 +235,36 @@ fn quirk_25_records_are_compressed_anew_only_where_the_topic_says_so() {
 }
 
 #[test]
+fn the_level_of_a_topic_is_that_of_its_batches() {
+    let world = World::new();
+    let mut client = world.client();
+    let lines: Vec<String> = (0_u32..2_000)
+        .map(|nth| {
+            format!(
+                "user={} page=/p/{}",
+                nth.wrapping_mul(2_654_435_761) >> 16,
+                nth % 7
+            )
+        })
+        .collect();
+    let lines: Vec<&[u8]> = lines.iter().map(|line| line.as_bytes()).collect();
+    let sent = batch(&lines);
+    let mut size_at = |level| {
+        let topic = format!("level-{level}");
+        let settings = [
+            ("compression.type", "lz4"),
+            ("compression.lz4.level", level),
+        ];
+        client.create_topic(&topic, &settings);
+        assert_eq!(client.append(9, &topic, &sent).error_code, 0);
+        let found = Fetch::of(&topic).first(&mut client, 12);
+        batches(found.records.as_ref()).remove(0).size_bytes()
+    };
+    let (fast, low, high) = (size_at("9"), size_at("1"), size_at("17"));
+    assert!(fast > low && low > high, "{fast} {low} {high}");
+}
+
+#[test]
 fn quirk_25_zstd_is_only_for_clients_that_know_it() {
     let world = World::with_topics(&["t"]);
     let mut client = world.client();

@@ -59,14 +59,14 @@ impl Compression {
         }
     }
 
-    /// Compresses. `level` is that of Kafka's topic settings: 1 to 9 or -1 for gzip, the range of
-    /// the library for zstd. The LZ4 encoder has one level and takes any.
+    /// Compresses. `level` is that of Kafka's topic settings: 1 to 9 or -1 for gzip, 1 to 17
+    /// for LZ4, the range of the library for zstd.
     pub fn deflate(self, level: i32, bytes: &[u8]) -> Bytes {
         let done = match self {
             Self::None => Ok(bytes.to_vec()),
             Self::Gzip => gzip(level, bytes),
             Self::Snappy => Ok(snappy::deflate(bytes)),
-            Self::Lz4 => lz4::deflate(bytes),
+            Self::Lz4 => lz4::deflate(level, bytes),
             Self::Zstd => zstd(level, bytes),
         };
         done.expect("writing to memory does not fail").into()
@@ -80,7 +80,10 @@ impl Compression {
             Self::None => Ok(bytes.clone()),
             Self::Gzip => self.drain(flate2::read::MultiGzDecoder::new(input), max_bytes),
             Self::Snappy => snappy::inflate(input, max_bytes),
-            Self::Lz4 => self.drain(lz4::decoder(input), max_bytes),
+            Self::Lz4 => {
+                let decoder = lz4::decoder(input).map_err(|error| self.damaged(&error))?;
+                self.drain(decoder, max_bytes)
+            }
             Self::Zstd => {
                 let decoder = zstd_decoder(input).map_err(|error| self.damaged(&error))?;
                 self.drain(decoder, max_bytes)
@@ -192,8 +195,8 @@ mod tests {
         for codec in &ALL[1..] {
             let deflated = codec.deflate(codec.default_level(), &bytes);
             for cut in 0..deflated.len() {
-                // Framed snappy and LZ4 do not tell a cut between their blocks from the end; the
-                // record count of the batch does.
+                // Framed snappy does not tell a cut between its blocks from the end; the record
+                // count of the batch does.
                 if let Ok(inflated) = codec.inflate(&deflated.slice(..cut), 10_000) {
                     assert!(bytes.starts_with(&inflated), "{codec:?} cut at {cut}");
                 }

@@ -111,8 +111,7 @@ const BATCHES: &[Setting] = &[
     topic("compression.lz4.level", Kind::Int, Some("9"))
         .valid(Valid::Between(1, 17))
         .synonyms(&[Synonym::same("compression.lz4.level")])
-        .ignored("the LZ4 encoder here has one level, the fast one; every reader understands it")
-        .says("The level when `compression.type` is `lz4`."),
+        .says("The level when `compression.type` is `lz4`; 9 is the fast compressor, as in Kafka, every other the thorough one."),
     topic("compression.zstd.level", Kind::Int, Some("3"))
         .valid(Valid::Between(-131_072, 22))
         .synonyms(&[Synonym::same("compression.zstd.level")])

@@ -119,7 +119,6 @@ pub(super) const ROWS: &[Setting] = &[
     int("compression.lz4.level", "9")
         .valid(Valid::Between(1, 17))
         .at_once()
-        .ignored("the LZ4 encoder here has one level, the fast one; every reader understands it")
         .says("The default of the topic setting of the same name."),
     int("compression.zstd.level", "3")
         .valid(Valid::Between(-131_072, 22))

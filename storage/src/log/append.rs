@@ -147,14 +147,14 @@ impl Log {
         }
     }
 
-    /// Takes back what was written. If even that fails, the log is offline.
+    /// Takes back what was written, the last first: a segment that is left must not begin behind a
+    /// gap. If even that fails, the log is offline.
     fn undo(&mut self, begun: &[Segment], error: DiskError) -> AppendError {
-        let undone = self.active_mut().undo_write().and_then(|()| {
-            begun.iter().try_for_each(|segment| {
-                let place = &self.place;
-                Segment::remove_files(&*place.disk, &place.directory, segment.base_offset())
-            })
+        let place = &self.place;
+        let removed = begun.iter().rev().try_for_each(|segment| {
+            Segment::remove_files(&*place.disk, &place.directory, segment.base_offset())
         });
+        let undone = removed.and_then(|()| self.active_mut().undo_write());
         match undone {
             Ok(()) => self.gave(AppendError::of(error)),
             Err(worse) => self.failed(worse).into(),

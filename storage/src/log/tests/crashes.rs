@@ -228,3 +228,36 @@ fn a_full_disk_at_any_operation_is_survived_and_later_tries_succeed() {
 }
 
 use klamm_model::raft::HardState;
+
+/// An append that fills one segment and begins another is refused by a full disk, and the process
+/// ends while what it wrote is taken back.
+#[test]
+fn a_kill_while_a_refused_append_is_taken_back_damages_nothing() {
+    let mut world = World::new(small_config());
+    append_many(&mut world.log, 5);
+    world.log.sync().unwrap();
+    let disk = world.disk.fork();
+    let two_segments = (5..15).map(|number| batch(0, &[&value(number)]));
+    let entries = entries(&world.log, two_segments.collect());
+    let before = disk.operations();
+    let appended = world.log.append(&entries, NOW).unwrap();
+    assert!(appended.rolled);
+    let operations = world.disk.operations() - before;
+    for refused in 1..=operations {
+        for killed in 1..=10 {
+            let disk = disk.fork();
+            disk.restart(Crash::Kill);
+            let mut world = World::open(disk, small_config());
+            let now = world.disk.operations();
+            world.disk.fail_at(now + refused, Fault::NoSpace);
+            world.disk.crash_at(now + refused + killed);
+            drop(world.log.append(&entries, NOW));
+            let mut world = world.reopen_after(Crash::Kill);
+            let what = format!("refused at {refused}, killed {killed} later");
+            assert!(world.log.damages().is_empty(), "{what}");
+            let listed = world.log.entries(LogIndex(1), 10_000).unwrap();
+            let last = listed.last().map(|entry| entry.index);
+            assert_eq!(last, Some(world.log.last_index()), "{what}");
+        }
+    }
+}

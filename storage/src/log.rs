@@ -39,7 +39,7 @@ use crate::segment::{Segment, Spare};
 use crate::{LeaderEpochs, ProducerState};
 
 pub use cut::DeleteTicket;
-pub(crate) use open::OpenLog;
+pub(crate) use open::{OpenLog, parse_name};
 pub use spare::{PrepareTicket, Prepared};
 pub use sync::{SyncDone, SyncTicket, Synced};
 pub use types::{

@@ -8,6 +8,7 @@
 //! log-start-offset-checkpoint        log start offsets                  (Kafka's format)
 //! .kafka_cleanshutdown               there if it was closed in good order
 //! klamm.boot                         which boot of the kernel used it last
+//! klamm.unsynced                     there if an fsync has failed since it was opened
 //! klamm.journal                      the Raft journal
 //! klamm.directories                  which directories are used together
 //! klamm.ballast                      room that can be given back on a full disk
@@ -18,6 +19,7 @@
 mod boot;
 mod partitions;
 mod siblings;
+mod unsynced;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -31,6 +33,7 @@ use crate::segment::mappings::Mappings;
 use partitions::Partitions;
 pub use partitions::{DeleteLogTicket, FoundPartition};
 pub use siblings::Sibling;
+use unsynced::{Mark, MarkingDisk};
 
 /// Whose directory it is: the content of `meta.properties`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +66,8 @@ pub enum BootKind {
     Clean,
     /// The process ended without closing it, but the kernel ran on: what was written is there.
     Killed,
-    /// The kernel has started since (or it cannot be told): what was not synced may be lost.
+    /// The kernel has started since (or it cannot be told), or an fsync failed: what was not synced
+    /// may be lost.
     Lossy,
 }
 
@@ -135,6 +139,22 @@ pub enum LogDirError {
         /// The other.
         other: PathBuf,
     },
+    /// An fsync failed in an earlier life, and what it may have lost cannot be made durable.
+    #[error(
+        "an fsync failed in the log directory, and what it may have lost cannot be written again, check the disk: {cause} path={}", path.display()
+    )]
+    CannotWriteAgain {
+        /// The directory.
+        path: PathBuf,
+        /// What failed now.
+        cause: DiskError,
+    },
+    /// An fsync has failed since it was opened: it is not in good order.
+    #[error("an fsync has failed in the log directory path={}", path.display())]
+    SyncFailed {
+        /// The directory.
+        path: PathBuf,
+    },
     /// The disk.
     #[error(transparent)]
     Disk(#[from] DiskError),
@@ -177,6 +197,7 @@ pub struct LogDir {
     partitions: Partitions,
     checkpoints: Checkpoints,
     ballast_bytes: u64,
+    mark: Arc<Mark>,
     /// Last: released when everything else is done.
     _lock: Box<dyn DiskLock>,
 }
@@ -251,8 +272,11 @@ impl LogDir {
             }
             Err(error) => return Err(error.into()),
         };
+        let (marking, mark) = MarkingDisk::new(disk, path);
+        let disk: Arc<dyn Disk> = Arc::new(marking);
         let is_new = found.is_none();
-        let boot = boot::begin(&*disk, path, is_new)?;
+        let unsynced = unsynced::is_marked(&*disk, path)?;
+        let boot = boot::begin(&*disk, path, is_new, unsynced)?;
         let lossy = boot.kind == BootKind::Lossy;
         let journal = Arc::new(Journal::open(Arc::clone(&disk), &journal_path, lossy)?);
         let identity = found.unwrap_or(options.identity);
@@ -263,6 +287,9 @@ impl LogDir {
         }
         let checkpoints = Checkpoints::read(&*disk, path)?;
         let partitions = Partitions::find(&*disk, path, &journal)?;
+        if unsynced {
+            unsynced::write_again(&*disk, path, &journal, &partitions, &checkpoints)?;
+        }
         let directory = Self {
             path: path.to_owned(),
             identity,
@@ -272,6 +299,7 @@ impl LogDir {
             partitions,
             checkpoints,
             ballast_bytes: options.ballast_bytes,
+            mark,
             disk,
             _lock: lock,
         };
@@ -328,11 +356,16 @@ impl LogDir {
         })
     }
 
-    /// Writes the three checkpoints; partitions not named are left out.
+    /// Writes the three checkpoints; partitions not named are left out. After an fsync that failed,
+    /// those written before it stay: a later fsync of the same file succeeds without a reason, and
+    /// the next start has to know from where on to write again.
     pub fn write_checkpoints(
         &self,
         checkpoints: &[(TopicPartition, LogCheckpoint)],
     ) -> Result<(), DiskError> {
+        if self.mark.has_failed() {
+            return Ok(());
+        }
         let write = |name: &str, offset: fn(&LogCheckpoint) -> Offset| {
             let rows = checkpoints.iter();
             let offsets = rows
@@ -386,7 +419,7 @@ impl LogDir {
 
     /// Marks the directory as closed in good order. All logs have been closed and the checkpoints
     /// are what they say. Nothing may be done with it after that but dropping it, which releases
-    /// the lock.
+    /// the lock. Refused with [`LogDirError::SyncFailed`] if an fsync has failed, wherever.
     pub fn close(
         &self,
         checkpoints: &[(TopicPartition, LogCheckpoint)],
@@ -394,6 +427,11 @@ impl LogDir {
         self.journal.sync()?;
         self.write_checkpoints(checkpoints)?;
         self.journal.sync()?;
+        if self.mark.has_failed() {
+            return Err(LogDirError::SyncFailed {
+                path: self.path.clone(),
+            });
+        }
         boot::mark_clean(&*self.disk, &self.path, self.boot.incarnation)?;
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! A disk that lies: it says that some files were synced and does not sync them. Planted to see
-//! that the checks notice.
+//! A disk that lies: it says that some files were synced and does not sync them, or that they are
+//! not there. Planted to see that the checks notice.
 
 use std::io::IoSlice;
 use std::path::Path;
@@ -8,11 +8,21 @@ use std::sync::Arc;
 use klamm_storage::disk::{DirEntry, DiskLock, Open, Space};
 use klamm_storage::{Disk, DiskError, DiskFile, Mapping, MemDisk};
 
-/// A disk on which files whose path contains a text are never really synced.
+/// What a disk says of some files, untruly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lie {
+    /// That they were synced.
+    Synced,
+    /// That they are not there and cannot be made.
+    Absent,
+}
+
+/// A disk that lies about files whose path contains a text.
 #[derive(Debug)]
 pub(crate) struct LyingDisk {
     pub(crate) disk: MemDisk,
     pub(crate) about: &'static str,
+    pub(crate) lie: Lie,
 }
 
 #[derive(Debug)]
@@ -26,11 +36,16 @@ impl Disk for LyingDisk {
     }
 
     fn open(&self, path: &Path, open: Open) -> Result<Arc<dyn DiskFile>, DiskError> {
-        let file = self.disk.open(path, open)?;
-        if path.to_string_lossy().contains(self.about) {
-            Ok(Arc::new(LyingFile { file }))
-        } else {
-            Ok(file)
+        if !path.to_string_lossy().contains(self.about) {
+            return self.disk.open(path, open);
+        }
+        match self.lie {
+            Lie::Synced => Ok(Arc::new(LyingFile {
+                file: self.disk.open(path, open)?,
+            })),
+            Lie::Absent => Err(DiskError::NotFound {
+                path: path.to_owned(),
+            }),
         }
     }
 

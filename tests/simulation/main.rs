@@ -71,6 +71,11 @@ fn a_journal_that_was_never_synced_is_noticed() {
     check_noticed(Planted::JournalSyncIsALie);
 }
 
+#[test]
+fn a_failed_fsync_that_is_forgotten_is_noticed() {
+    check_noticed(Planted::FailedSyncIsForgotten);
+}
+
 /// A simulation that finds nothing wrong with a planted fault proves nothing.
 fn check_noticed(planted: Planted) {
     let noticed = (0..50).any(|seed| live(seed, Some(planted), &Trace::default()).is_err());

@@ -28,6 +28,8 @@ pub(crate) enum Planted {
     SegmentSyncIsALie,
     /// The disk does not sync the journal.
     JournalSyncIsALie,
+    /// The next process does not learn that an fsync failed.
+    FailedSyncIsForgotten,
 }
 
 /// See the module.
@@ -46,8 +48,6 @@ pub(crate) struct World {
     producers: Vec<Producer>,
     numbers: Numbers,
     pending: Vec<Pending>,
-    /// An fsync has failed: the kernel has forgotten pages, so the machine is what restarts.
-    distrusted: bool,
 }
 
 /// A producer that waits for its acknowledgement.
@@ -94,7 +94,6 @@ impl World {
             producers,
             numbers,
             pending: Vec::new(),
-            distrusted: false,
         };
         world.start(None);
         world

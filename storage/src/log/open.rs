@@ -167,7 +167,7 @@ impl Found {
 }
 
 /// Reads a name of the form of [`file_name`](crate::segment::file_name).
-fn parse_name(name: &str) -> Option<(Offset, &str)> {
+pub(crate) fn parse_name(name: &str) -> Option<(Offset, &str)> {
     let (digits, suffix) = name.split_once('.')?;
     let plain = digits.len() == 20 && digits.bytes().all(|digit| digit.is_ascii_digit());
     let base = digits.parse().ok().filter(|_| plain)?;

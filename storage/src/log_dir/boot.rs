@@ -19,8 +19,13 @@ struct Record {
 }
 
 /// Finds out what happened before, and writes down that this start happened: from here on, an end
-/// without [`mark_clean`] is an unclean one.
-pub(super) fn begin(disk: &dyn Disk, root: &Path, is_new: bool) -> Result<Boot, LogDirError> {
+/// without [`mark_clean`] is an unclean one. `unsynced` says that an fsync has failed before.
+pub(super) fn begin(
+    disk: &dyn Disk,
+    root: &Path,
+    is_new: bool,
+    unsynced: bool,
+) -> Result<Boot, LogDirError> {
     let before = read(disk, root)?;
     let boot_id = disk.boot_id();
     let clean = match disk.open(&root.join(CLEAN_SHUTDOWN_FILE), disk::Open::Existing) {
@@ -31,6 +36,8 @@ pub(super) fn begin(disk: &dyn Disk, root: &Path, is_new: bool) -> Result<Boot, 
     let same_boot = boot_id.is_some() && before.boot_id == boot_id;
     let kind = match (is_new, clean, same_boot) {
         (true, _, _) => BootKind::First,
+        // Pages that were forgotten are gone when the kernel needs their room, in any order.
+        _ if unsynced => BootKind::Lossy,
         (false, true, _) => BootKind::Clean,
         (false, false, true) => BootKind::Killed,
         (false, false, false) => BootKind::Lossy,

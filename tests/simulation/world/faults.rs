@@ -8,7 +8,7 @@ use klamm_storage::{Crash, Disk, Fault};
 use super::{PARTITIONS, Planted, World};
 use crate::broker::{Broker, Partition};
 use crate::checker;
-use crate::disk::LyingDisk;
+use crate::disk::{Lie, LyingDisk};
 
 impl World {
     /// The disk fills up for a while.
@@ -28,8 +28,6 @@ impl World {
             Fault::NoSpace
         };
         self.disk.fail_at(at, fault);
-        // Which operation it hits is not known here: an fsync may be among them.
-        self.distrusted = true;
         self.note(|line| write!(line, "{fault:?} at {at}"));
     }
 
@@ -48,11 +46,6 @@ impl World {
     }
 
     pub(super) fn crash(&mut self, crash: Crash) {
-        let crash = if self.distrusted {
-            Crash::PowerLoss
-        } else {
-            crash
-        };
         self.broker = None;
         self.restart(crash);
     }
@@ -60,7 +53,6 @@ impl World {
     pub(super) fn restart(&mut self, crash: Crash) {
         self.disk.set_capacity(None);
         self.disk.restart(crash);
-        self.distrusted = false;
         self.start(Some(crash));
     }
 
@@ -69,9 +61,10 @@ impl World {
         self.finish_writes();
         let broker = self.broker.take().expect("a broker runs");
         let offline = |p: &Partition| p.driver.offline().is_some();
-        if self.distrusted || broker.partitions.iter().any(offline) {
+        if broker.partitions.iter().any(offline) {
             drop(broker);
-            return self.crash(Crash::PowerLoss);
+            let crash = self.any_crash();
+            return self.crash(crash);
         }
         self.disk.set_capacity(None);
         if !broker.close() {
@@ -89,8 +82,9 @@ impl World {
     pub(super) fn start(&mut self, crash: Option<Crash>) {
         self.pending.clear();
         let disk: Arc<dyn Disk> = match self.planted {
-            Some(Planted::SegmentSyncIsALie) => self.lying_about(".log"),
-            Some(Planted::JournalSyncIsALie) => self.lying_about("klamm.journal"),
+            Some(Planted::SegmentSyncIsALie) => self.lying_about(".log", Lie::Synced),
+            Some(Planted::JournalSyncIsALie) => self.lying_about("klamm.journal", Lie::Synced),
+            Some(Planted::FailedSyncIsForgotten) => self.lying_about("klamm.unsynced", Lie::Absent),
             _ => Arc::new(self.disk.clone()),
         };
         let seed = self.random.number() >> 1;
@@ -108,9 +102,9 @@ impl World {
         self.take_in(outcomes);
     }
 
-    pub(super) fn lying_about(&self, about: &'static str) -> Arc<dyn Disk> {
+    pub(super) fn lying_about(&self, about: &'static str, lie: Lie) -> Arc<dyn Disk> {
         let disk = self.disk.clone();
-        Arc::new(LyingDisk { disk, about })
+        Arc::new(LyingDisk { disk, about, lie })
     }
 
     pub(super) fn check_restarted(&mut self, number: usize, crash: Option<Crash>) {

@@ -44,6 +44,8 @@ struct World {
     generation: u64,
     /// Counts power losses.
     boots: u64,
+    /// Whether the kernel writes every page at once.
+    writes_back: bool,
     capacity_bytes: Option<u64>,
 }
 
@@ -59,6 +61,7 @@ impl MemDisk {
             locks: Vec::new(),
             generation: 0,
             boots: 0,
+            writes_back: false,
             capacity_bytes: None,
         };
         Self {
@@ -104,6 +107,12 @@ impl MemDisk {
     /// Makes every sync from now on fail, or succeed again.
     pub fn fail_syncs(&self, fail: bool) {
         self.world().faults.fail_syncs(fail);
+    }
+
+    /// Makes the kernel write what is written back at once, as it may at any time: it is on the disk
+    /// without a sync. Or makes it wait again.
+    pub fn write_back(&self, at_once: bool) {
+        self.world().writes_back = at_once;
     }
 
     /// Whether a planned crash has happened.
@@ -360,9 +369,13 @@ impl DiskFile for MemFile {
         let grows = world.tree.growth(self.file, position + bytes.len() as u64);
         let room = world.room_for(grows);
         let file = self.file;
+        let writes_back = world.writes_back;
         world.change("write", &self.path, bytes.len(), |tree, done| {
             room?;
             tree.write(file, &bytes[..done], position);
+            if writes_back {
+                tree.sync(file);
+            }
             Ok(())
         })
     }

@@ -187,8 +187,13 @@ impl Segment {
     /// holds.
     pub(crate) fn undo_write(&mut self) -> Result<(), DiskError> {
         if let Some(file) = &self.file {
+            let something_written = file.length()? > self.length;
             file.truncate(self.length)?;
             self.allocated = self.length;
+            if something_written {
+                // Now, for the reason that `truncate` has.
+                file.sync_data()?;
+            }
         }
         Ok(())
     }

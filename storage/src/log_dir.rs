@@ -7,8 +7,7 @@
 //! replication-offset-checkpoint      high watermarks                    (Kafka's format)
 //! log-start-offset-checkpoint        log start offsets                  (Kafka's format)
 //! .kafka_cleanshutdown               there if it was closed in good order
-//! klamm.boot                         which boot of the kernel used it last
-//! klamm.unsynced                     there if an fsync has failed since it was opened
+//! klamm.boot                         which boot of the kernel used it last, and whether an fsync failed
 //! klamm.journal                      the Raft journal
 //! klamm.directories                  which directories are used together
 //! klamm.ballast                      room that can be given back on a full disk
@@ -275,8 +274,7 @@ impl LogDir {
         let (marking, mark) = MarkingDisk::new(disk, path);
         let disk: Arc<dyn Disk> = Arc::new(marking);
         let is_new = found.is_none();
-        let unsynced = unsynced::is_marked(&*disk, path)?;
-        let boot = boot::begin(&*disk, path, is_new, unsynced)?;
+        let (boot, unsynced) = boot::begin(&*disk, path, is_new)?;
         let lossy = boot.kind == BootKind::Lossy;
         let journal = Arc::new(Journal::open(Arc::clone(&disk), &journal_path, lossy)?);
         let identity = found.unwrap_or(options.identity);
@@ -289,6 +287,7 @@ impl LogDir {
         let partitions = Partitions::find(&*disk, path, &journal)?;
         if unsynced {
             unsynced::write_again(&*disk, path, &journal, &partitions, &checkpoints)?;
+            boot::update(&*disk, path, &boot, mark.has_failed())?;
         }
         let directory = Self {
             path: path.to_owned(),
@@ -325,7 +324,8 @@ impl LogDir {
     /// Says that the losses of a lossy boot are made good.
     pub fn recovery_finished(&mut self) -> Result<(), DiskError> {
         self.boot.recovering = false;
-        boot::set_recovering(&*self.disk, &self.path, &self.boot)
+        let unsynced = self.mark.has_failed();
+        boot::update(&*self.disk, &self.path, &self.boot, unsynced)
     }
 
     /// The Raft journal.

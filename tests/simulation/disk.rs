@@ -1,5 +1,5 @@
-//! A disk that lies: it says that some files were synced and does not sync them, or that they are
-//! not there. Planted to see that the checks notice.
+//! A disk that lies: it says that some files were synced, or written over, and does neither.
+//! Planted to see that the checks notice.
 
 use std::io::IoSlice;
 use std::path::Path;
@@ -13,8 +13,8 @@ use klamm_storage::{Disk, DiskError, DiskFile, Mapping, MemDisk};
 pub(crate) enum Lie {
     /// That they were synced.
     Synced,
-    /// That they are not there and cannot be made.
-    Absent,
+    /// That they were written to behind their start.
+    Overwritten,
 }
 
 /// A disk that lies about files whose path contains a text.
@@ -28,6 +28,7 @@ pub(crate) struct LyingDisk {
 #[derive(Debug)]
 struct LyingFile {
     file: Arc<dyn DiskFile>,
+    lie: Lie,
 }
 
 impl Disk for LyingDisk {
@@ -39,14 +40,8 @@ impl Disk for LyingDisk {
         if !path.to_string_lossy().contains(self.about) {
             return self.disk.open(path, open);
         }
-        match self.lie {
-            Lie::Synced => Ok(Arc::new(LyingFile {
-                file: self.disk.open(path, open)?,
-            })),
-            Lie::Absent => Err(DiskError::NotFound {
-                path: path.to_owned(),
-            }),
-        }
+        let (file, lie) = (self.disk.open(path, open)?, self.lie);
+        Ok(Arc::new(LyingFile { file, lie }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), DiskError> {
@@ -84,16 +79,21 @@ impl Disk for LyingDisk {
 
 impl DiskFile for LyingFile {
     fn write_at(&self, slices: &mut [IoSlice<'_>], position: u64) -> Result<(), DiskError> {
-        self.file.write_at(slices, position)
+        match self.lie {
+            Lie::Overwritten if position > 0 => Ok(()),
+            Lie::Overwritten | Lie::Synced => self.file.write_at(slices, position),
+        }
     }
 
     fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<usize, DiskError> {
         self.file.read_at(buffer, position)
     }
 
-    /// The lie.
     fn sync_data(&self) -> Result<(), DiskError> {
-        Ok(())
+        match self.lie {
+            Lie::Synced => Ok(()),
+            Lie::Overwritten => self.file.sync_data(),
+        }
     }
 
     fn truncate(&self, length: u64) -> Result<(), DiskError> {

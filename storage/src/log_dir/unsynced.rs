@@ -3,7 +3,7 @@
 //! The kernel may mark pages clean that it could not write. They can be read for as long as they
 //! are cached, by the next process too, and no later fsync writes them: that they never reached the
 //! disk shows when power is lost. So the first fsync that fails in a log directory leaves a mark
-//! there ([`MarkingDisk`]). A start that finds it takes nothing for durable that lies above a
+//! there ([`MarkingDisk`]), in its boot file. A start that finds it takes nothing for durable that lies above a
 //! recovery point: it writes the same bytes again, so that the pages are dirty again, and syncs
 //! them, before anything else is read ([`write_again`]).
 //!
@@ -17,13 +17,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use klamm_model::{Offset, TopicPartition};
 
-use super::{BALLAST_FILE, Checkpoints, LogDirError, Partitions};
+use super::{Checkpoints, LogDirError, Partitions, boot};
 use crate::disk::{DirEntry, Disk, DiskError, DiskFile, DiskLock, Mapping, Open, Space};
 use crate::journal::{Journal, JournalError};
 use crate::log::parse_name;
 use crate::segment::walk::Written;
-
-const MARK_FILE: &str = "klamm.unsynced";
 
 /// Bytes read and written again at a time.
 const STEP_BYTES: usize = 1 << 20;
@@ -67,40 +65,15 @@ impl Mark {
     }
 
     fn leave(&self, cause: &DiskError) {
-        let opened = match self.open() {
-            Err(DiskError::NoSpace { .. }) => self
-                .disk
-                .remove_file(&self.root.join(BALLAST_FILE))
-                .and_then(|()| self.open()),
-            opened => opened,
-        };
-        match opened {
-            Ok(file) => {
-                self.left.store(true, Ordering::SeqCst);
-                // The name is what counts; the rest is for whoever looks, and as good as it gets.
-                let text = format!("version=1\ncause={cause}\n");
-                let _ = file
-                    .write_at(&mut [IoSlice::new(text.as_bytes())], 0)
-                    .and_then(|()| file.sync_data())
-                    .and_then(|()| self.disk.sync_dir(&self.root));
-            }
+        match boot::mark_unsynced(&*self.disk, &self.root) {
+            Ok(()) => self.left.store(true, Ordering::SeqCst),
             Err(error) => tracing::error!(path = %self.root.display(), %error, %cause,
                 "an fsync failed, and the log directory cannot be marked: unless the machine is restarted, the next start may take records for durable that are not"),
         }
     }
-
-    fn open(&self) -> Result<Arc<dyn DiskFile>, DiskError> {
-        self.disk.open(&self.root.join(MARK_FILE), Open::Create)
-    }
 }
 
-/// Whether an earlier life has left the mark.
-pub(super) fn is_marked(disk: &dyn Disk, root: &Path) -> Result<bool, DiskError> {
-    super::exists(disk, &root.join(MARK_FILE))
-}
-
-/// Writes again what is not known to be durable, and removes the mark. `disk` leaves it anew if an
-/// fsync fails once more.
+/// Writes again what is not known to be durable. The mark may go after that.
 pub(super) fn write_again(
     disk: &dyn Disk,
     root: &Path,
@@ -127,9 +100,6 @@ pub(super) fn write_again(
             bytes += again.log(&directory, from).map_err(failed)?;
         }
     }
-    let mark = root.join(MARK_FILE);
-    let removed = disk.remove_file(&mark).and_then(|()| disk.sync_dir(root));
-    removed.map_err(failed)?;
     tracing::info!(path = %root.display(), bytes, "what may have been lost is durable now");
     Ok(())
 }

@@ -84,7 +84,9 @@ impl World {
         let disk: Arc<dyn Disk> = match self.planted {
             Some(Planted::SegmentSyncIsALie) => self.lying_about(".log", Lie::Synced),
             Some(Planted::JournalSyncIsALie) => self.lying_about("klamm.journal", Lie::Synced),
-            Some(Planted::FailedSyncIsForgotten) => self.lying_about("klamm.unsynced", Lie::Absent),
+            Some(Planted::FailedSyncIsForgotten) => {
+                self.lying_about("klamm.boot", Lie::Overwritten)
+            }
             _ => Arc::new(self.disk.clone()),
         };
         let seed = self.random.number() >> 1;

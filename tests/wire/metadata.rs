@@ -97,6 +97,35 @@ fn quirk_12_topic_ids_and_null_names_are_refused_before_version_12() {
 }
 
 #[test]
+fn a_topic_that_is_asked_for_twice_is_answered_once() {
+    let world = World::with_topics(&["t"]);
+    let mut client = world.client();
+    let id = client.describe("t").topic_id;
+    let by_id = |id| {
+        MetadataRequestTopic::default()
+            .with_topic_id(id)
+            .with_name(None)
+    };
+    let names = |answer: &MetadataResponse| -> Vec<_> {
+        let named = answer.topics.iter().map(|topic| topic.name.clone());
+        named
+            .map(|name| name.map(|name| name.to_string()))
+            .collect()
+    };
+    let some = |name: &str| Some(name.to_owned());
+    let asked = ["t", "new", "t", "no", "new", "no"].map(named).to_vec();
+    let answer = ask(&mut client, false, asked.clone());
+    assert_eq!(names(&answer), ["t", "new", "no"].map(some));
+    let answer = ask(&mut client, true, asked);
+    assert_eq!(names(&answer), ["t", "new", "no"].map(some));
+    assert!(answer.topics.iter().all(|topic| topic.error_code == 0));
+    let nowhere = Uuid::from_bytes([7; 16]);
+    let asked = [id, nowhere, id, nowhere].map(by_id).to_vec();
+    let answer = ask(&mut client, false, asked);
+    assert_eq!(names(&answer), [some("t"), None]);
+}
+
+#[test]
 fn quirk_13_a_topic_is_created_on_first_use_and_has_a_leader_at_once() {
     let world = World::new();
     let mut client = world.client();

@@ -1,5 +1,7 @@
 //! Metadata: which brokers there are, which topics, and who leads their partitions.
 
+use std::collections::BTreeSet;
+
 use klamm_metadata::TopicImage;
 use klamm_model::TopicName;
 use klamm_protocol::ErrorCode;
@@ -65,12 +67,9 @@ fn topics_to_create(call: &Call, request: &MetadataRequest) -> Vec<TopicName> {
         return Vec::new();
     }
     let image = call.shard.image();
-    let asked = request
-        .topics
-        .iter()
-        .flatten()
-        .filter_map(|topic| topic.name.as_ref());
-    asked
+    let topics = request.topics.as_deref().unwrap_or_default();
+    once(topics)
+        .filter_map(|topic| topic.name.as_ref())
         .filter(|name| image.topic(name).is_none())
         .filter_map(|name| TopicName::new(name).ok())
         .collect()
@@ -107,10 +106,18 @@ fn topics(call: &Call, request: &MetadataRequest) -> Vec<MetadataResponseTopic> 
             return all.map(|topic| with_operations(topic, request)).collect();
         }
     };
-    asked
-        .iter()
+    once(asked)
         .map(|topic| with_operations(find(shard, topic), request))
         .collect()
+}
+
+/// The topics that are asked for, each as often as Kafka answers it: once.
+fn once(asked: &[MetadataRequestTopic]) -> impl Iterator<Item = &MetadataRequestTopic> {
+    let mut seen = BTreeSet::new();
+    asked.iter().filter(move |topic| {
+        let id = topic.name.is_none().then_some(topic.topic_id);
+        seen.insert((topic.name.as_ref(), id))
+    })
 }
 
 fn find(shard: &Shard, asked: &MetadataRequestTopic) -> MetadataResponseTopic {

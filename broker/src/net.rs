@@ -5,6 +5,7 @@
 pub(crate) mod budget;
 pub(crate) mod connection;
 pub(crate) mod listener;
+pub(crate) mod occasional;
 pub(crate) mod outbox;
 pub(crate) mod quota;
 

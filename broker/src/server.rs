@@ -19,6 +19,7 @@ use crate::config::BrokerConfig;
 pub use crate::controller::LoadError;
 use crate::dispatch::Dispatcher;
 use crate::net::listener::Acceptor;
+use crate::net::occasional::Occasional;
 use crate::tasks;
 use crate::upkeep;
 
@@ -131,6 +132,7 @@ async fn serve(clock: Clock, config: BrokerConfig, threads: Threads) -> Result<(
             shared: shard.net.clone(),
             handler: handler.clone(),
             clock,
+            refused: Occasional::default(),
         };
         accepting.push(tasks::spawn(acceptor.run()));
     }

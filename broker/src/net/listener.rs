@@ -10,6 +10,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::connection::{Connection, FrameHandler, NetShared};
+use super::occasional::Occasional;
 use crate::clock::Clock;
 use crate::tasks;
 
@@ -56,6 +57,8 @@ pub(crate) struct Acceptor {
     pub(crate) shared: Rc<NetShared>,
     pub(crate) handler: Rc<dyn FrameHandler>,
     pub(crate) clock: Clock,
+    /// Connections beyond the limit of their address.
+    pub(crate) refused: Occasional,
 }
 
 impl Acceptor {
@@ -92,8 +95,11 @@ impl Acceptor {
     }
 
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
-        if !self.shared.quota.open(peer.ip(), self.clock.now()) {
-            tracing::warn!(client = %peer, "connection refused: too many from this address");
+        let now = self.clock.now();
+        if !self.shared.quota.open(peer.ip(), now) {
+            if let Some(refused) = self.refused.count(now) {
+                tracing::warn!(client = %peer, refused, "connection refused: too many from this address");
+            }
             return;
         }
         if let Err(error) = stream.set_nodelay(true) {

@@ -10,6 +10,7 @@ use std::io;
 use std::rc::Rc;
 
 use klamm_storage::LogDirError;
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
@@ -123,6 +124,8 @@ async fn serve(clock: Clock, config: BrokerConfig, threads: Threads) -> Result<(
         }
     };
 
+    let bound: Result<Vec<_>, _> = listeners.iter().map(TcpListener::local_addr).collect();
+    let bound = bound.map_err(ServeError::Process)?;
     let handler = Rc::new(Dispatcher::new(shard.clone()));
     let mut accepting = Vec::new();
     for (index, listener) in listeners.into_iter().enumerate() {
@@ -137,7 +140,7 @@ async fn serve(clock: Clock, config: BrokerConfig, threads: Threads) -> Result<(
         accepting.push(tasks::spawn(acceptor.run()));
     }
     upkeep::start(&shard);
-    start::announce(&shard);
+    start::announce(&shard, &bound);
 
     signals.wait().await;
     tracing::info!("stopping");

@@ -54,11 +54,11 @@ impl Broker {
         let process = Process::start(command);
         let listening = process.says("listening: ");
         process.says("is ready");
-        let port = listening
-            .trim()
-            .rsplit_once(':')
+        let bound = listening.trim().split(',').next();
+        let port = bound
+            .and_then(|bound| bound.rsplit_once(':'))
             .and_then(|(_, port)| port.parse().ok());
-        let port = port.expect("the line ends with the port");
+        let port = port.expect("the address that is bound ends with the port");
         Self { process, port }
     }
 

@@ -1,6 +1,7 @@
 //! From settings and disks to a broker that serves.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -169,11 +170,12 @@ fn report_strays(shard: &Shard, wanted: &[Wanted]) {
     }
 }
 
-/// Says in a few lines what the broker listens on and how to stop it.
-pub(super) fn announce(shard: &Shard) {
+/// Says in a few lines what the broker listens on and how to stop it. `bound` is in the order of
+/// the shard's listeners.
+pub(super) fn announce(shard: &Shard, bound: &[SocketAddr]) {
     let image = shard.image();
-    for ListenerAddress { name, host, port } in shard.listeners() {
-        tracing::info!("listening: {name}://{host}:{port}");
+    for (advertised, bound) in shard.listeners().iter().zip(bound) {
+        tracing::info!("listening: {}", listening(advertised, *bound));
     }
     let config = shard.config();
     for path in &config.identity.log_dirs {
@@ -188,5 +190,47 @@ pub(super) fn announce(shard: &Shard) {
     );
     for warning in config.warnings() {
         tracing::warn!("{warning}");
+    }
+}
+
+/// Where clients are told to go is named only if it is somewhere else.
+fn listening(advertised: &ListenerAddress, bound: SocketAddr) -> String {
+    let ListenerAddress { name, host, port } = advertised;
+    let ip = bound.ip().to_string();
+    match *host == ip && *port == bound.port() {
+        true => format!("{name}://{bound}"),
+        false => format!("{name}://{bound}, advertised as {host}:{port}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_that_is_bound_is_shown_and_the_advertised_one_where_it_differs() {
+        let check = |bound: &str, host: &str, port, expected: &str| {
+            let advertised = ListenerAddress {
+                name: "OUT".to_owned(),
+                host: host.to_owned(),
+                port,
+            };
+            let bound = bound.parse().unwrap();
+            assert_eq!(listening(&advertised, bound), expected);
+        };
+        check("127.0.0.1:9092", "127.0.0.1", 9092, "OUT://127.0.0.1:9092");
+        check("[::1]:9092", "::1", 9092, "OUT://[::1]:9092");
+        check(
+            "0.0.0.0:9092",
+            "broker.example",
+            1234,
+            "OUT://0.0.0.0:9092, advertised as broker.example:1234",
+        );
+        check(
+            "127.0.0.1:9092",
+            "127.0.0.1",
+            9093,
+            "OUT://127.0.0.1:9092, advertised as 127.0.0.1:9093",
+        );
     }
 }

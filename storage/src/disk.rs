@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 pub use mapping::Mapping;
 pub(crate) use mapping::Memory;
+use rustix::io::Errno;
 
 /// A file system, as far as a log needs one.
 pub trait Disk: fmt::Debug + Send + Sync {
@@ -133,6 +134,15 @@ pub enum DiskError {
         /// On what.
         path: PathBuf,
     },
+    /// The process (or the system) has no file descriptor left. Nothing is wrong with the disk; try
+    /// again later.
+    #[error("no file descriptor left operation={operation} path={}", path.display())]
+    NoFiles {
+        /// What was tried.
+        operation: &'static str,
+        /// On what.
+        path: PathBuf,
+    },
     /// Someone else holds the lock.
     #[error("locked by another process path={}", path.display())]
     Locked {
@@ -155,7 +165,9 @@ impl DiskError {
     /// Sorts an operating system's error.
     pub fn new(operation: &'static str, path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
+        let no_files = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
         match source.kind() {
+            _ if no_files.contains(&source.raw_os_error()) => Self::NoFiles { operation, path },
             io::ErrorKind::NotFound => Self::NotFound { path },
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 Self::NoSpace { operation, path }
@@ -176,6 +188,16 @@ impl DiskError {
     /// Whether it is [`DiskError::NoSpace`].
     pub fn is_no_space(&self) -> bool {
         matches!(self, Self::NoSpace { .. })
+    }
+
+    /// Whether it is [`DiskError::NoFiles`].
+    pub fn is_no_files(&self) -> bool {
+        matches!(self, Self::NoFiles { .. })
+    }
+
+    /// Whether the disk refused and nothing is wrong with what is on it: a later try may succeed.
+    pub fn is_refusal(&self) -> bool {
+        self.is_no_space() || self.is_no_files()
     }
 }
 
@@ -217,4 +239,24 @@ pub(crate) fn temporary_name(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".tmp");
     PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_told_from_failures() {
+        let check = |errno: Errno, refusal, no_files| {
+            let error = DiskError::new("open", Path::new("f"), errno.into());
+            assert_eq!(error.is_refusal(), refusal, "{errno:?}");
+            assert_eq!(error.is_no_files(), no_files, "{errno:?}");
+        };
+        check(Errno::MFILE, true, true);
+        check(Errno::NFILE, true, true);
+        check(Errno::NOSPC, true, false);
+        check(Errno::DQUOT, true, false);
+        check(Errno::IO, false, false);
+        check(Errno::NOENT, false, false);
+    }
 }

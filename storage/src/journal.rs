@@ -39,8 +39,8 @@ pub struct GroupId {
 /// Why the journal did not do it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum JournalError {
-    /// Full disk; nothing was written, try again later.
-    #[error("no space left for the journal path={}", path.display())]
+    /// Full disk, or no file descriptor left; nothing was written, try again later.
+    #[error("no room for the journal path={}", path.display())]
     NoSpace {
         /// The journal.
         path: PathBuf,
@@ -190,7 +190,7 @@ impl Journal {
 
     fn failed(&self, cause: DiskError) -> JournalError {
         match cause {
-            DiskError::NoSpace { .. } => JournalError::NoSpace {
+            cause if cause.is_refusal() => JournalError::NoSpace {
                 path: self.path.clone(),
             },
             cause => JournalError::Offline { cause },

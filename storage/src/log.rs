@@ -5,8 +5,8 @@
 //! where its offsets and its Raft indexes start. The slow parts leave as tickets: [`AppendTicket`],
 //! [`SyncTicket`], [`PrepareTicket`], [`DeleteTicket`].
 //!
-//! Errors: a full disk is [`AppendError::NoSpace`], nothing has changed and a later try may
-//! succeed. Any other failed write, and every failed fsync, makes the log offline for good.
+//! Errors: a full disk, or no file descriptor, is [`AppendError::NoSpace`], nothing has changed and a
+//! later try may succeed. Any other failed write, and every failed fsync, makes the log offline for good.
 //! Damaged bytes are [`ReadError::Corrupt`] for the reader that hits them, nobody else.
 
 mod append;
@@ -335,6 +335,15 @@ impl Log {
         self.offline.get_or_insert(Offline { cause }).clone()
     }
 
+    /// As [`failed`](Self::failed), of a read: what could not be opened for want of a file descriptor
+    /// can be read later.
+    fn unreadable(&mut self, cause: DiskError) -> Offline {
+        match cause.is_no_files() {
+            true => Offline { cause },
+            false => self.failed(cause),
+        }
+    }
+
     /// The index of the entry with records that follows `index`: entries without are stepped over.
     fn next_data_index(&self, index: LogIndex) -> LogIndex {
         next_data_index(&self.raft.metas, index)
@@ -344,7 +353,8 @@ impl Log {
     /// full disk is no reason to refuse a leader.
     fn write_epochs(&mut self) -> Result<(), AppendError> {
         match write_epochs(&self.place, &self.epochs) {
-            Ok(()) | Err(DiskError::NoSpace { .. }) => Ok(()),
+            Ok(()) => Ok(()),
+            Err(error) if error.is_refusal() => Ok(()),
             Err(error) => Err(self.failed(error).into()),
         }
     }

@@ -275,6 +275,7 @@ impl LogDir {
         let disk: Arc<dyn Disk> = Arc::new(marking);
         let is_new = found.is_none();
         let (boot, unsynced) = boot::begin(&*disk, path, is_new)?;
+        mark.renew()?;
         let lossy = boot.kind == BootKind::Lossy;
         let journal = Arc::new(Journal::open(Arc::clone(&disk), &journal_path, lossy)?);
         let identity = found.unwrap_or(options.identity);
@@ -288,6 +289,7 @@ impl LogDir {
         if unsynced {
             unsynced::write_again(&*disk, path, &journal, &partitions, &checkpoints)?;
             boot::update(&*disk, path, &boot, mark.has_failed())?;
+            mark.renew()?;
         }
         let directory = Self {
             path: path.to_owned(),
@@ -325,7 +327,8 @@ impl LogDir {
     pub fn recovery_finished(&mut self) -> Result<(), DiskError> {
         self.boot.recovering = false;
         let unsynced = self.mark.has_failed();
-        boot::update(&*self.disk, &self.path, &self.boot, unsynced)
+        boot::update(&*self.disk, &self.path, &self.boot, unsynced)?;
+        self.mark.renew()
     }
 
     /// The Raft journal.

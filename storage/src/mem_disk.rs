@@ -47,6 +47,8 @@ struct World {
     /// Whether the kernel writes every page at once.
     writes_back: bool,
     capacity_bytes: Option<u64>,
+    /// Whether nothing can be opened.
+    out_of_files: bool,
 }
 
 /// What a disk without a limit says it has.
@@ -63,6 +65,7 @@ impl MemDisk {
             boots: 0,
             writes_back: false,
             capacity_bytes: None,
+            out_of_files: false,
         };
         Self {
             world: Arc::new(Mutex::new(world)),
@@ -125,6 +128,11 @@ impl MemDisk {
         self.world().capacity_bytes = bytes;
     }
 
+    /// Leaves the process without a file descriptor, or gives it some again.
+    pub fn run_out_of_files(&self, out: bool) {
+        self.world().out_of_files = out;
+    }
+
     /// Bytes in use, in blocks, with what is allocated ahead.
     pub fn used_bytes(&self) -> u64 {
         self.world().tree.used_bytes()
@@ -141,6 +149,7 @@ impl MemDisk {
         }
         world.faults.restart();
         world.locks.clear();
+        world.out_of_files = false;
         world.generation += 1;
     }
 
@@ -188,6 +197,18 @@ impl World {
         }
     }
 
+    /// For what needs a file descriptor of its own.
+    fn files_left(&self, operation: &'static str, path: &Path) -> Result<(), DiskError> {
+        self.alive(operation, path)?;
+        match self.out_of_files {
+            true => Err(DiskError::NoFiles {
+                operation,
+                path: path.to_owned(),
+            }),
+            false => Ok(()),
+        }
+    }
+
     fn alive(&self, operation: &'static str, path: &Path) -> Result<(), DiskError> {
         if self.faults.crashed() {
             return Err(DiskError::new(operation, path, faults::dead()));
@@ -213,7 +234,7 @@ impl Disk for MemDisk {
 
     fn open(&self, path: &Path, open: Open) -> Result<Arc<dyn DiskFile>, DiskError> {
         let mut world = self.world();
-        world.alive("open", path)?;
+        world.files_left("open", path)?;
         let found = world.tree.file(path);
         let file = match (open, found) {
             (Open::Existing, None) => {
@@ -276,7 +297,7 @@ impl Disk for MemDisk {
 
     fn list(&self, path: &Path) -> Result<Vec<DirEntry>, DiskError> {
         let world = self.world();
-        world.alive("list", path)?;
+        world.files_left("list", path)?;
         world
             .tree
             .list(path)
@@ -284,13 +305,14 @@ impl Disk for MemDisk {
     }
 
     fn sync_dir(&self, path: &Path) -> Result<(), DiskError> {
-        self.world()
-            .change("sync directory", path, 1, |tree, done| {
-                if done == 0 {
-                    return Ok(());
-                }
-                tree.sync_dir(path)
-            })
+        let mut world = self.world();
+        world.files_left("sync directory", path)?;
+        world.change("sync directory", path, 1, |tree, done| {
+            if done == 0 {
+                return Ok(());
+            }
+            tree.sync_dir(path)
+        })
     }
 
     fn space(&self, path: &Path) -> Result<Space, DiskError> {

@@ -160,8 +160,8 @@ impl Segment {
             }
             None => segment.file = Some(disk.open(&path, Open::Truncate)?),
         }
-        segment.offset_index.create(disk)?;
-        segment.time_index.create(disk)?;
+        segment.offset_index.create_new(disk)?;
+        segment.time_index.create_new(disk)?;
         segment.max_time = Some(segment.no_time());
         segment.unsynced = true;
         Ok(segment)

@@ -78,8 +78,8 @@ fn a_failed_fsync_that_is_forgotten_is_noticed() {
 
 /// A simulation that finds nothing wrong with a planted fault proves nothing.
 fn check_noticed(planted: Planted) {
-    let noticed = (0..50).any(|seed| live(seed, Some(planted), &Trace::default()).is_err());
-    assert!(noticed, "{planted:?} went unnoticed in 50 worlds");
+    let noticed = (0..SEEDS).any(|seed| live(seed, Some(planted), &Trace::default()).is_err());
+    assert!(noticed, "{planted:?} went unnoticed in {SEEDS} worlds");
 }
 
 fn live(seed: u64, planted: Option<Planted>, trace: &Trace) -> std::thread::Result<()> {

@@ -48,6 +48,8 @@ pub(crate) struct World {
     producers: Vec<Producer>,
     numbers: Numbers,
     pending: Vec<Pending>,
+    /// The process has no file descriptor left: flushes are put off.
+    out_of_files: bool,
 }
 
 /// A producer that waits for its acknowledgement.
@@ -94,6 +96,7 @@ impl World {
             producers,
             numbers,
             pending: Vec::new(),
+            out_of_files: false,
         };
         world.start(None);
         world
@@ -115,7 +118,8 @@ impl World {
             82..84 => self.run_deletions(),
             84..86 => self.jump_clock(),
             86..88 => self.change_config(),
-            88..90 => self.fill_disk(),
+            88 => self.run_out_of_files(),
+            89 => self.fill_disk(),
             90..92 => self.plan_fault(),
             92..94 => self.plan_crash(),
             94..96 => self.crash(Crash::Kill),

@@ -18,18 +18,20 @@ use crate::segment::Segment;
 
 impl Log {
     /// Makes sure that `bytes` more bytes can be appended, in the active segment and, if they may
-    /// not fit, in a next one; bytes of an append that is on its way count. Call before Raft is
-    /// touched: a full disk is a clean refusal here.
+    /// not fit, in a next one, and that the files for it are open; bytes of an append that is on its
+    /// way count. Call before Raft is touched: a full disk, and a process without a file descriptor
+    /// left, are clean refusals here.
     pub fn reserve(&mut self, bytes: u64) -> Result<(), AppendError> {
         self.online()?;
+        let disk = self.disk();
         let segment_bytes = u64::from(self.config.segment_bytes);
-        let active = self.active();
+        let active = self.active_mut();
         let end = active.length() + bytes;
         let overflows = end > segment_bytes && !active.is_empty();
-        let reserved = match overflows {
+        let reserved = active.open_files(&*disk).and_then(|()| match overflows {
             true => self.reserve_spare(bytes),
             false => self.allocate_active(end),
-        };
+        });
         reserved.map_err(|error| self.gave(AppendError::of(error)))
     }
 
@@ -245,7 +247,8 @@ impl Log {
         let active = self.active_mut();
         match active.seal(&*disk) {
             // What waits in memory is written when there is room; nothing counts as synced before.
-            Ok(()) | Err(DiskError::NoSpace { .. }) => {}
+            Ok(()) => {}
+            Err(error) if error.is_refusal() => {}
             Err(error) => return Err(error),
         }
         let mappings = Arc::clone(&self.place.mappings);

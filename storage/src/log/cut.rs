@@ -90,7 +90,7 @@ impl Log {
         self.reload_producers()?;
         self.rebuild_epochs();
         match super::write_epochs(&place, &self.epochs) {
-            Err(DiskError::NoSpace { .. }) => Ok(()),
+            Err(error) if error.is_refusal() => Ok(()),
             result => result,
         }
     }
@@ -106,7 +106,7 @@ impl Log {
         self.online()?;
         let mut count = match self.count_deletable(now, bound) {
             Ok(count) => count,
-            Err(error) => return Err(self.failed(error).into()),
+            Err(error) => return Err(self.unreadable(error).into()),
         };
         if count == self.segments.len() && self.is_appending() {
             // The active segment is about to get younger records.

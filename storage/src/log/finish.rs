@@ -41,7 +41,8 @@ impl Log {
         }
         self.reload_producers()?;
         match super::write_epochs(&self.place, &self.epochs) {
-            Ok(()) | Err(DiskError::NoSpace { .. }) => {}
+            Ok(()) => {}
+            Err(error) if error.is_refusal() => {}
             Err(error) => return Err(error.into()),
         }
         self.make_durable(boot, recovery_point)

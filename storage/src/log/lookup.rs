@@ -26,11 +26,11 @@ impl Log {
             }
             let disk = self.disk();
             let newest = self.segments[at].max_time(&*disk);
-            if newest.map_err(|error| self.failed(error))?.timestamp < timestamp {
+            if newest.map_err(|error| self.unreadable(error))?.timestamp < timestamp {
                 continue;
             }
             let start = self.segments[at].offset_before_timestamp(&*disk, timestamp);
-            let start = start.map_err(|error| self.failed(error))?;
+            let start = start.map_err(|error| self.unreadable(error))?;
             let start = start.max(self.log_start);
             if let Some(found) = self.search_segment(at, timestamp, start, upper)? {
                 return Ok(Some(found));
@@ -72,7 +72,7 @@ impl Log {
         let mut newest = None;
         for at in 0..self.segments.len() {
             let mark = self.segments[at].max_time(&*disk);
-            let mark = mark.map_err(|error| self.failed(error))?;
+            let mark = mark.map_err(|error| self.unreadable(error))?;
             let later = newest.is_none_or(|(_, best): (usize, Timestamp)| mark.timestamp > best);
             if mark.timestamp.millis() >= 0 && later {
                 newest = Some((at, mark.timestamp));
@@ -82,7 +82,7 @@ impl Log {
             return Ok(None);
         };
         let offset = self.segments[at].max_time(&*disk);
-        let offset = offset.map_err(|error| self.failed(error))?.offset;
+        let offset = offset.map_err(|error| self.unreadable(error))?.offset;
         let written = self.written(at)?;
         let found = self.first_from(at, &written, offset.max(self.log_start))?;
         Ok(found.and_then(|found| first_record(&written, &found, |time, _| time >= timestamp)))
@@ -128,7 +128,7 @@ impl Log {
         'segments: for at in self.segment_of(from)..self.segments.len() {
             let entries = match self.segments[at].transactions().entries(&*disk) {
                 Ok(entries) => entries,
-                Err(error) => return Err(self.failed(error).into()),
+                Err(error) => return Err(self.unreadable(error).into()),
             };
             for entry in entries {
                 if entry.last_offset >= from && entry.first_offset < upper {
@@ -223,7 +223,8 @@ impl Log {
     ) -> Result<Option<(LogIndex, Found)>, ReadError> {
         let disk = self.disk();
         let entry = self.segments[at].position_before_index(&*disk, target);
-        let Some((position, index, ends_with)) = entry.map_err(|error| self.failed(error))? else {
+        let Some((position, index, ends_with)) = entry.map_err(|error| self.unreadable(error))?
+        else {
             return Ok(None);
         };
         let base = self.segments[at].base_offset();

@@ -183,7 +183,7 @@ impl Log {
             return Ok(None);
         }
         let entry = segment.last_entry_before(&*disk, limit);
-        let (position, Some(_)) = entry.map_err(|error| self.failed(error))? else {
+        let (position, Some(_)) = entry.map_err(|error| self.unreadable(error))? else {
             return Ok(None);
         };
         let segment = &mut self.segments[at];
@@ -228,7 +228,7 @@ impl Log {
         let segment_bytes = u64::from(self.config.segment_bytes);
         let written =
             self.segments[at].written(&*place.disk, &place.mappings, active, segment_bytes);
-        written.map_err(|error: DiskError| self.failed(error))
+        written.map_err(|error: DiskError| self.unreadable(error))
     }
 
     /// The batch that holds `target`; `None` if the segment ends before it.
@@ -270,7 +270,7 @@ impl Log {
     ) -> Result<(u64, Offset), Offline> {
         let disk = self.disk();
         let entry = self.segments[at].position_before(&*disk, target);
-        let (position, ends_with) = entry.map_err(|error| self.failed(error))?;
+        let (position, ends_with) = entry.map_err(|error| self.unreadable(error))?;
         let base = self.segments[at].base_offset();
         Ok(self
             .believe(at, written, position, ends_with)

@@ -38,7 +38,7 @@ impl Log {
         Ok(())
     }
 
-    /// Saves the producers as of the log end. On a full disk there is none: it only saves time.
+    /// Saves the producers as of the log end. If the disk refuses it, there is none: it only saves time.
     pub(super) fn take_snapshot(&mut self) -> Result<(), DiskError> {
         let offset = self.log_end_offset();
         if self.snapshots.contains(&offset) {
@@ -63,7 +63,7 @@ impl Log {
                 self.remove_old_snapshots()
             }
             // A torn one has a wrong checksum, and goes at the next start.
-            Err(DiskError::NoSpace { .. }) => Ok(()),
+            Err(error) if error.is_refusal() => Ok(()),
             Err(error) => Err(error),
         }
     }

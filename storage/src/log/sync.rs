@@ -26,6 +26,9 @@ pub struct SyncDone {
     through: Synced,
 }
 
+/// How long to wait for a file descriptor.
+const PUT_OFF: Duration = Duration::from_millis(100);
+
 /// How far a log is durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Synced {
@@ -70,6 +73,8 @@ pub(super) struct Durable {
     records: u64,
     bytes: u64,
     since: Option<Instant>,
+    /// The last ticket came back without having begun.
+    put_off: bool,
     /// Files to sync beside those of the segments.
     extra: Vec<Arc<dyn DiskFile>>,
 }
@@ -85,6 +90,7 @@ impl Durable {
             records: 0,
             bytes: 0,
             since: None,
+            put_off: false,
             extra: Vec::new(),
         }
     }
@@ -131,10 +137,13 @@ impl Durable {
     }
 
     pub(super) fn deadline(&mut self, now: Instant, config: &LogConfig) -> Option<Instant> {
-        if self.records == 0 {
+        if self.records == 0 && !self.put_off {
             return None;
         }
         let since = *self.since.get_or_insert(now);
+        if self.put_off {
+            return Some(since + PUT_OFF);
+        }
         if i64::try_from(self.records).unwrap_or(i64::MAX) >= config.flush_messages
             || self.bytes >= config.flush_bytes
         {
@@ -142,6 +151,16 @@ impl Durable {
         }
         let wait_ms = u64::try_from(config.flush_ms).unwrap_or(0);
         Some(since + Duration::from_millis(wait_ms))
+    }
+
+    /// A ticket could not open what it was to sync: nothing is lost, all of it is still to be done.
+    fn put_off(&mut self) {
+        self.ticket_out = false;
+        self.extra.append(&mut self.out);
+        self.directory_changed = true;
+        self.cut_to = None;
+        self.since = None;
+        self.put_off = true;
     }
 
     fn done(&mut self, through: Synced) {
@@ -177,7 +196,7 @@ impl Log {
             Ok(ticket) => Ok(Some(ticket)),
             // The index of a closed segment could not be written: there is time until there is
             // room, but what counts as synced must not run ahead of it.
-            Err(DiskError::NoSpace { .. }) => Ok(None),
+            Err(error) if error.is_refusal() => Ok(None),
             Err(error) => Err(self.failed(error)),
         }
     }
@@ -200,7 +219,12 @@ impl Log {
                 // Older ones were synced with their indexes when they were closed.
                 break;
             }
-            segment.take_unsynced(&*disk, closed, &mut files)?;
+            if let Err(error) = segment.take_unsynced(&*disk, closed, &mut files) {
+                // Those that were taken count as synced with their segments: not yet.
+                segment.set_unsynced();
+                self.durable.extra.append(&mut files);
+                return Err(error);
+            }
             if closed {
                 segment.close_files();
             }
@@ -208,6 +232,7 @@ impl Log {
         files.append(&mut self.durable.extra);
         let directory = std::mem::take(&mut self.durable.directory_changed)
             .then(|| (disk, Arc::clone(&self.place.directory)));
+        self.durable.put_off = false;
         self.durable.ticket_out = true;
         self.durable.out.clone_from(&files);
         self.durable.records = 0;
@@ -228,7 +253,7 @@ impl Log {
         let last = self.segments.len() - 1;
         for (at, segment) in self.segments.iter_mut().enumerate().rev() {
             match segment.flush_indexes(&*disk) {
-                Err(DiskError::NoSpace { .. }) if at == last => {}
+                Err(error) if error.is_refusal() && at == last => {}
                 result => result?,
             }
             if at < last && !segment.is_unsynced() {
@@ -246,11 +271,16 @@ impl Log {
         }
     }
 
-    /// Takes note of a ticket that has run. After a failure the log is offline.
+    /// Takes note of a ticket that has run. After a failure the log is offline; but a ticket for which
+    /// there was no file descriptor is only put off ([`sync_deadline`](Self::sync_deadline)).
     pub fn sync_done(&mut self, done: SyncDone) -> Result<Synced, Offline> {
         match done.result {
             Ok(()) => {
                 self.durable.done(done.through);
+                Ok(self.durable.synced)
+            }
+            Err(cause) if cause.is_no_files() => {
+                self.durable.put_off();
                 Ok(self.durable.synced)
             }
             Err(cause) => Err(self.failed(cause)),
@@ -260,7 +290,13 @@ impl Log {
     /// Begins and runs a sync on this thread.
     pub fn sync(&mut self) -> Result<Synced, Offline> {
         match self.begin_sync()? {
-            Some(ticket) => self.sync_done(ticket.run()),
+            Some(ticket) => match ticket.run() {
+                // Whoever waits for it cannot be put off.
+                SyncDone { result, .. } if result.is_err() => result
+                    .map(|()| self.durable.synced)
+                    .map_err(|cause| self.failed(cause)),
+                done => self.sync_done(done),
+            },
             None => Ok(self.durable.synced),
         }
     }

@@ -852,3 +852,59 @@ fn aborted_transactions_are_indexed_and_bound_the_stable_offset() {
 }
 
 use crate::AbortedTransaction;
+
+#[test]
+fn without_file_descriptors_a_roll_is_refused_or_done_and_the_log_stays_online() {
+    let mut world = World::new(small_config());
+    append_many(&mut world.log, 5);
+    // Where the segment has room nothing more is opened. Then a roll is refused, unless the next
+    // file has been made before.
+    let mut appended = 5;
+    let mut rolls = 0;
+    for reserved_before in [false, true] {
+        let room = if reserved_before { 1500 } else { 200 };
+        world.log.reserve(room).unwrap();
+        world.disk.run_out_of_files(true);
+        let refused = loop {
+            if let Err(error) = world.log.reserve(200) {
+                break error;
+            }
+            let value = value(appended as usize);
+            let done = append(&mut world.log, vec![batch(1000 + appended, &[&value])]);
+            rolls += i32::from(done.unwrap().rolled);
+            appended += 1;
+        };
+        assert!(matches!(refused, AppendError::NoSpace(_)), "{refused}");
+        let ticket = world.log.begin_sync().unwrap();
+        if let Some(ticket) = ticket {
+            world.log.sync_done(ticket.run()).unwrap();
+        }
+        assert!(world.log.offline().is_none());
+        world.disk.run_out_of_files(false);
+    }
+    assert_eq!(rolls, 1);
+    assert_eq!(world.log.sync().unwrap().offset, Offset::new(appended));
+    let expected: Vec<_> = (0..appended).collect();
+    assert_eq!(offsets(&mut world.log), expected);
+    let mut world = world.reopen_after(Crash::PowerLoss);
+    assert_eq!(offsets(&mut world.log), expected);
+}
+
+#[test]
+fn a_sync_without_a_file_descriptor_is_put_off() {
+    let at = |ms| klamm_model::Instant::after_start(std::time::Duration::from_millis(ms));
+    let mut world = World::new(LogConfig::default());
+    append_many(&mut world.log, 3);
+    let ticket = world.log.begin_sync().unwrap().unwrap();
+    world.disk.run_out_of_files(true);
+    let synced = world.log.sync_done(ticket.run()).unwrap();
+    assert_eq!(synced.offset, Offset::ZERO, "nothing counts as synced");
+    assert_eq!(world.log.sync_deadline(at(10)), Some(at(110)));
+    world.disk.run_out_of_files(false);
+    let ticket = world.log.begin_sync().unwrap().unwrap();
+    let synced = world.log.sync_done(ticket.run()).unwrap();
+    assert_eq!(synced.offset, Offset::new(3));
+    assert_eq!(world.log.sync_deadline(at(20)), None);
+    let mut world = world.reopen_after(Crash::PowerLoss);
+    assert_eq!(offsets(&mut world.log), [0, 1, 2]);
+}

@@ -73,8 +73,9 @@ pub struct Offline {
 /// Why nothing was appended.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum AppendError {
-    /// The disk is full. Nothing has changed; try again later.
-    #[error("no space left for the log: {0}")]
+    /// The disk is full, or the process has no file descriptor left. Nothing has changed; try again
+    /// later.
+    #[error("no room for the log: {0}")]
     NoSpace(DiskError),
     /// The log has to be given up.
     #[error(transparent)]
@@ -187,7 +188,7 @@ pub struct TimestampOffset {
 impl AppendError {
     /// Sorts a failure of the disk by what it leaves behind; not for failed syncs.
     pub(crate) fn of(error: DiskError) -> Self {
-        if error.is_no_space() {
+        if error.is_refusal() {
             Self::NoSpace(error)
         } else {
             Self::Offline(Offline { cause: error })

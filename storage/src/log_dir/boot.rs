@@ -3,9 +3,10 @@
 
 use std::io::IoSlice;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{Boot, BootKind, LogDirError};
-use crate::disk::{self, Disk, DiskError};
+use crate::disk::{self, Disk, DiskError, DiskFile};
 
 const CLEAN_SHUTDOWN_FILE: &str = ".kafka_cleanshutdown";
 const BOOT_FILE: &str = "klamm.boot";
@@ -87,10 +88,14 @@ pub(super) fn update(
     write(disk, root, &record)
 }
 
+/// The boot file, for [`mark_unsynced`]; every [`begin`] and [`update`] makes another.
+pub(super) fn open(disk: &dyn Disk, root: &Path) -> Result<Arc<dyn DiskFile>, DiskError> {
+    disk.open(&root.join(BOOT_FILE), disk::Open::Existing)
+}
+
 /// Leaves the mark that an fsync has failed. Once this returns `Ok` the next process finds it,
 /// unless the machine goes down: then it is as durable as the disk lets it be.
-pub(super) fn mark_unsynced(disk: &dyn Disk, root: &Path) -> Result<(), DiskError> {
-    let file = disk.open(&root.join(BOOT_FILE), disk::Open::Existing)?;
+pub(super) fn mark_unsynced(file: &dyn DiskFile) -> Result<(), DiskError> {
     let position = VERSION_LINE.len() as u64;
     file.write_at(&mut [IoSlice::new(UNSYNCED_LINE.as_bytes())], position)?;
     // The next process reads it from the page cache whatever becomes of it.

@@ -12,8 +12,8 @@
 
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use klamm_model::{Offset, TopicPartition};
 
@@ -31,6 +31,8 @@ const STEP_BYTES: usize = 1 << 20;
 pub(super) struct Mark {
     disk: Arc<dyn Disk>,
     root: PathBuf,
+    /// Held open: the process may have no file descriptor left when it is needed.
+    boot_file: Mutex<Option<Arc<dyn DiskFile>>>,
     failed: AtomicBool,
     left: AtomicBool,
 }
@@ -40,9 +42,23 @@ impl Mark {
         Self {
             disk,
             root: root.to_owned(),
+            boot_file: Mutex::new(None),
             failed: AtomicBool::new(false),
             left: AtomicBool::new(false),
         }
+    }
+
+    /// Opens the boot file that is there now.
+    pub(super) fn renew(&self) -> Result<(), DiskError> {
+        let file = boot::open(&*self.disk, &self.root)?;
+        *self.boot_file() = Some(file);
+        Ok(())
+    }
+
+    fn boot_file(&self) -> MutexGuard<'_, Option<Arc<dyn DiskFile>>> {
+        self.boot_file
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether an fsync has failed since the directory was opened.
@@ -53,7 +69,8 @@ impl Mark {
     /// Passes the result of an fsync on; leaves the mark if it failed.
     fn noting(&self, synced: Result<(), DiskError>) -> Result<(), DiskError> {
         if let Err(cause) = &synced
-            && !cause.is_not_found()
+            // Nothing was lost: it could not be opened.
+            && !(cause.is_not_found() || cause.is_no_files())
         {
             self.failed.store(true, Ordering::SeqCst);
             // Several threads may be here at once: the mark is the same.
@@ -65,7 +82,12 @@ impl Mark {
     }
 
     fn leave(&self, cause: &DiskError) {
-        match boot::mark_unsynced(&*self.disk, &self.root) {
+        // By its name first: the one that is held may just have been replaced.
+        let file = boot::open(&*self.disk, &self.root).or_else(|error| {
+            let held = self.boot_file().clone();
+            held.ok_or(error)
+        });
+        match file.and_then(|file| boot::mark_unsynced(&*file)) {
             Ok(()) => self.left.store(true, Ordering::SeqCst),
             Err(error) => tracing::error!(path = %self.root.display(), %error, %cause,
                 "an fsync failed, and the log directory cannot be marked: unless the machine is restarted, the next start may take records for durable that are not"),

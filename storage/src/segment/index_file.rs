@@ -37,11 +37,26 @@ impl<const N: usize> IndexFile<N> {
 
     /// Creates the file, empty.
     pub(crate) fn create(&mut self, disk: &dyn Disk) -> Result<(), DiskError> {
-        self.file = Some(disk.open(&self.path, Open::Truncate)?);
         self.stored = 0;
         self.pending.clear();
         self.unsynced = true;
+        self.file = Some(disk.open(&self.path, Open::Truncate)?);
         Ok(())
+    }
+
+    /// As [`create`](Self::create), where there is no file yet. If the disk is full, or there is no
+    /// file descriptor for it now, it is made when it is flushed: until then all entries are in
+    /// memory.
+    pub(crate) fn create_new(&mut self, disk: &dyn Disk) -> Result<(), DiskError> {
+        match self.create(disk) {
+            Err(error) if error.is_refusal() => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Opens the file if it is not, so that a later use cannot fail for want of a descriptor.
+    pub(crate) fn keep_open(&mut self, disk: &dyn Disk) -> Result<(), DiskError> {
+        self.file(disk).map(drop)
     }
 
     /// Entries, in the file and in memory.

@@ -29,6 +29,12 @@ impl Segment {
         }
     }
 
+    /// Opens the files that an append uses: it could not go back if one of them cannot be opened.
+    pub(crate) fn open_files(&mut self, disk: &dyn Disk) -> Result<(), DiskError> {
+        self.file(disk)?;
+        self.time_index.keep_open(disk)
+    }
+
     /// Asks the disk for room up to `end`, in steps that grow with the segment; with
     /// `preallocate`, for all that the segment may become.
     pub(crate) fn allocate(

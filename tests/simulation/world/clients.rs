@@ -132,6 +132,7 @@ impl World {
     }
 
     pub(super) fn consume(&mut self) {
+        self.have_files(true);
         let number = self.random.below(PARTITIONS as u64) as usize;
         let broker = self.broker.as_mut().expect("a broker runs");
         let driver = &mut broker.partitions[number].driver;

@@ -1,4 +1,4 @@
-//! Full disks, failing disks, crashes and orderly ends; and what must be true after each start.
+//! Full disks, failing disks, no file descriptors, crashes and orderly ends; and what must be true after each start.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -18,6 +18,18 @@ impl World {
         let full = self.random.one_in(2);
         self.disk.set_capacity(full.then_some(capacity));
         self.note(|line| write!(line, "full disk: {full}"));
+    }
+
+    /// The process has no file descriptor left for a while.
+    pub(super) fn run_out_of_files(&mut self) {
+        let out = self.random.one_in(2);
+        self.have_files(!out);
+        self.note(|line| write!(line, "out of files: {out}"));
+    }
+
+    pub(super) fn have_files(&mut self, have: bool) {
+        self.out_of_files = !have;
+        self.disk.run_out_of_files(!have);
     }
 
     pub(super) fn plan_fault(&mut self) {
@@ -53,6 +65,7 @@ impl World {
     pub(super) fn restart(&mut self, crash: Crash) {
         self.disk.set_capacity(None);
         self.disk.restart(crash);
+        self.out_of_files = false;
         self.start(Some(crash));
     }
 
@@ -67,6 +80,7 @@ impl World {
             return self.crash(crash);
         }
         self.disk.set_capacity(None);
+        self.have_files(true);
         if !broker.close() {
             return self.crash(Crash::Kill);
         }

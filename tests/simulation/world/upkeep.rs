@@ -19,6 +19,7 @@ impl World {
 
     pub(super) fn end_flush(&mut self) {
         let now = self.now;
+        let put_off = self.out_of_files;
         let number = self.random.below(PARTITIONS as u64) as usize;
         let partition = self.partition(number);
         let Some((ticket, end)) = partition.flush.take() else {
@@ -28,7 +29,7 @@ impl World {
         let mut outcomes = vec![Vec::new(); PARTITIONS];
         let own = &mut outcomes[number];
         partition.driver.sync_finished(now, done, own);
-        if partition.driver.offline().is_none() {
+        if partition.driver.offline().is_none() && !put_off {
             self.oracles[number].flushed(end);
         }
         self.note(|line| write!(line, "flushed {number} to {end}"));

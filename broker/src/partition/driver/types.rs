@@ -60,9 +60,9 @@ pub enum StageError {
         /// `segment.bytes`.
         segment_bytes: u64,
     },
-    /// The disk is full; reads go on, and appends do when there is room again:
-    /// `KAFKA_STORAGE_ERROR`.
-    #[error("no space left on the disk of the log")]
+    /// The disk is full, or the process has no file descriptor left; reads go on, and appends do when
+    /// there is room again: `KAFKA_STORAGE_ERROR`.
+    #[error("no room for the log: the disk is full, or no file descriptor is left")]
     NoSpace,
     /// Too much waits for its fsync: the disk has fallen behind. To be retried.
     #[error("too many entries wait for their fsync")]

@@ -110,11 +110,16 @@ fn a_fsync_that_fails_elsewhere_keeps_the_directory_from_being_closed_in_good_or
 }
 
 #[test]
-fn a_full_disk_has_room_for_the_mark() {
+fn the_mark_needs_neither_room_nor_a_file_descriptor() {
     let disk = MemDisk::new(5);
     let dir = open_dir(&disk).unwrap();
     disk.set_capacity(Some(disk.used_bytes()));
+    let file = dir
+        .disk
+        .open(&dir.path.join("klamm.journal"), Open::Existing);
+    disk.run_out_of_files(true);
     disk.fail_syncs(true);
-    dir.disk.sync_dir(Path::new(ROOT)).unwrap_err();
+    file.unwrap().sync_data().unwrap_err();
+    disk.run_out_of_files(false);
     assert!(is_marked_on(&disk));
 }

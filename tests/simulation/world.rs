@@ -48,6 +48,10 @@ pub(crate) struct World {
     producers: Vec<Producer>,
     numbers: Numbers,
     pending: Vec<Pending>,
+    /// A partition has gone offline in this event.
+    went_offline: bool,
+    /// The operation that the latest fault is planned for.
+    last_fault_at: u64,
     /// The process has no file descriptor left: flushes are put off.
     out_of_files: bool,
 }
@@ -96,6 +100,8 @@ impl World {
             producers,
             numbers,
             pending: Vec::new(),
+            went_offline: false,
+            last_fault_at: 0,
             out_of_files: false,
         };
         world.start(None);
@@ -127,9 +133,10 @@ impl World {
             _ => self.shut_down(),
         }
         if self.disk.is_crashed() {
-            let crash = self.any_crash();
+            let crash = self.crash_in_event();
             self.crash(crash);
         }
+        self.went_offline = false;
     }
 
     fn check_positions(&mut self) {

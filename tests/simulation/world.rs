@@ -48,10 +48,6 @@ pub(crate) struct World {
     producers: Vec<Producer>,
     numbers: Numbers,
     pending: Vec<Pending>,
-    /// A partition has gone offline in this event.
-    went_offline: bool,
-    /// The operation that the latest fault is planned for.
-    last_fault_at: u64,
     /// The process has no file descriptor left: flushes are put off.
     out_of_files: bool,
 }
@@ -100,8 +96,6 @@ impl World {
             producers,
             numbers,
             pending: Vec::new(),
-            went_offline: false,
-            last_fault_at: 0,
             out_of_files: false,
         };
         world.start(None);
@@ -133,10 +127,9 @@ impl World {
             _ => self.shut_down(),
         }
         if self.disk.is_crashed() {
-            let crash = self.crash_in_event();
+            let crash = self.any_crash();
             self.crash(crash);
         }
-        self.went_offline = false;
     }
 
     fn check_positions(&mut self) {

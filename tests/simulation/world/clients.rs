@@ -149,10 +149,7 @@ impl World {
             for outcome in own {
                 self.note(|line| write!(line, "{number}: {outcome:?}"));
                 match outcome {
-                    Outcome::Offline { .. } => {
-                        self.went_offline = true;
-                        self.forget_partition(number);
-                    }
+                    Outcome::Offline { .. } => self.forget_partition(number),
                     Outcome::StagedDropped { from_offset } => {
                         self.oracles[number].dropped(from_offset.get());
                         self.forget_partition(number);

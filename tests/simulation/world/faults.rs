@@ -32,12 +32,8 @@ impl World {
         self.disk.run_out_of_files(!have);
     }
 
-    /// One fault at a time: an fsync that fails leaves its mark, unless that fails as well.
     pub(super) fn plan_fault(&mut self) {
-        const APART: u64 = 8;
         let at = self.disk.operations() + 1 + self.random.below(20);
-        let at = at.max(self.last_fault_at + APART);
-        self.last_fault_at = at;
         let fault = if self.random.one_in(2) {
             Fault::Io
         } else {
@@ -58,16 +54,6 @@ impl World {
             Crash::Kill
         } else {
             Crash::PowerLoss
-        }
-    }
-
-    /// What has ended the process in the middle of an event. If it died between an fsync that failed
-    /// and the mark that it leaves, nobody can know: then it is the machine that has stopped.
-    pub(super) fn crash_in_event(&mut self) -> Crash {
-        let crash = self.any_crash();
-        match self.went_offline {
-            true => Crash::PowerLoss,
-            false => crash,
         }
     }
 
@@ -96,9 +82,7 @@ impl World {
         self.disk.set_capacity(None);
         self.have_files(true);
         if !broker.close() {
-            self.went_offline = self.disk.is_crashed();
-            let crash = self.crash_in_event();
-            return self.crash(crash);
+            return self.crash(Crash::Kill);
         }
         for number in 0..PARTITIONS {
             let end = self.oracles[number].acknowledged_end();

@@ -23,6 +23,10 @@ use crate::journal::{Journal, JournalError};
 use crate::log::parse_name;
 use crate::segment::walk::Written;
 
+/// How often to try to leave the mark. A disk whose fsync fails may refuse a write as well, and
+/// there is no second chance.
+const TRIES: usize = 3;
+
 /// Bytes read and written again at a time.
 const STEP_BYTES: usize = 1 << 20;
 
@@ -82,16 +86,26 @@ impl Mark {
     }
 
     fn leave(&self, cause: &DiskError) {
-        // By its name first: the one that is held may just have been replaced.
-        let file = boot::open(&*self.disk, &self.root).or_else(|error| {
-            let held = self.boot_file().clone();
-            held.ok_or(error)
-        });
-        match file.and_then(|file| boot::mark_unsynced(&*file)) {
+        let mut left = self.try_to_leave();
+        for _ in 1..TRIES {
+            if left.is_err() {
+                left = self.try_to_leave();
+            }
+        }
+        match left {
             Ok(()) => self.left.store(true, Ordering::SeqCst),
             Err(error) => tracing::error!(path = %self.root.display(), %error, %cause,
                 "an fsync failed, and the log directory cannot be marked: unless the machine is restarted, the next start may take records for durable that are not"),
         }
+    }
+
+    fn try_to_leave(&self) -> Result<(), DiskError> {
+        // By its name first: the one that is held may just have been replaced.
+        let file = boot::open(&*self.disk, &self.root).or_else(|error| {
+            let held = self.boot_file().clone();
+            held.ok_or(error)
+        })?;
+        boot::mark_unsynced(&*file)
     }
 }
 

@@ -123,3 +123,15 @@ fn the_mark_needs_neither_room_nor_a_file_descriptor() {
     disk.run_out_of_files(false);
     assert!(is_marked_on(&disk));
 }
+
+#[test]
+fn the_mark_is_left_although_the_disk_refuses_it_at_first() {
+    let disk = MemDisk::new(6);
+    let dir = open_dir(&disk).unwrap();
+    let next = disk.operations() + 1;
+    for operation in next..next + 3 {
+        disk.fail_at(operation, Fault::NoSpace);
+    }
+    dir.disk.sync_dir(Path::new(ROOT)).unwrap_err();
+    assert!(is_marked_on(&disk));
+}

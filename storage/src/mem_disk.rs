@@ -49,6 +49,8 @@ struct World {
     capacity_bytes: Option<u64>,
     /// Whether nothing can be opened.
     out_of_files: bool,
+    /// Whether an fsync has failed since the last restart.
+    forgot_pages: bool,
 }
 
 /// What a disk without a limit says it has.
@@ -66,6 +68,7 @@ impl MemDisk {
             writes_back: false,
             capacity_bytes: None,
             out_of_files: false,
+            forgot_pages: false,
         };
         Self {
             world: Arc::new(Mutex::new(world)),
@@ -133,6 +136,11 @@ impl MemDisk {
         self.world().out_of_files = out;
     }
 
+    /// Whether pages have been forgotten since the last restart, for a sync that failed.
+    pub fn has_forgotten(&self) -> bool {
+        self.world().forgot_pages
+    }
+
     /// Bytes in use, in blocks, with what is allocated ahead.
     pub fn used_bytes(&self) -> u64 {
         self.world().tree.used_bytes()
@@ -150,6 +158,7 @@ impl MemDisk {
         world.faults.restart();
         world.locks.clear();
         world.out_of_files = false;
+        world.forgot_pages = false;
         world.generation += 1;
     }
 
@@ -424,6 +433,7 @@ impl DiskFile for MemFile {
         if result.is_err() && !world.faults.crashed() {
             // Linux marks the pages clean all the same: they will never be written.
             world.tree.forget_dirty(file);
+            world.forgot_pages = true;
         }
         result
     }

@@ -1,8 +1,10 @@
 //! Full disks, failing disks, no file descriptors, crashes and orderly ends; and what must be true after each start.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 
+use klamm_storage::disk::Open;
 use klamm_storage::{Crash, Disk, Fault};
 
 use super::{PARTITIONS, Planted, World};
@@ -64,9 +66,27 @@ impl World {
 
     pub(super) fn restart(&mut self, crash: Crash) {
         self.disk.set_capacity(None);
+        let interrupted = self.disk.is_crashed() && self.disk.has_forgotten();
         self.disk.restart(crash);
+        // Nobody can know of a failed fsync if the process ended before it could leave the mark.
+        let crash = match interrupted && !self.is_marked() {
+            true => {
+                self.disk.restart(Crash::PowerLoss);
+                Crash::PowerLoss
+            }
+            false => crash,
+        };
         self.out_of_files = false;
         self.start(Some(crash));
+    }
+
+    fn is_marked(&self) -> bool {
+        let path = Path::new("/data/klamm.boot");
+        let mut bytes = [0; 64];
+        let file = self.disk.open(path, Open::Existing);
+        let read = file.and_then(|file| file.read_at(&mut bytes, 0));
+        let length = read.expect("every life begins with it");
+        String::from_utf8_lossy(&bytes[..length]).contains("unsynced=true")
     }
 
     /// Stops in good order, unless a partition is beyond that.

@@ -5,13 +5,13 @@
 )]
 
 use std::fs::{self, File};
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{FallocateFlags, FlockOperation};
-use rustix::io::Errno;
+use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::disk::{DirEntry, Disk, DiskError, DiskFile, DiskLock, Mapping, Open, Space};
 
@@ -183,6 +183,19 @@ impl DiskFile for OpenFile {
         Ok(filled)
     }
 
+    fn read_at_once(&self, buffer: &mut [u8], position: u64) -> Result<Option<usize>, DiskError> {
+        let slices = &mut [IoSliceMut::new(buffer)];
+        match rustix::io::preadv2(&self.file, slices, position, ReadWriteFlags::NOWAIT) {
+            Ok(read) if read == buffer.len() => Ok(Some(read)),
+            // The end of the file, or of what is in memory.
+            Ok(_) | Err(Errno::AGAIN) if position + buffer.len() as u64 <= self.length()? => {
+                Ok(None)
+            }
+            // At the end of the file, or on a file system that does not know the flag.
+            _ => self.read_at(buffer, position).map(Some),
+        }
+    }
+
     fn sync_data(&self) -> Result<(), DiskError> {
         rustix::fs::fdatasync(&self.file).map_err(|error| self.fail("fdatasync", error))
     }
@@ -224,6 +237,50 @@ mod tests {
     fn the_disk_suite_passes_on_files() {
         let directory = suite::temporary_directory("file-disk");
         suite::run(&FileDisk::new(), directory.path());
+    }
+
+    /// A file of pages that are on the disk and not in memory; `None` where the file system keeps
+    /// them all the same.
+    fn evicted(path: &Path, length: usize) -> Option<Arc<dyn DiskFile>> {
+        let file = FileDisk::new().open(path, Open::Create).unwrap();
+        let bytes = vec![5; length];
+        file.write_at(&mut [IoSlice::new(&bytes)], 0).unwrap();
+        file.sync_data().unwrap();
+        let handle = File::open(path).unwrap();
+        rustix::fs::fadvise(&handle, 0, None, rustix::fs::Advice::DontNeed).unwrap();
+        let mapping = file.map_read_only(length).unwrap();
+        (!mapping.is_resident(0..length)).then_some(file)
+    }
+
+    #[test]
+    fn what_left_memory_is_not_resident_and_comes_back_when_populated() {
+        let directory = suite::temporary_directory("file-cold");
+        let length = 3 << 20;
+        let Some(file) = evicted(&directory.path().join("f"), length) else {
+            return;
+        };
+        // Asking may already make the system read, and it may be quick.
+        let mut buffer = vec![0; length];
+        let read = file.read_at_once(&mut buffer, 0).unwrap();
+        assert!(read.is_none_or(|read| read == length));
+        let mapping = file.map_read_only(length + 100_000).unwrap();
+        mapping.populate(0..length).unwrap();
+        assert!(mapping.is_resident(0..length));
+        assert_eq!(file.read_at_once(&mut [0], 5000).unwrap(), Some(1));
+        assert!(mapping.slice(0..length).iter().all(|byte| *byte == 5));
+    }
+
+    #[test]
+    fn a_page_that_cannot_be_had_is_an_error_and_not_a_signal() {
+        let directory = suite::temporary_directory("file-sigbus");
+        let file = FileDisk::new().open(&directory.path().join("f"), Open::Create);
+        let file = file.unwrap();
+        file.write_at(&mut [IoSlice::new(&[5; 10_000])], 0).unwrap();
+        // Beyond the end of the file: what reads there is sent the same signal as by a failing disk.
+        let mapping = file.map_read_only(1 << 20).unwrap();
+        mapping.populate(0..10_000).unwrap();
+        assert!(mapping.populate(0..1 << 20).is_err());
+        assert!(mapping.populate(500_000..500_001).is_err());
     }
 
     #[test]

@@ -6,12 +6,17 @@
 //! its bytes; names created, renamed or removed up to some point, per directory. Any operation
 //! can be made to fail, or to be the last one before a crash; the room can be limited.
 //!
+//! It also knows which pages are in memory: all that were written or read, until
+//! [`evict`](MemDisk::evict) or a power loss. A mapping that is touched where it is not in memory
+//! panics, since a real one would make its reader wait, or end the process.
+//!
 //! Public, because simulations outside of this crate run whole brokers on it.
 
 mod faults;
 mod tree;
 
 use std::io::{self, IoSlice};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -165,6 +170,19 @@ impl MemDisk {
     /// Flips bits of a stored byte, in the page cache and below. `false` if there is no such byte.
     pub fn damage(&self, path: &Path, position: u64, flip: u8) -> bool {
         self.world().tree.damage(path, position, flip)
+    }
+
+    /// Takes everything out of memory, as if other files had needed it: what is mapped is to be
+    /// populated before it is touched.
+    pub fn evict(&self) {
+        self.world().tree.evict();
+    }
+
+    /// Makes a part of a file (whole pages of it) fail to be read, until it is written again.
+    /// `false` if there is no such file.
+    pub fn fail_reads(&self, path: &Path, range: Range<u64>) -> bool {
+        let range = range.start as usize..range.end as usize;
+        self.world().tree.fail_reads(path, &range)
     }
 
     /// Paths of all files, as a process sees them.
@@ -412,13 +430,24 @@ impl DiskFile for MemFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<usize, DiskError> {
-        let world = self.world("read")?;
+        let mut world = self.world("read")?;
         world.alive("read", &self.path)?;
+        let range = position as usize..position as usize + buffer.len();
+        let read = world.tree.populate(self.file, &range);
+        read.map_err(|kind| DiskError::new("read", &self.path, kind.into()))?;
         let content = world.tree.content(self.file);
         let start = content.len().min(position as usize);
         let count = buffer.len().min(content.len() - start);
         buffer[..count].copy_from_slice(&content[start..start + count]);
         Ok(count)
+    }
+
+    fn read_at_once(&self, buffer: &mut [u8], position: u64) -> Result<Option<usize>, DiskError> {
+        let range = position as usize..position as usize + buffer.len();
+        if !self.world("read")?.tree.is_resident(self.file, &range) {
+            return Ok(None);
+        }
+        self.read_at(buffer, position).map(Some)
     }
 
     fn sync_data(&self) -> Result<(), DiskError> {
@@ -488,11 +517,25 @@ struct FileMemory {
 impl Memory for FileMemory {
     fn read(&self, buffer: &mut [u8], position: usize) {
         let world = self.disk.world();
+        let range = position..position + buffer.len();
+        assert!(
+            world.tree.is_resident(self.file, &range),
+            "what is touched is in memory range={range:?}"
+        );
         let content = world.tree.content(self.file);
         let start = content.len().min(position);
         let count = buffer.len().min(content.len() - start);
         buffer[..count].copy_from_slice(&content[start..start + count]);
         buffer[count..].fill(0);
+    }
+
+    fn is_resident(&self, range: Range<usize>) -> bool {
+        self.disk.world().tree.is_resident(self.file, &range)
+    }
+
+    fn populate(&self, range: Range<usize>) -> io::Result<()> {
+        let mut world = self.disk.world();
+        world.tree.populate(self.file, &range).map_err(Into::into)
     }
 }
 

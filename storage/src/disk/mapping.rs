@@ -1,17 +1,22 @@
 //! A read-only window on a file. The only unsafe code of the crate.
 
 use std::fmt;
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use memmap2::Mmap;
+use rustix::io::Errno;
+use rustix::mm::Advice;
 
 /// Bytes of a file, readable without a system call and without a copy. Cheap to clone; unmapped
 /// when the last clone and the last slice are gone.
 ///
 /// It may be longer than its file. Whoever slices it knows how much has been written and asks for
-/// no more: reading a page beyond the end of the file would end the process with SIGBUS.
+/// no more: reading a page beyond the end of the file would end the process with SIGBUS. So would
+/// reading a page that is not in memory and that the disk cannot give: that is what
+/// [`is_resident`](Self::is_resident) and [`populate`](Self::populate) are for.
 #[derive(Clone)]
 pub struct Mapping {
     inner: Inner,
@@ -28,14 +33,21 @@ enum Inner {
 
 /// Bytes behind a simulated mapping.
 pub(crate) trait Memory: Send + Sync {
-    /// Fills `buffer` from `position`; zeros beyond the end.
+    /// Fills `buffer` from `position`; zeros beyond the end. Panics where a real process would
+    /// have to wait for the disk, or end with SIGBUS.
     fn read(&self, buffer: &mut [u8], position: usize);
+
+    /// See [`Mapping::is_resident`].
+    fn is_resident(&self, range: Range<usize>) -> bool;
+
+    /// See [`Mapping::populate`].
+    fn populate(&self, range: Range<usize>) -> io::Result<()>;
 }
 
 impl Mapping {
     /// Maps the first `length` bytes of a file of ours.
     #[expect(unsafe_code, reason = "the one place where a file becomes memory")]
-    pub(crate) fn of_file(file: &std::fs::File, length: usize) -> std::io::Result<Self> {
+    pub(crate) fn of_file(file: &std::fs::File, length: usize) -> io::Result<Self> {
         if length == 0 {
             return Ok(Self {
                 inner: Inner::Mapped(Bytes::new()),
@@ -73,11 +85,7 @@ impl Mapping {
 
     /// Shares a part. Panics beyond [`len`](Self::len); the caller keeps to what is written.
     pub fn slice(&self, range: Range<usize>) -> Bytes {
-        assert!(
-            range.start <= range.end && range.end <= self.length,
-            "a slice lies in its mapping range={range:?} length={}",
-            self.length
-        );
+        self.assert_holds(&range);
         match &self.inner {
             Inner::Mapped(bytes) => bytes.slice(range),
             Inner::Memory(memory) => {
@@ -86,6 +94,40 @@ impl Mapping {
                 copy.into()
             }
         }
+    }
+
+    /// Whether a part is in memory, so that reading it waits for no disk. Costs one system call
+    /// for each mebibyte; true where the system does not tell. Panics beyond [`len`](Self::len).
+    ///
+    /// It is the truth of a moment: what is not in use may leave memory again.
+    pub fn is_resident(&self, range: Range<usize>) -> bool {
+        self.assert_holds(&range);
+        match &self.inner {
+            Inner::Mapped(bytes) => pages_are_resident(&bytes[page_start(range.start)..range.end]),
+            Inner::Memory(memory) => memory.is_resident(range),
+        }
+    }
+
+    /// Brings a part into memory, for as long as the disk takes. Panics beyond
+    /// [`len`](Self::len).
+    ///
+    /// # Errors
+    /// The disk does not give the bytes, or the file ends before them. Reading them through the
+    /// mapping would end the process.
+    pub fn populate(&self, range: Range<usize>) -> io::Result<()> {
+        self.assert_holds(&range);
+        match &self.inner {
+            Inner::Mapped(bytes) => populate_pages(&bytes[page_start(range.start)..range.end]),
+            Inner::Memory(memory) => memory.populate(range),
+        }
+    }
+
+    fn assert_holds(&self, range: &Range<usize>) {
+        assert!(
+            range.start <= range.end && range.end <= self.length,
+            "a range lies in its mapping range={range:?} length={}",
+            self.length
+        );
     }
 
     /// Copies a part, for small things that are looked at and forgotten.
@@ -108,6 +150,63 @@ impl fmt::Debug for Mapping {
         f.debug_struct("Mapping")
             .field("length", &self.length)
             .finish_non_exhaustive()
+    }
+}
+
+/// Pages that one call asks about.
+const PAGES_PER_CALL: usize = 256;
+
+/// The start of the page that a position of a mapping lies in; mappings start with a page.
+fn page_start(position: usize) -> usize {
+    position - position % rustix::param::page_size()
+}
+
+/// Whether all of `bytes`, which start with a page of a mapping, are in memory.
+#[expect(unsafe_code, reason = "rustix has no mincore")]
+fn pages_are_resident(bytes: &[u8]) -> bool {
+    let page_bytes = rustix::param::page_size();
+    bytes.chunks(PAGES_PER_CALL * page_bytes).all(|bytes| {
+        let mut pages = [0_u8; PAGES_PER_CALL];
+        let count = bytes.len().div_ceil(page_bytes);
+        // SAFETY: the address is that of a page, the range lies in a mapping that `bytes` borrows,
+        // and there is room for one byte of each of its pages: a chunk has `PAGES_PER_CALL` of
+        // them at most. The call reads no byte of the mapping.
+        let failed = unsafe {
+            libc::mincore(
+                bytes.as_ptr().cast_mut().cast(),
+                bytes.len(),
+                pages.as_mut_ptr(),
+            )
+        } != 0;
+        match failed {
+            // Where nobody tells (a sandbox), pages are read as if there were no such question.
+            true => io::Error::last_os_error().kind() != io::ErrorKind::WouldBlock,
+            // The other bits are reserved.
+            false => pages[..count].iter().all(|page| page & 1 == 1),
+        }
+    })
+}
+
+/// Reads `bytes`, which start with a page of a mapping, into memory.
+#[expect(unsafe_code, reason = "advice goes by address")]
+fn populate_pages(bytes: &[u8]) -> io::Result<()> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let start = bytes.as_ptr().cast_mut().cast();
+    loop {
+        // SAFETY: the address is that of a page, and the range lies in a mapping that `bytes`
+        // borrows. The advice brings pages into memory and changes no byte of them.
+        let populated =
+            unsafe { rustix::mm::madvise(start, bytes.len(), Advice::LinuxPopulateRead) };
+        match populated {
+            // Older kernels (before 5.14) do not know it: there, reading is as it always was.
+            Ok(()) | Err(Errno::INVAL) => return Ok(()),
+            Err(Errno::INTR) => {}
+            // "Bad address" is how it says what would be SIGBUS.
+            Err(Errno::FAULT) => return Err(Errno::IO.into()),
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

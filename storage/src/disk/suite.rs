@@ -41,6 +41,8 @@ pub(crate) fn run(disk: &dyn Disk, root: &Path) {
     lengths_follow_writes_and_truncation(disk, root);
     allocation_does_not_change_the_length(disk, root);
     mappings_see_later_writes(disk, root);
+    what_was_written_or_populated_is_resident(disk, root);
+    reading_at_once_reads_what_is_in_memory(disk, root);
     many_slices_are_one_write(disk, root);
     names_are_renamed_listed_and_removed(disk, root);
     what_is_missing_is_not_found(disk, root);
@@ -121,6 +123,34 @@ fn mappings_see_later_writes(disk: &dyn Disk, root: &Path) {
     );
     let empty = disk.open(&root.join("e"), Open::Create).unwrap();
     assert!(empty.map_read_only(0).unwrap().is_empty());
+}
+
+fn what_was_written_or_populated_is_resident(disk: &dyn Disk, root: &Path) {
+    let file = disk.open(&root.join("g"), Open::Create).unwrap();
+    let mapping = file.map_read_only(4 << 20).unwrap();
+    let length = (1 << 20) + 4097;
+    file.write_at(&mut [IoSlice::new(&vec![7; length])], 0)
+        .unwrap();
+    for range in [0..length, 1..2, 4095..4097, 5000..length, 9..9] {
+        mapping.populate(range.clone()).unwrap();
+        assert!(mapping.is_resident(range.clone()), "{range:?}");
+        let slice = mapping.slice(range);
+        assert!(slice.iter().all(|byte| *byte == 7));
+    }
+    let empty = disk.open(&root.join("h"), Open::Create).unwrap();
+    let nothing = empty.map_read_only(0).unwrap();
+    nothing.populate(0..0).unwrap();
+    assert!(nothing.is_resident(0..0));
+}
+
+fn reading_at_once_reads_what_is_in_memory(disk: &dyn Disk, root: &Path) {
+    let file = disk.open(&root.join("i"), Open::Create).unwrap();
+    file.write_at(&mut [IoSlice::new(b"hello")], 0).unwrap();
+    let mut buffer = [0; 5];
+    assert_eq!(file.read_at_once(&mut buffer, 0).unwrap(), Some(5));
+    assert_eq!(&buffer, b"hello");
+    assert_eq!(file.read_at_once(&mut buffer, 3).unwrap(), Some(2));
+    assert_eq!(file.read_at_once(&mut buffer, 9).unwrap(), Some(0));
 }
 
 fn many_slices_are_one_write(disk: &dyn Disk, root: &Path) {

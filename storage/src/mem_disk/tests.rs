@@ -30,6 +30,28 @@ fn the_disk_suite_passes_in_memory() {
 }
 
 #[test]
+fn what_left_memory_has_to_be_populated() {
+    let disk = half_synced(1);
+    let file = disk.open(Path::new("/d/f"), Open::Existing).unwrap();
+    let mapping = file.map_read_only(8192).unwrap();
+    let touch = || {
+        let slice = std::panic::AssertUnwindSafe(|| mapping.slice(0..3000));
+        std::panic::catch_unwind(slice).is_ok()
+    };
+    assert!(mapping.is_resident(0..3072) && touch());
+    disk.evict();
+    assert!(!mapping.is_resident(0..3072) && !touch());
+    assert_eq!(file.read_at_once(&mut [0], 0).unwrap(), None);
+    mapping.populate(0..1).unwrap();
+    assert!(mapping.is_resident(0..3072) && touch());
+    assert!(disk.fail_reads(Path::new("/d/f"), 0..1));
+    assert!(mapping.populate(0..1).is_err() && !touch());
+    assert!(file.read_at(&mut [0], 0).is_err());
+    write(&*file, &[3; 3072], 0);
+    assert!(touch(), "written anew");
+}
+
+#[test]
 fn a_killed_process_leaves_everything_written() {
     let disk = half_synced(1);
     disk.restart(Crash::Kill);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
 use super::faults::Random;
@@ -9,6 +10,9 @@ use crate::disk::DirEntry;
 
 /// What a disk writes as a whole or not at all.
 const SECTOR_BYTES: usize = 512;
+
+/// What is brought into memory as a whole.
+const PAGE_BYTES: usize = 4096;
 
 /// What room is counted in.
 pub(super) const BLOCK_BYTES: u64 = 4096;
@@ -39,6 +43,14 @@ struct Content {
     dirty: BTreeSet<usize>,
     allocated: u64,
     linked: bool,
+    cache: Cache,
+}
+
+/// Which pages of a file are not in memory, and which never will be.
+#[derive(Clone, Debug, Default)]
+struct Cache {
+    cold: BTreeSet<usize>,
+    unreadable: BTreeSet<usize>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -284,6 +296,7 @@ impl Tree {
         }
         content.bytes[start..end].copy_from_slice(bytes);
         content.mark(dirty_from, end);
+        content.cache.written(&(start..end));
     }
 
     pub(super) fn truncate(&mut self, file: FileId, length: usize) {
@@ -333,6 +346,42 @@ impl Tree {
             }
             None => false,
         }
+    }
+
+    /// Whether a part of a file is in memory.
+    pub(super) fn is_resident(&self, file: FileId, range: &Range<usize>) -> bool {
+        self.of(file)
+            .is_none_or(|content| content.cache.is_resident(range))
+    }
+
+    /// Brings a part of a file into memory.
+    pub(super) fn populate(&mut self, file: FileId, range: &Range<usize>) -> Failed<()> {
+        match self.nodes.get_mut(&file.0) {
+            Some(Node::File(content)) => content.cache.populate(range),
+            _ => Ok(()),
+        }
+    }
+
+    /// Nothing is in memory any more.
+    pub(super) fn evict(&mut self) {
+        for node in self.nodes.values_mut() {
+            if let Node::File(content) = node {
+                let pages = content.bytes.len().div_ceil(PAGE_BYTES);
+                content.cache.cold = (0..pages).collect();
+            }
+        }
+    }
+
+    /// From now on a part of a file is not in memory and cannot be read; `false` if there is no
+    /// such file.
+    pub(super) fn fail_reads(&mut self, path: &Path, range: &Range<usize>) -> bool {
+        let Some(file) = self.file(path) else {
+            return false;
+        };
+        let cache = &mut self.of_mut(file).cache;
+        cache.cold.extend(pages(range));
+        cache.unreadable.extend(pages(range));
+        true
     }
 
     /// Room that a file takes more if it is to reach `end`.
@@ -463,6 +512,32 @@ impl Content {
         self.bytes = self.durable.clone();
         self.allocated = length as u64;
     }
+}
+
+impl Cache {
+    fn is_resident(&self, range: &Range<usize>) -> bool {
+        self.cold.range(pages(range)).next().is_none()
+    }
+
+    fn populate(&mut self, range: &Range<usize>) -> Failed<()> {
+        if self.unreadable.range(pages(range)).next().is_some() {
+            return Err(io::ErrorKind::Other);
+        }
+        let pages = pages(range);
+        self.cold.retain(|page| !pages.contains(page));
+        Ok(())
+    }
+
+    fn written(&mut self, range: &Range<usize>) {
+        let pages = pages(range);
+        self.cold.retain(|page| !pages.contains(page));
+        self.unreadable.retain(|page| !pages.contains(page));
+    }
+}
+
+fn pages(range: &Range<usize>) -> Range<usize> {
+    let end = range.end.div_ceil(PAGE_BYTES);
+    (range.start / PAGE_BYTES).min(end)..end
 }
 
 fn blocks(bytes: u64) -> u64 {

@@ -66,9 +66,7 @@ pub trait DiskFile: fmt::Debug + Send + Sync {
 
     /// As [`read_at`](Self::read_at), but without waiting for the disk: `None` if some of the
     /// bytes are not in memory. Where that cannot be known beforehand, it waits.
-    fn read_at_once(&self, buffer: &mut [u8], position: u64) -> Result<Option<usize>, DiskError> {
-        self.read_at(buffer, position).map(Some)
-    }
+    fn read_at_once(&self, buffer: &mut [u8], position: u64) -> Result<Option<usize>, DiskError>;
 
     /// Makes content and length durable (`fdatasync`). Never to be retried after an error.
     fn sync_data(&self) -> Result<(), DiskError>;

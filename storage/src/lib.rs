@@ -5,11 +5,14 @@
 //! that Kafka's dump tool reads them).
 //!
 //! What it is not: it knows no socket, clock, thread or Raft. Time comes in as an argument; what
-//! is slow (fsync, deleting, preparing a segment) comes out as a *ticket* that any thread may run.
+//! is slow (fsync, deleting, preparing a segment, bringing records into memory) comes out as a
+//! *ticket* that any thread may run.
 //!
 //! Invariants:
 //! - Bytes reach a segment by `pwritev` only, at its end; mappings are read-only and no reader
 //!   sees a byte beyond the written length.
+//! - No byte of a mapping is touched before it is known to be in memory, or has been brought there:
+//!   a disk that fails is an error, never a signal, and who must not wait for one does not.
 //! - Nothing below the recovery point is ever cut: damage there is reported and served around.
 //! - An fsync that failed is never tried again: the log (or the journal) is offline until reopened.
 //!
@@ -35,9 +38,9 @@ pub use journal::{
 };
 pub use leader_epochs::{EpochEntry, LeaderEpochs};
 pub use log::{
-    AppendDone, AppendError, AppendTicket, Appended, Damage, DeleteTicket, EntryInfo, Log,
-    LogConfig, Offline, OpenLogError, PrepareTicket, Prepared, ReadError, ReadResult, SyncDone,
-    SyncTicket, Synced, TimestampOffset,
+    AppendDone, AppendError, AppendTicket, Appended, Attempt, Damage, DeleteTicket, EntryInfo, Log,
+    LogConfig, Offline, OpenLogError, PopulateTicket, Populated, PrepareTicket, Prepared,
+    ReadError, ReadResult, SyncDone, SyncTicket, Synced, TimestampOffset,
 };
 pub use log_dir::{
     Boot, BootKind, DeleteLogTicket, FoundPartition, LogCheckpoint, LogDir, LogDirError,

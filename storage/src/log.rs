@@ -3,11 +3,12 @@
 //! A [`Log`] is plain data for one thread. It holds both halves of a Raft log: entries with records
 //! (batches in `.log` files) and entries without (in the [`Journal`]), and keeps for each segment
 //! where its offsets and its Raft indexes start. The slow parts leave as tickets: [`AppendTicket`],
-//! [`SyncTicket`], [`PrepareTicket`], [`DeleteTicket`].
+//! [`SyncTicket`], [`PrepareTicket`], [`DeleteTicket`], [`PopulateTicket`].
 //!
 //! Errors: a full disk, or no file descriptor, is [`AppendError::NoSpace`], nothing has changed and a
-//! later try may succeed. Any other failed write, and every failed fsync, makes the log offline for good.
-//! Damaged bytes are [`ReadError::Corrupt`] for the reader that hits them, nobody else.
+//! later try may succeed. Any other failed write, and every failed fsync, makes the log offline for
+//! good. Damaged bytes are [`ReadError::Corrupt`] for the reader that hits them, nobody else; bytes
+//! of records that the disk does not give are [`ReadError::Unreadable`] for that reader.
 
 mod append;
 mod close;
@@ -16,11 +17,13 @@ mod finish;
 mod lookup;
 mod open;
 mod plan;
+mod populate;
 mod read;
 mod recover;
 mod snapshots;
 mod spare;
 mod sync;
+mod tail;
 mod types;
 mod write;
 
@@ -40,8 +43,10 @@ use crate::{LeaderEpochs, ProducerState};
 
 pub use cut::DeleteTicket;
 pub(crate) use open::{OpenLog, parse_name};
+pub use populate::{Attempt, PopulateTicket, Populated};
 pub use spare::{PrepareTicket, Prepared};
 pub use sync::{SyncDone, SyncTicket, Synced};
+pub(crate) use tail::AppendedBytes;
 pub use types::{
     AppendError, Appended, Damage, EntryInfo, LogConfig, Offline, OpenLogError, ReadError,
     ReadResult, TimestampOffset,
@@ -73,6 +78,9 @@ pub struct Log {
     /// An append's ticket is out.
     appending: bool,
     cursors: read::Cursors,
+    tail: tail::Tail,
+    /// How often the end was cut.
+    cuts: u64,
     offline: Option<Offline>,
     closed: bool,
 }
@@ -85,6 +93,7 @@ pub(crate) struct Place {
     pub(crate) group: GroupId,
     pub(crate) journal: Arc<Journal>,
     pub(crate) mappings: Arc<Mappings>,
+    pub(crate) appended: AppendedBytes,
 }
 
 /// Kafka's file of leader epochs.

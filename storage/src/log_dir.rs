@@ -28,6 +28,7 @@ use klamm_model::{BrokerId, Offset, TopicId, TopicPartition};
 use crate::checkpoint::{self, Offsets};
 use crate::disk::{self, Disk, DiskError, DiskLock, Open, Space};
 use crate::journal::{Journal, JournalError};
+use crate::log::AppendedBytes;
 use crate::segment::mappings::Mappings;
 use partitions::Partitions;
 pub use partitions::{DeleteLogTicket, FoundPartition};
@@ -193,6 +194,7 @@ pub struct LogDir {
     boot: Boot,
     journal: Arc<Journal>,
     mappings: Arc<Mappings>,
+    appended: AppendedBytes,
     partitions: Partitions,
     checkpoints: Checkpoints,
     ballast_bytes: u64,
@@ -297,6 +299,7 @@ impl LogDir {
             boot,
             journal,
             mappings: Arc::new(Mappings::new(options.mappings_max)),
+            appended: AppendedBytes::default(),
             partitions,
             checkpoints,
             ballast_bytes: options.ballast_bytes,

@@ -158,6 +158,7 @@ impl MemDisk {
         let world = &mut *world;
         if crash == Crash::PowerLoss {
             world.tree.lose_power(world.faults.random());
+            world.tree.evict();
             world.boots += 1;
         }
         world.faults.restart();

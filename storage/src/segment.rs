@@ -15,6 +15,7 @@ mod entry;
 pub(crate) mod index_file;
 pub(crate) mod mappings;
 mod read;
+pub(crate) mod residency;
 mod roll;
 pub(crate) mod transaction_index;
 pub(crate) mod walk;

@@ -89,6 +89,10 @@ impl DiskFile for LyingFile {
         self.file.read_at(buffer, position)
     }
 
+    fn read_at_once(&self, buffer: &mut [u8], position: u64) -> Result<Option<usize>, DiskError> {
+        self.file.read_at_once(buffer, position)
+    }
+
     fn sync_data(&self) -> Result<(), DiskError> {
         match self.lie {
             Lie::Synced => Ok(()),

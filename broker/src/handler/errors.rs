@@ -31,7 +31,7 @@ pub(crate) fn of_read(error: &ReadError) -> ErrorCode {
     match error {
         ReadError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
         ReadError::Corrupt(_) => ErrorCode::CorruptMessage,
-        ReadError::Offline(_) => ErrorCode::KafkaStorageError,
+        ReadError::Unreadable(_) | ReadError::Offline(_) => ErrorCode::KafkaStorageError,
     }
 }
 

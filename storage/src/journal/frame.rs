@@ -182,6 +182,9 @@ impl DiskFile for NoFile {
     fn read_at(&self, _: &mut [u8], _: u64) -> Result<usize, DiskError> {
         Self::refuse()
     }
+    fn read_at_once(&self, _: &mut [u8], _: u64) -> Result<Option<usize>, DiskError> {
+        Self::refuse()
+    }
     fn sync_data(&self) -> Result<(), DiskError> {
         Self::refuse()
     }

@@ -190,6 +190,7 @@ impl Log {
             let to = active.length();
             active.verified().add(from, to);
             self.bytes_since_snapshot += run.bytes;
+            self.tail.appended(run.bytes);
             for entry in &entries[run.entries] {
                 self.next_index = entry.index.next();
                 let records = entry.batch.next_offset().since(entry.batch.base_offset());

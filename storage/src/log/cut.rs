@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use klamm_model::{LogIndex, Offset, Timestamp};
 
-use super::{AppendError, Log, Place, is_noop};
+use super::{AppendError, Log, Place, ReadError, is_noop};
 use crate::disk::DiskError;
 use crate::journal::Anchor;
+use crate::segment::residency::Waiting;
 use crate::segment::{Segment, file_name};
 
 impl Log {
@@ -42,15 +43,19 @@ impl Log {
     /// Where the first batch at or after an index begins: segment, position, offset.
     fn place_of(&mut self, index: LogIndex) -> Result<(usize, u64, Offset), AppendError> {
         for at in self.segment_of_index(index)..self.segments.len() {
-            let written = self.written(at)?;
-            match self.seek_index(at, &written, index) {
+            let written = self.written(at, Waiting::Here)?;
+            match self
+                .seek_index(at, &written, index)
+                .map_err(ReadError::from)
+            {
                 Ok(Some((_, found))) => {
                     return Ok((at, found.position, found.header.base_offset()));
                 }
                 Ok(None) => {}
-                Err(super::ReadError::Offline(offline)) => return Err(offline.into()),
+                Err(ReadError::Offline(offline)) => return Err(offline.into()),
+                Err(ReadError::Unreadable(error)) => return Err(self.failed(error).into()),
                 // Looking up by index steps over damage and knows no range.
-                Err(_) => {}
+                Err(ReadError::Corrupt(_) | ReadError::OffsetOutOfRange { .. }) => {}
             }
         }
         let last = self.segments.len() - 1;
@@ -74,6 +79,8 @@ impl Log {
         }
         self.next_index = index;
         self.cursors.clear();
+        self.tail.cut();
+        self.cuts += 1;
         let active = self.active_mut();
         if position < active.length() {
             active.truncate(&*place.disk, position, offset)?;

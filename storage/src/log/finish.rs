@@ -8,6 +8,7 @@ use super::{Log, OpenLogError, next_data_index};
 use crate::LeaderEpochs;
 use crate::disk::DiskError;
 use crate::log_dir::BootKind;
+use crate::segment::residency::Waiting;
 
 impl Log {
     /// What follows from the segments: the end, the epochs, the producers; and makes it durable.
@@ -124,7 +125,8 @@ impl Log {
     pub(super) fn reindex_end(&mut self) -> Result<(), DiskError> {
         let at = self.segments.len() - 1;
         let disk = self.disk();
-        let written = self.written(at).map_err(|offline| offline.cause)?;
+        let written = self.written(at, Waiting::Here);
+        let written = written.map_err(|offline| offline.cause)?;
         let (end, length) = {
             let segment = &self.segments[at];
             (segment.end_offset(), segment.length())
@@ -134,7 +136,7 @@ impl Log {
         let segment = &mut self.segments[at];
         let mut index = match resume {
             Some(resume) => {
-                let base = written.any_header(resume.position);
+                let base = written.any_header(resume.position)?;
                 let base = base.map_or(segment.base_offset(), |header| header.base_offset());
                 segment.rewind(resume.position, base, resume.max_time);
                 Some(resume.index)
@@ -149,7 +151,7 @@ impl Log {
         while self.segments[at].length() < length {
             let segment = &mut self.segments[at];
             let (position, expected) = (segment.length(), segment.end_offset());
-            if let Ok(header) = written.header(position, expected) {
+            if let Some(header) = written.header(position, expected)? {
                 let next = index.unwrap_or(self.raft.first_index());
                 segment.note(&*disk, &header, next, self.config.index_interval_bytes)?;
                 index = Some(next_data_index(&self.raft.metas, next));

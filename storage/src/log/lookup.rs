@@ -1,38 +1,64 @@
 //! Finding records by time and entries by Raft index.
 
+use std::ops::Range;
+
 use klamm_model::record_batch::BatchHeader;
 use klamm_model::{LogIndex, Offset, Timestamp};
 
+use super::populate::Stop;
 use super::read::{At, Found};
-use super::{EntryInfo, Log, ReadError, TimestampOffset, next_data_index};
+use super::{Attempt, EntryInfo, Log, ReadError, TimestampOffset, next_data_index};
 use crate::producer_state::AbortedTransaction;
-use crate::segment::Segment;
+use crate::segment::residency::{Unread, Waiting};
 use crate::segment::walk::Written;
+use crate::segment::{Segment, TimeMark};
 
 /// Largest batch that is inflated to look at the times of its records.
 const INFLATED_BYTES_MAX: usize = 256 << 20;
 
 impl Log {
     /// The first record below `upper` whose timestamp is `timestamp` or later (ListOffsets).
+    /// Waits for the disk where records are not in memory.
     pub fn offset_for_timestamp(
         &mut self,
         timestamp: Timestamp,
         upper: Offset,
     ) -> Result<Option<TimestampOffset>, ReadError> {
+        Ok(self.search_time(timestamp, upper, Waiting::Here)?)
+    }
+
+    /// As [`offset_for_timestamp`](Self::offset_for_timestamp), but does not wait for the disk.
+    pub fn try_offset_for_timestamp(
+        &mut self,
+        timestamp: Timestamp,
+        upper: Offset,
+    ) -> Result<Attempt<Option<TimestampOffset>>, ReadError> {
+        let result = self.search_time(timestamp, upper, Waiting::Elsewhere);
+        self.attempt(result)
+    }
+
+    fn search_time(
+        &mut self,
+        timestamp: Timestamp,
+        upper: Offset,
+        waiting: Waiting,
+    ) -> Result<Option<TimestampOffset>, Stop> {
         self.check_readable(self.log_start)?;
         for at in 0..self.segments.len() {
             if self.segments[at].base_offset() >= upper {
                 break;
             }
             let disk = self.disk();
-            let newest = self.segments[at].max_time(&*disk);
-            if newest.map_err(|error| self.unreadable(error))?.timestamp < timestamp {
+            let newest = self.segments[at].try_max_time(&*disk, waiting);
+            let newest = newest.map_err(|unread| self.index_unread(unread))?;
+            if newest.timestamp < timestamp {
                 continue;
             }
-            let start = self.segments[at].offset_before_timestamp(&*disk, timestamp);
-            let start = start.map_err(|error| self.unreadable(error))?;
+            let start = self.segments[at].offset_before_timestamp(&*disk, timestamp, waiting);
+            let start = start.map_err(|unread| self.index_unread(unread))?;
             let start = start.max(self.log_start);
-            if let Some(found) = self.search_segment(at, timestamp, start, upper)? {
+            let written = self.written(at, waiting)?;
+            if let Some(found) = self.search_segment(at, &written, timestamp, start..upper)? {
                 return Ok(Some(found));
             }
         }
@@ -42,50 +68,62 @@ impl Log {
     fn search_segment(
         &mut self,
         at: usize,
+        written: &Written,
         timestamp: Timestamp,
-        start: Offset,
-        upper: Offset,
-    ) -> Result<Option<TimestampOffset>, ReadError> {
-        let written = self.written(at)?;
-        let mut next = self.first_from(at, &written, start)?;
+        offsets: Range<Offset>,
+    ) -> Result<Option<TimestampOffset>, Stop> {
+        let mut next = self.first_from(at, written, offsets.start)?;
         while let Some(found) = next {
-            if found.header.base_offset() >= upper {
+            if found.header.base_offset() >= offsets.end {
                 break;
             }
             if found.header.max_timestamp() >= timestamp {
                 let wanted = |time: Timestamp, offset: Offset| {
-                    time >= timestamp && offset >= start && offset < upper
+                    time >= timestamp && offsets.contains(&offset)
                 };
-                if let Some(record) = first_record(&written, &found, wanted) {
+                if let Some(record) = first_record(written, &found, wanted)? {
                     return Ok(Some(record));
                 }
             }
-            next = self.next_batch(at, &written, found);
+            next = self.next_batch(at, written, found)?;
         }
         Ok(None)
     }
 
-    /// The first record with the largest timestamp (ListOffsets -3).
+    /// The first record with the largest timestamp (ListOffsets -3). Waits for the disk where
+    /// records are not in memory.
     pub fn max_timestamp(&mut self) -> Result<Option<TimestampOffset>, ReadError> {
+        Ok(self.search_max_time(Waiting::Here)?)
+    }
+
+    /// As [`max_timestamp`](Self::max_timestamp), but does not wait for the disk.
+    pub fn try_max_timestamp(&mut self) -> Result<Attempt<Option<TimestampOffset>>, ReadError> {
+        let result = self.search_max_time(Waiting::Elsewhere);
+        self.attempt(result)
+    }
+
+    fn search_max_time(&mut self, waiting: Waiting) -> Result<Option<TimestampOffset>, Stop> {
         self.check_readable(self.log_start)?;
         let disk = self.disk();
-        let mut newest = None;
+        let mut newest: Option<(usize, TimeMark)> = None;
         for at in 0..self.segments.len() {
-            let mark = self.segments[at].max_time(&*disk);
-            let mark = mark.map_err(|error| self.unreadable(error))?;
-            let later = newest.is_none_or(|(_, best): (usize, Timestamp)| mark.timestamp > best);
+            let mark = self.segments[at].try_max_time(&*disk, waiting);
+            let mark = mark.map_err(|unread| self.index_unread(unread))?;
+            let later = newest.is_none_or(|(_, best)| mark.timestamp > best.timestamp);
             if mark.timestamp.millis() >= 0 && later {
-                newest = Some((at, mark.timestamp));
+                newest = Some((at, mark));
             }
         }
-        let Some((at, timestamp)) = newest else {
+        let Some((at, mark)) = newest else {
             return Ok(None);
         };
-        let offset = self.segments[at].max_time(&*disk);
-        let offset = offset.map_err(|error| self.unreadable(error))?.offset;
-        let written = self.written(at)?;
-        let found = self.first_from(at, &written, offset.max(self.log_start))?;
-        Ok(found.and_then(|found| first_record(&written, &found, |time, _| time >= timestamp)))
+        let written = self.written(at, waiting)?;
+        let Some(found) = self.first_from(at, &written, mark.offset.max(self.log_start))? else {
+            return Ok(None);
+        };
+        Ok(first_record(&written, &found, |time, _| {
+            time >= mark.timestamp
+        })?)
     }
 
     /// The batch that holds `start`, or the first readable one after it in the segment.
@@ -94,24 +132,29 @@ impl Log {
         at: usize,
         written: &Written,
         start: Offset,
-    ) -> Result<Option<Found>, ReadError> {
+    ) -> Result<Option<Found>, Stop> {
         let mut start = start.max(self.segments[at].base_offset());
         loop {
             match self.seek(at, written, start) {
-                Err(ReadError::Corrupt(damage)) => start = damage.next_offset,
+                Err(Stop::Failed(ReadError::Corrupt(damage))) => start = damage.next_offset,
                 other => return other,
             }
         }
     }
 
     /// The next readable batch of the segment.
-    fn next_batch(&mut self, at: usize, written: &Written, found: Found) -> Option<Found> {
+    fn next_batch(
+        &mut self,
+        at: usize,
+        written: &Written,
+        found: Found,
+    ) -> Result<Option<Found>, Unread> {
         let (mut position, mut expected) = (found.end_position(), found.next_offset());
         loop {
-            match self.at(at, written, position, expected) {
-                At::Batch(found) => return Some(found),
+            match self.at(at, written, position, expected)? {
+                At::Batch(found) => return Ok(Some(found)),
                 At::Hole(hole) => (position, expected) = (hole.end_position, hole.next_offset),
-                At::End => return None,
+                At::End => return Ok(None),
             }
         }
     }
@@ -144,7 +187,7 @@ impl Log {
     }
 
     /// Raft entries from `from` on, with and without records, at most `count_max`. Damaged batches
-    /// are left out.
+    /// are left out. Waits for the disk where batches are not in memory.
     pub fn entries(
         &mut self,
         from: LogIndex,
@@ -196,8 +239,8 @@ impl Log {
         from: LogIndex,
         count_max: usize,
         found: &mut Vec<EntryInfo>,
-    ) -> Result<LogIndex, ReadError> {
-        let written = self.written(at)?;
+    ) -> Result<LogIndex, Stop> {
+        let written = self.written(at, Waiting::Here)?;
         let mut next = from;
         let mut cursor = self.seek_index(at, &written, from)?;
         while let Some((index, batch)) = cursor {
@@ -208,7 +251,7 @@ impl Log {
             next = index.next();
             let following = next_data_index(&self.raft.metas, index);
             cursor = self
-                .next_batch(at, &written, batch)
+                .next_batch(at, &written, batch)?
                 .map(|batch| (following, batch));
         }
         Ok(next)
@@ -220,7 +263,7 @@ impl Log {
         at: usize,
         written: &Written,
         target: LogIndex,
-    ) -> Result<Option<(LogIndex, Found)>, ReadError> {
+    ) -> Result<Option<(LogIndex, Found)>, Stop> {
         let disk = self.disk();
         let entry = self.segments[at].position_before_index(&*disk, target);
         let Some((position, index, ends_with)) = entry.map_err(|error| self.unreadable(error))?
@@ -228,14 +271,14 @@ impl Log {
             return Ok(None);
         };
         let base = self.segments[at].base_offset();
-        let believed = self.believe(at, written, position, ends_with);
+        let believed = self.believe(at, written, position, ends_with)?;
         let base_index = self.segments[at].base_index().unwrap_or(index);
         let ((mut position, mut expected), mut index) = match believed {
             Some(place) => (place, index),
             None => ((0, base), base_index),
         };
         loop {
-            match self.at(at, written, position, expected) {
+            match self.at(at, written, position, expected)? {
                 At::Batch(found) if index >= target => return Ok(Some((index, found))),
                 At::Batch(found) => {
                     (position, expected) = (found.end_position(), found.next_offset());
@@ -276,28 +319,30 @@ fn first_record(
     written: &Written,
     found: &Found,
     wanted: impl Fn(Timestamp, Offset) -> bool,
-) -> Option<TimestampOffset> {
+) -> Result<Option<TimestampOffset>, Unread> {
     let leader_epoch = found.header.leader_epoch();
     let whole = TimestampOffset {
         timestamp: found.header.max_timestamp(),
         offset: found.header.base_offset(),
         leader_epoch,
     };
-    let batch = written.batch(found.position, &found.header).ok()?;
+    let Some(batch) = written.batch(found.position, &found.header)? else {
+        return Ok(None);
+    };
     let Ok(records) = batch.records(INFLATED_BYTES_MAX) else {
-        return Some(whole);
+        return Ok(Some(whole));
     };
     for record in records {
         let Ok(record) = record else {
-            return Some(whole);
+            return Ok(Some(whole));
         };
         if wanted(record.timestamp, record.offset) {
-            return Some(TimestampOffset {
+            return Ok(Some(TimestampOffset {
                 timestamp: record.timestamp,
                 offset: record.offset,
                 leader_epoch,
-            });
+            }));
         }
     }
-    None
+    Ok(None)
 }

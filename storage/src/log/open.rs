@@ -56,6 +56,7 @@ impl OpenLog {
             offset: first_offset,
             index: LogIndex(raft.first_index().0 - 1),
         };
+        let tail = super::tail::Tail::new(self.place.appended.clone());
         let mut log = Log {
             next_index: raft.first_index(),
             log_start: log_start.max(self.log_start),
@@ -74,6 +75,8 @@ impl OpenLog {
             spares_made: 0,
             appending: false,
             cursors: super::read::Cursors::default(),
+            tail,
+            cuts: 0,
             offline: None,
             closed: false,
         };

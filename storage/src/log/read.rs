@@ -7,9 +7,11 @@
 use klamm_model::Offset;
 use klamm_model::record_batch::BatchHeader;
 
-use super::{Damage, Log, Offline, ReadError, ReadResult};
+use super::populate::Stop;
+use super::{Attempt, Damage, Log, Offline, ReadError, ReadResult};
 use crate::disk::DiskError;
-use crate::segment::walk::{NoBatch, Written};
+use crate::segment::residency::{Unread, Waiting};
+use crate::segment::walk::Written;
 use crate::segment::{Hole, Segment};
 
 /// Places in the log where readers stopped: most go on from there.
@@ -96,6 +98,8 @@ impl Log {
     /// Reads whole batches from the one that holds `from`, ending at or before `upper`, of at most
     /// `max_bytes` together; with `at_least_one`, the first batch even if it is larger. Stays
     /// within one segment. `from` at the end (or at `upper` or beyond) reads nothing.
+    ///
+    /// Waits for the disk where records are not in memory. Those it returns are, for the moment.
     pub fn read(
         &mut self,
         from: Offset,
@@ -103,6 +107,30 @@ impl Log {
         max_bytes: usize,
         at_least_one: bool,
     ) -> Result<ReadResult, ReadError> {
+        Ok(self.read_some(from, upper, max_bytes, at_least_one, Waiting::Here)?)
+    }
+
+    /// As [`read`](Self::read), but does not wait for the disk. What was written a moment ago is
+    /// read at once, without asking whether it is in memory.
+    pub fn try_read(
+        &mut self,
+        from: Offset,
+        upper: Offset,
+        max_bytes: usize,
+        at_least_one: bool,
+    ) -> Result<Attempt<ReadResult>, ReadError> {
+        let result = self.read_some(from, upper, max_bytes, at_least_one, Waiting::Elsewhere);
+        self.attempt(result)
+    }
+
+    fn read_some(
+        &mut self,
+        from: Offset,
+        upper: Offset,
+        max_bytes: usize,
+        at_least_one: bool,
+        waiting: Waiting,
+    ) -> Result<ReadResult, Stop> {
         self.check_readable(from)?;
         let upper = upper.min(self.log_end_offset());
         let nothing = ReadResult {
@@ -114,8 +142,11 @@ impl Log {
             return Ok(nothing);
         }
         let at = self.segment_of(from);
-        let written = self.written(at)?;
-        let Some(first) = self.seek(at, &written, from)? else {
+        let written = self.written(at, waiting)?;
+        let margin_bytes = u64::from(self.config.index_interval_bytes) + MARGIN_BYTES;
+        let wanted_bytes = (max_bytes as u64).saturating_add(margin_bytes);
+        let start = self.start_of_seek(at, &written, from, wanted_bytes)?;
+        let Some(first) = self.walk_to(at, &written, start, from)? else {
             // Only a hole at the end of a segment reaches beyond its batches.
             return Ok(nothing);
         };
@@ -127,9 +158,7 @@ impl Log {
         let base = self.segments[at].base_offset();
         self.cursors.keep(base, next_offset, end_position);
         Ok(ReadResult {
-            records: written
-                .mapping
-                .slice(first.position as usize..end_position as usize),
+            records: written.slice(first.position, end_position)?,
             base_offset: first.header.base_offset(),
             next_offset,
         })
@@ -143,21 +172,27 @@ impl Log {
         first: Found,
         upper: Offset,
         max_bytes: usize,
-    ) -> Result<(u64, Offset), Offline> {
+    ) -> Result<(u64, Offset), Stop> {
         let limit = first.position.saturating_add(max_bytes as u64);
         let (mut position, mut next) = (first.end_position(), first.next_offset());
         if let Some(jump) = self.jump(at, written, first.position, limit, upper)? {
             (position, next) = jump;
         }
         while next < upper && position < limit {
-            match self.at(at, written, position, next) {
-                At::Batch(found)
-                    if found.end_position() <= limit && found.next_offset() <= upper =>
-                {
-                    (position, next) = (found.end_position(), found.next_offset());
-                }
-                _ => break,
+            let Some(header) = written.header(position, next)? else {
+                break;
+            };
+            let found = Found { position, header };
+            // A batch that does not fit is not looked at any further: most of it lies beyond what
+            // was asked for, and may not be in memory.
+            if found.end_position() > limit
+                || found.next_offset() > upper
+                || self.segments[at].hole_of(next).is_some()
+                || !self.is_valid(at, written, position, &header)?
+            {
+                break;
             }
+            (position, next) = (found.end_position(), found.next_offset());
         }
         Ok((position, next))
     }
@@ -171,7 +206,7 @@ impl Log {
         start: u64,
         limit: u64,
         upper: Offset,
-    ) -> Result<Option<(u64, Offset)>, Offline> {
+    ) -> Result<Option<(u64, Offset)>, Stop> {
         let disk = self.disk();
         let segment = &mut self.segments[at];
         // What is left of the segment counts, not what the reader would take: at the end of the
@@ -182,19 +217,25 @@ impl Log {
         {
             return Ok(None);
         }
-        let entry = segment.last_entry_before(&*disk, limit);
-        let (position, Some(_)) = entry.map_err(|error| self.unreadable(error))? else {
+        let (position, ends_with) =
+            match segment.last_entry_before(&*disk, limit, written.waiting()) {
+                Ok(entry) => entry,
+                // Walking is quicker than the disk.
+                Err(Unread::Cold(_)) => return Ok(None),
+                Err(Unread::Failed(error)) => return Err(self.unreadable(error).into()),
+            };
+        if ends_with.is_none() {
             return Ok(None);
-        };
+        }
         let segment = &mut self.segments[at];
         let known = position > start && segment.verified().contains(start, position);
         if !known || !segment.holes().is_empty() {
             return Ok(None);
         }
-        let base = match written.any_header(position) {
-            Ok(header) => header.base_offset(),
-            Err(NoBatch) => return Ok(None),
+        let Some(header) = written.any_header(position)? else {
+            return Ok(None);
         };
+        let base = header.base_offset();
         let end = upper.min(self.segments[at].end_offset());
         Ok((base <= end).then_some((position, base)))
     }
@@ -222,13 +263,27 @@ impl Log {
     }
 
     /// The bytes of a segment.
-    pub(super) fn written(&mut self, at: usize) -> Result<Written, Offline> {
+    pub(super) fn written(&mut self, at: usize, waiting: Waiting) -> Result<Written, Offline> {
         let place = &self.place;
         let active = at + 1 == self.segments.len();
         let segment_bytes = u64::from(self.config.segment_bytes);
-        let written =
-            self.segments[at].written(&*place.disk, &place.mappings, active, segment_bytes);
-        written.map_err(|error: DiskError| self.unreadable(error))
+        let mapping =
+            self.segments[at].mapping(&*place.disk, &place.mappings, active, segment_bytes);
+        let mapping = mapping.map_err(|error: DiskError| self.unreadable(error))?;
+        let tail_bytes = self.tail_bytes_of(at);
+        Ok(self.segments[at].written(mapping, tail_bytes, waiting))
+    }
+
+    /// How much of a segment's end was written a moment ago.
+    fn tail_bytes_of(&self, at: usize) -> u64 {
+        let mut bytes = self.tail.size_bytes();
+        for later in self.segments[at + 1..].iter().rev() {
+            bytes = bytes.saturating_sub(later.length());
+            if bytes == 0 {
+                break;
+            }
+        }
+        bytes
     }
 
     /// The batch that holds `target`; `None` if the segment ends before it.
@@ -237,14 +292,41 @@ impl Log {
         at: usize,
         written: &Written,
         target: Offset,
-    ) -> Result<Option<Found>, ReadError> {
+    ) -> Result<Option<Found>, Stop> {
+        let start = self.start_of_seek(at, written, target, 0)?;
+        self.walk_to(at, written, start, target)
+    }
+
+    /// Where a walk to the batch that holds `target` begins: position and offset. `wanted_bytes`
+    /// from there on are asked for at once: otherwise the reader would wait first where it begins,
+    /// and then further on.
+    fn start_of_seek(
+        &mut self,
+        at: usize,
+        written: &Written,
+        target: Offset,
+        wanted_bytes: u64,
+    ) -> Result<(u64, Offset), Stop> {
         let base = self.segments[at].base_offset();
-        let (mut position, mut expected) = match self.cursors.find(base, target) {
-            Some(position) => (position, target),
-            None => self.start_before(at, written, target)?,
-        };
+        if let Some(position) = self.cursors.find(base, target) {
+            written.touch(position, position.saturating_add(wanted_bytes))?;
+            return Ok((position, target));
+        }
+        let (position, ends_with) = self.entry_before(at, written, target)?;
+        written.touch(position, position.saturating_add(wanted_bytes))?;
+        let believed = self.believe(at, written, position, ends_with)?;
+        Ok(believed.unwrap_or((0, base)))
+    }
+
+    fn walk_to(
+        &mut self,
+        at: usize,
+        written: &Written,
+        (mut position, mut expected): (u64, Offset),
+        target: Offset,
+    ) -> Result<Option<Found>, Stop> {
         loop {
-            match self.at(at, written, position, expected) {
+            match self.at(at, written, position, expected)? {
                 At::Batch(found) if found.header.last_offset() >= target => {
                     return Ok(Some(found));
                 }
@@ -252,7 +334,7 @@ impl Log {
                     (position, expected) = (found.end_position(), found.next_offset());
                 }
                 At::Hole(hole) if target < hole.next_offset => {
-                    return Err(ReadError::Corrupt(damage(&self.segments[at], &hole)));
+                    return Err(ReadError::Corrupt(damage(&self.segments[at], &hole)).into());
                 }
                 At::Hole(hole) => (position, expected) = (hole.end_position, hole.next_offset),
                 At::End => return Ok(None),
@@ -260,21 +342,25 @@ impl Log {
         }
     }
 
-    /// A batch's position and offset at or before `target`, by the index. An index entry that does
-    /// not point at such a batch is not believed.
-    fn start_before(
+    /// Where the index says that a batch at or before `target` is, and the offset it ends with. An
+    /// index entry that does not point at such a batch is not to be believed.
+    fn entry_before(
         &mut self,
         at: usize,
         written: &Written,
         target: Offset,
-    ) -> Result<(u64, Offset), Offline> {
+    ) -> Result<(u64, Option<Offset>), Stop> {
         let disk = self.disk();
-        let entry = self.segments[at].position_before(&*disk, target);
-        let (position, ends_with) = entry.map_err(|error| self.unreadable(error))?;
-        let base = self.segments[at].base_offset();
-        Ok(self
-            .believe(at, written, position, ends_with)
-            .unwrap_or((0, base)))
+        let entry = self.segments[at].position_before(&*disk, target, written.waiting());
+        entry.map_err(|unread| self.index_unread(unread))
+    }
+
+    /// An index that cannot be read takes the log offline: appends need it, too.
+    pub(super) fn index_unread(&mut self, unread: Unread) -> Stop {
+        match unread {
+            Unread::Cold(cold) => Stop::Cold(cold),
+            Unread::Failed(error) => self.unreadable(error).into(),
+        }
     }
 
     /// The place an index entry names, if there is the batch it speaks of.
@@ -284,10 +370,16 @@ impl Log {
         written: &Written,
         position: u64,
         ends_with: Option<Offset>,
-    ) -> Option<(u64, Offset)> {
-        let header = written.any_header(position).ok()?;
-        (Some(header.last_offset()) == ends_with && self.is_valid(at, written, position, &header))
-            .then_some((position, header.base_offset()))
+    ) -> Result<Option<(u64, Offset)>, Unread> {
+        if ends_with.is_none() {
+            return Ok(None);
+        }
+        let Some(header) = written.any_header(position)? else {
+            return Ok(None);
+        };
+        let believed = Some(header.last_offset()) == ends_with
+            && self.is_valid(at, written, position, &header)?;
+        Ok(believed.then_some((position, header.base_offset())))
     }
 
     /// What stands at `position`, where the batch with offset `expected` should be.
@@ -297,21 +389,21 @@ impl Log {
         written: &Written,
         position: u64,
         expected: Offset,
-    ) -> At {
+    ) -> Result<At, Unread> {
         let segment = &self.segments[at];
         if let Some(hole) = segment.hole_of(expected) {
-            return At::Hole(hole);
+            return Ok(At::Hole(hole));
         }
         // Bytes may follow that were cut, if the cut was lost; they are not of the log.
         if expected >= segment.end_offset() {
-            return At::End;
+            return Ok(At::End);
         }
-        match written.header(position, expected) {
-            Ok(header) if self.is_valid(at, written, position, &header) => {
-                At::Batch(Found { position, header })
-            }
-            _ => At::Hole(self.dig(at, written, position, expected)),
+        if let Some(header) = written.header(position, expected)?
+            && self.is_valid(at, written, position, &header)?
+        {
+            return Ok(At::Batch(Found { position, header }));
         }
+        Ok(At::Hole(self.dig(at, written, position, expected)?))
     }
 
     /// Whether a header is that of the batch that was written: checksum, and what the checksum
@@ -322,16 +414,16 @@ impl Log {
         written: &Written,
         position: u64,
         header: &BatchHeader,
-    ) -> bool {
+    ) -> Result<bool, Unread> {
         let end = position + header.size_bytes() as u64;
         if self.segments[at].verified().contains(position, end) {
-            return true;
+            return Ok(true);
         }
-        let valid = self.is_of_its_epoch(header) && written.batch(position, header).is_ok();
+        let valid = self.is_of_its_epoch(header) && written.batch(position, header)?.is_some();
         if valid {
             self.segments[at].verified().add(position, end);
         }
-        valid
+        Ok(valid)
     }
 
     /// Whether a batch carries the epoch that the journal knows for its offset.
@@ -340,13 +432,19 @@ impl Log {
     }
 
     /// Finds out how far a damage reaches, and remembers it.
-    fn dig(&mut self, at: usize, written: &Written, position: u64, expected: Offset) -> Hole {
+    fn dig(
+        &mut self,
+        at: usize,
+        written: &Written,
+        position: u64,
+        expected: Offset,
+    ) -> Result<Hole, Unread> {
         let segment = &self.segments[at];
         let end = segment.end_offset();
         let valid = |header: &BatchHeader| self.is_of_its_epoch(header);
-        let (end_position, next_offset) = match written.resync(position, expected, end, valid) {
+        let (end_position, next_offset) = match written.resync(position, expected, end, valid)? {
             Some((position, header)) => (position, header.base_offset()),
-            None => (written.length, end),
+            None => (written.length(), end),
         };
         let hole = Hole {
             position,
@@ -362,9 +460,13 @@ impl Log {
             "records are damaged"
         );
         self.segments[at].add_hole(hole);
-        hole
+        Ok(hole)
     }
 }
+
+/// What is asked for beyond the bytes of a read and the way to the first of them: the header of
+/// the batch that is left out, and a batch of usual size before the first.
+const MARGIN_BYTES: u64 = 64 << 10;
 
 /// Reads shorter than this are not worth a look into the index.
 const JUMP_BYTES_MIN: u64 = 64 << 10;

@@ -21,6 +21,7 @@ use super::sync::Durable;
 use super::{Log, OpenLogError, next_data_index};
 use crate::disk::DiskError;
 use crate::log_dir::BootKind;
+use crate::segment::residency::Waiting;
 use crate::segment::walk::Written;
 use crate::segment::{FoundFiles, Hole, Segment};
 
@@ -147,17 +148,22 @@ impl Log {
         else {
             return Ok(None);
         };
-        let written = self.written(at).map_err(|offline| offline.cause)?;
+        let written = self.written(at, Waiting::Here);
+        let written = written.map_err(|offline| offline.cause)?;
         let base = self.segments[at].base_offset();
         let base_index = self.segments[at].base_index().unwrap_or(index);
         let believed = self.believe(at, &written, position, ends_with);
+        let believed = believed.map_err(DiskError::from)?;
         let ((mut position, mut expected), mut index) = match believed {
             Some(place) => (place, index),
             None => ((0, base), base_index),
         };
         loop {
             use super::read::At;
-            (position, expected) = match self.at(at, &written, position, expected) {
+            (position, expected) = match self
+                .at(at, &written, position, expected)
+                .map_err(DiskError::from)?
+            {
                 At::Batch(found) => (found.end_position(), found.next_offset()),
                 At::Hole(hole) => (hole.end_position, hole.next_offset),
                 At::End => return Ok(Some(index)),
@@ -209,7 +215,8 @@ impl Log {
         let must_reach = walk.recovery_point.max(base);
         let end = next_base.unwrap_or(Offset::new(i64::MAX));
         self.segments[at].set_end_offset(end);
-        let written = self.written(at).map_err(|offline| offline.cause)?;
+        let written = self.written(at, Waiting::Here);
+        let written = written.map_err(|offline| offline.cause)?;
         let mut index = self.begin_walk(at, walk, &written)?;
         let mut position = self.segments[at].length();
         let mut expected = self.segments[at].end_offset();
@@ -217,7 +224,7 @@ impl Log {
             if position >= length && (next_base.is_none() || expected >= end) {
                 break Ended::Whole;
             }
-            if let Some(header) = self.good_batch(at, &written, position, expected, walk) {
+            if let Some(header) = self.good_batch(at, &written, position, expected, walk)? {
                 let next = index.unwrap_or(self.raft.first_index());
                 let interval_bytes = self.config.index_interval_bytes;
                 self.segments[at].note(&*disk, &header, next, interval_bytes)?;
@@ -230,7 +237,8 @@ impl Log {
                 // What was cut before the next segment was begun, and the cut was lost.
                 break Ended::Whole;
             }
-            let Some(hole) = self.hole(&written, position, expected, walk, must_reach, end) else {
+            let hole = self.hole(&written, position, expected, walk, must_reach, end)?;
+            let Some(hole) = hole else {
                 break Ended::Cut;
             };
             self.report(at, &hole);
@@ -249,19 +257,19 @@ impl Log {
         at: usize,
         walk: &Walk,
         written: &Written,
-    ) -> Result<Option<LogIndex>, OpenLogError> {
+    ) -> Result<Option<LogIndex>, DiskError> {
         let disk = self.disk();
         let segment = &mut self.segments[at];
         segment.forget_holes();
         let base = segment.base_offset();
         let base_index = segment.base_index();
-        if let Ok(first) = written.any_header(0) {
+        if let Some(first) = written.any_header(0)? {
             segment.set_first_timestamp(first.max_timestamp());
         }
         // After a power loss index entries may be missing although later ones are there.
         if !walk.lossy
             && let Some(resume) = segment.resume(&*disk, walk.recovery_point)?
-            && let Ok(header) = written.any_header(resume.position)
+            && let Some(header) = written.any_header(resume.position)?
             && header.last_offset() == resume.ends_with
             && is_of_its_epoch(&self.epochs, self.log_start, &header)
         {
@@ -283,18 +291,22 @@ impl Log {
         position: u64,
         expected: Offset,
         walk: &Walk,
-    ) -> Option<BatchHeader> {
-        let header = written.header(position, expected).ok()?;
+    ) -> Result<Option<BatchHeader>, DiskError> {
+        let Some(header) = written.header(position, expected)? else {
+            return Ok(None);
+        };
         if !is_of_its_epoch(&self.epochs, self.log_start, &header) {
-            return None;
+            return Ok(None);
         }
         // Below the recovery point the reader verifies; it may be a lot.
         if header.last_offset() >= walk.recovery_point {
-            written.batch(position, &header).ok()?;
+            if written.batch(position, &header)?.is_none() {
+                return Ok(None);
+            }
             let end = position + header.size_bytes() as u64;
             self.segments[at].verified().add(position, end);
         }
-        Some(header)
+        Ok(Some(header))
     }
 
     /// What is damaged from `expected` on; `None` if the log ends there.
@@ -306,26 +318,26 @@ impl Log {
         walk: &Walk,
         must_reach: Offset,
         end: Offset,
-    ) -> Option<Hole> {
+    ) -> Result<Option<Hole>, DiskError> {
         let lost = expected < must_reach;
         if walk.lossy && !lost {
-            return None;
+            return Ok(None);
         }
         let log_start = self.log_start;
         let valid = |header: &BatchHeader| is_of_its_epoch(&self.epochs, log_start, header);
-        let (end_position, next_offset) = match written.resync(position, expected, end, valid) {
+        let (end_position, next_offset) = match written.resync(position, expected, end, valid)? {
             Some((position, header)) => (position, header.base_offset()),
             // Nothing good follows here, but it does in the next segment.
-            None if walk.goes_on && (lost || !walk.lossy) => (written.length, end),
-            None if lost => (written.length, must_reach),
-            None => return None,
+            None if walk.goes_on && (lost || !walk.lossy) => (written.length(), end),
+            None if lost => (written.length(), must_reach),
+            None => return Ok(None),
         };
-        Some(Hole {
+        Ok(Some(Hole {
             position,
             end_position,
             first_offset: expected,
             next_offset,
-        })
+        }))
     }
 
     fn report(&self, at: usize, hole: &Hole) {

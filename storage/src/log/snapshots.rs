@@ -6,11 +6,12 @@ use std::path::PathBuf;
 
 use klamm_model::Offset;
 
-use super::Log;
 use super::read::At;
+use super::{Log, ReadError};
 use crate::disk::{self, DiskError, Open};
 use crate::producer_state::{self, ProducerState};
 use crate::segment::file_name;
+use crate::segment::residency::Waiting;
 
 /// Bytes appended after which a snapshot is taken although no segment was closed: bounds what an
 /// unclean start has to walk.
@@ -121,7 +122,8 @@ impl Log {
         let disk = self.disk();
         let last = self.segment_of(before);
         let mut at = last;
-        let mut bytes = self.segments[at].position_before(&*disk, before)?.0;
+        let segment = &mut self.segments[at];
+        let mut bytes = segment.position_before(&*disk, before, Waiting::Here)?.0;
         while at > 0 && bytes < LOOK_BACK_BYTES {
             at -= 1;
             bytes += self.segments[at].length();
@@ -142,13 +144,15 @@ impl Log {
         until: Offset,
     ) -> Result<(), DiskError> {
         let disk = self.disk();
-        let (position, ends_with) = self.segments[at].last_entry_before(&*disk, limit)?;
-        let written = self.written(at).map_err(|offline| offline.cause)?;
+        let segment = &mut self.segments[at];
+        let (position, ends_with) = segment.last_entry_before(&*disk, limit, Waiting::Here)?;
+        let written = self.written(at, Waiting::Here);
+        let written = written.map_err(|offline| offline.cause)?;
         let base = self.segments[at].base_offset();
-        let start = self.believe(at, &written, position, ends_with);
+        let start = self.believe(at, &written, position, ends_with)?;
         let (mut position, mut expected) = start.unwrap_or((0, base));
         while expected < until {
-            match self.at(at, &written, position, expected) {
+            match self.at(at, &written, position, expected)? {
                 At::Batch(found) => {
                     self.producers.prefill(&found.header);
                     (position, expected) = (found.end_position(), found.next_offset());
@@ -164,23 +168,25 @@ impl Log {
     fn replay_producers(&mut self, from: Offset) -> Result<(), DiskError> {
         let mut expected = from;
         for at in self.segment_of(from)..self.segments.len() {
-            let written = self.written(at).map_err(|offline| offline.cause)?;
-            let start = match self.seek(at, &written, expected) {
+            let written = self.written(at, Waiting::Here);
+            let written = written.map_err(|offline| offline.cause)?;
+            let start = match self.seek(at, &written, expected).map_err(ReadError::from) {
                 Ok(Some(found)) => Some((found.position, found.header.base_offset())),
                 Ok(None) => None,
-                Err(super::ReadError::Corrupt(damage)) => {
+                Err(ReadError::Corrupt(damage)) => {
                     expected = damage.next_offset;
                     self.segments[at]
                         .hole_of(damage.first_offset)
                         .map(|hole| (hole.end_position, hole.next_offset))
                 }
-                Err(_) => None,
+                Err(ReadError::Unreadable(error)) => return Err(error),
+                Err(ReadError::Offline(_) | ReadError::OffsetOutOfRange { .. }) => None,
             };
             let Some((mut position, mut next)) = start else {
                 continue;
             };
             loop {
-                match self.at(at, &written, position, next) {
+                match self.at(at, &written, position, next)? {
                     At::Batch(found) => {
                         if found.header.producer_id().0 >= 0 {
                             self.replay(at, &written, &found)?;
@@ -202,8 +208,7 @@ impl Log {
         written: &crate::segment::walk::Written,
         found: &super::read::Found,
     ) -> Result<(), DiskError> {
-        let range = found.position as usize..found.end_position() as usize;
-        let mut bytes = written.mapping.slice(range);
+        let mut bytes = written.slice(found.position, found.end_position())?;
         let Ok(batch) = klamm_model::RecordBatch::parse_trusted(&mut bytes) else {
             return Ok(());
         };

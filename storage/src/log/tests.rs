@@ -7,6 +7,7 @@ use super::*;
 use crate::testing::*;
 use crate::{Crash, Fault, MemDisk};
 
+mod cold;
 mod crashes;
 mod damage;
 mod model;

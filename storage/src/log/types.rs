@@ -98,6 +98,9 @@ pub enum ReadError {
     /// The batch that holds the offset is damaged.
     #[error("records are damaged file={} position={} first_offset={} next_offset={}", .0.file.display(), .0.position, .0.first_offset, .0.next_offset)]
     Corrupt(Damage),
+    /// The disk does not give the bytes. Others may be readable, and these at another time.
+    #[error("records cannot be read from the disk: {0}")]
+    Unreadable(DiskError),
     /// The log has to be given up.
     #[error(transparent)]
     Offline(#[from] Offline),

@@ -185,6 +185,7 @@ impl LogDir {
                 group: group_of(topic_partition, topic_id),
                 journal: Arc::clone(&self.journal),
                 mappings: Arc::clone(&self.mappings),
+                appended: self.appended.clone(),
             },
             topic_partition: topic_partition.clone(),
             config,

@@ -21,6 +21,7 @@ use super::{Checkpoints, LogDirError, Partitions, boot};
 use crate::disk::{DirEntry, Disk, DiskError, DiskFile, DiskLock, Mapping, Open, Space};
 use crate::journal::{Journal, JournalError};
 use crate::log::parse_name;
+use crate::segment::residency::Waiting;
 use crate::segment::walk::Written;
 
 /// How often to try to leave the mark. A disk whose fsync fails may refuse a write as well, and
@@ -177,7 +178,7 @@ impl Again<'_> {
             let path = directory.join(&entry.name);
             bytes += match parse_name(&entry.name) {
                 Some((base, _)) if base < first => 0,
-                Some((_, "log")) => self.segment(&path, recovery_point)?,
+                Some((base, "log")) => self.segment((directory, base), &path, recovery_point)?,
                 _ => self.file(&path, 0)?,
             };
         }
@@ -186,18 +187,22 @@ impl Again<'_> {
     }
 
     /// The batches of a segment from the recovery point on, and whatever follows them.
-    fn segment(&self, path: &Path, recovery_point: Offset) -> Result<u64, DiskError> {
+    fn segment(
+        &self,
+        (directory, base): (&Path, Offset),
+        path: &Path,
+        recovery_point: Offset,
+    ) -> Result<u64, DiskError> {
         let file = self.disk.open(path, Open::Existing)?;
         let length = file.length()?;
         if length == 0 {
             return self.file(path, 0);
         }
-        let written = Written {
-            mapping: file.map_read_only(length as usize)?,
-            length,
-        };
+        let mapping = file.map_read_only(length as usize)?;
+        let place = (directory.into(), base);
+        let written = Written::new(mapping, length, length, Waiting::Here, place);
         let mut position = 0;
-        while let Ok(header) = written.any_header(position)
+        while let Some(header) = written.any_header(position)?
             && header.last_offset() < recovery_point
         {
             position += header.size_bytes() as u64;
@@ -302,6 +307,10 @@ impl DiskFile for MarkingFile {
 
     fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<usize, DiskError> {
         self.file.read_at(buffer, position)
+    }
+
+    fn read_at_once(&self, buffer: &mut [u8], position: u64) -> Result<Option<usize>, DiskError> {
+        self.file.read_at_once(buffer, position)
     }
 
     fn sync_data(&self) -> Result<(), DiskError> {

@@ -8,6 +8,7 @@ use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::residency::{Cold, Unread, Waiting};
 use crate::disk::{Disk, DiskError, DiskFile, Open};
 
 /// An index of `N`-byte entries.
@@ -56,7 +57,7 @@ impl<const N: usize> IndexFile<N> {
 
     /// Opens the file if it is not, so that a later use cannot fail for want of a descriptor.
     pub(crate) fn keep_open(&mut self, disk: &dyn Disk) -> Result<(), DiskError> {
-        self.file(disk).map(drop)
+        Self::open(&mut self.file, disk, &self.path).map(drop)
     }
 
     /// Entries, in the file and in memory.
@@ -72,18 +73,47 @@ impl<const N: usize> IndexFile<N> {
     /// The entry at `at`, below [`len`](Self::len). A file shorter than it should be gives zeros,
     /// which the caller finds out when it looks at the log.
     pub(crate) fn entry(&mut self, disk: &dyn Disk, at: usize) -> Result<[u8; N], DiskError> {
+        Ok(self.try_entry(disk, at, Waiting::Here)?)
+    }
+
+    /// As [`entry`](Self::entry), for readers that may wait elsewhere.
+    pub(crate) fn try_entry(
+        &mut self,
+        disk: &dyn Disk,
+        at: usize,
+        waiting: Waiting,
+    ) -> Result<[u8; N], Unread> {
         if let Some(pending) = at.checked_sub(self.stored) {
             return Ok(self.pending[pending]);
         }
         let mut entry = [0; N];
-        self.file(disk)?.read_at(&mut entry, (at * N) as u64)?;
+        let position = (at * N) as u64;
+        let file = Self::open(&mut self.file, disk, &self.path).map_err(Unread::Failed)?;
+        let read = match waiting {
+            Waiting::Here => file.read_at(&mut entry, position).map(Some),
+            Waiting::Elsewhere => file.read_at_once(&mut entry, position),
+        };
+        if read.map_err(Unread::Failed)?.is_none() {
+            let length = (self.stored * N) as u64;
+            let cold = Cold::of_file(self.path.clone(), Arc::clone(file), length);
+            return Err(Unread::Cold(cold));
+        }
         Ok(entry)
     }
 
     /// The last entry.
     pub(crate) fn last(&mut self, disk: &dyn Disk) -> Result<Option<[u8; N]>, DiskError> {
+        Ok(self.try_last(disk, Waiting::Here)?)
+    }
+
+    /// As [`last`](Self::last), for readers that may wait elsewhere.
+    pub(crate) fn try_last(
+        &mut self,
+        disk: &dyn Disk,
+        waiting: Waiting,
+    ) -> Result<Option<[u8; N]>, Unread> {
         match self.len().checked_sub(1) {
-            Some(at) => self.entry(disk, at).map(Some),
+            Some(at) => self.try_entry(disk, at, waiting).map(Some),
             None => Ok(None),
         }
     }
@@ -94,10 +124,20 @@ impl<const N: usize> IndexFile<N> {
         disk: &dyn Disk,
         before: impl Fn(&[u8; N]) -> bool,
     ) -> Result<usize, DiskError> {
+        Ok(self.try_partition_point(disk, Waiting::Here, before)?)
+    }
+
+    /// As [`partition_point`](Self::partition_point), for readers that may wait elsewhere.
+    pub(crate) fn try_partition_point(
+        &mut self,
+        disk: &dyn Disk,
+        waiting: Waiting,
+        before: impl Fn(&[u8; N]) -> bool,
+    ) -> Result<usize, Unread> {
         let (mut low, mut high) = (0, self.len());
         while low < high {
             let middle = low + (high - low) / 2;
-            if before(&self.entry(disk, middle)?) {
+            if before(&self.try_entry(disk, middle, waiting)?) {
                 low = middle + 1;
             } else {
                 high = middle;
@@ -130,7 +170,7 @@ impl<const N: usize> IndexFile<N> {
         }
         self.pending.clear();
         let length = (count * N) as u64;
-        self.file(disk)?.truncate(length)?;
+        Self::open(&mut self.file, disk, &self.path)?.truncate(length)?;
         self.stored = count;
         self.unsynced = true;
         Ok(())
@@ -149,7 +189,7 @@ impl<const N: usize> IndexFile<N> {
         if !self.unsynced {
             return Ok(None);
         }
-        self.file(disk)?;
+        Self::open(&mut self.file, disk, &self.path)?;
         self.unsynced = false;
         Ok(self.file.clone())
     }
@@ -161,20 +201,15 @@ impl<const N: usize> IndexFile<N> {
         self.file = None;
     }
 
-    fn file(&mut self, disk: &dyn Disk) -> Result<&dyn DiskFile, DiskError> {
-        Self::open(&mut self.file, disk, &self.path)
-    }
-
     fn open<'a>(
         file: &'a mut Option<Arc<dyn DiskFile>>,
         disk: &dyn Disk,
         path: &Path,
-    ) -> Result<&'a dyn DiskFile, DiskError> {
-        let file = match file {
-            Some(file) => file,
-            None => file.insert(disk.open(path, Open::Create)?),
-        };
-        Ok(&**file)
+    ) -> Result<&'a Arc<dyn DiskFile>, DiskError> {
+        match file {
+            Some(file) => Ok(file),
+            None => Ok(file.insert(disk.open(path, Open::Create)?)),
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use klamm_model::{LogIndex, Offset, Timestamp};
 
 use super::entry::{parse_pair, parse_time};
 use super::mappings::Mappings;
+use super::residency::{Unread, Waiting};
 use super::transaction_index::TransactionIndex;
 use super::walk::Written;
 use super::{FoundFiles, Segment, TimeMark};
@@ -17,31 +18,32 @@ const MAPPING_SLACK_BYTES: u64 = 4 << 20;
 impl Segment {
     /// The written bytes, mapped. `active` segments keep a mapping of their own, as long as they
     /// may become.
-    pub(crate) fn written(
+    pub(crate) fn mapping(
         &mut self,
         disk: &dyn Disk,
         mappings: &Mappings,
         active: bool,
         segment_bytes: u64,
-    ) -> Result<Written, DiskError> {
-        let length = self.length;
+    ) -> Result<Mapping, DiskError> {
         if let Some(mapping) = &self.mapping
-            && mapping.len() as u64 >= length
+            && mapping.len() as u64 >= self.length
         {
-            return Ok(Written {
-                mapping: mapping.clone(),
-                length,
-            });
+            return Ok(mapping.clone());
         }
-        let mapping = if active {
-            let target = active_mapping_bytes(segment_bytes, length);
-            let mapping = self.file(disk)?.map_read_only(target as usize)?;
-            self.mapping = Some(mapping.clone());
-            mapping
-        } else {
-            self.closed_mapping(disk, mappings)?
-        };
-        Ok(Written { mapping, length })
+        if !active {
+            return self.closed_mapping(disk, mappings);
+        }
+        let target = active_mapping_bytes(segment_bytes, self.length);
+        let mapping = self.file(disk)?.map_read_only(target as usize)?;
+        self.mapping = Some(mapping.clone());
+        Ok(mapping)
+    }
+
+    /// The written bytes; the last `tail_bytes` of them are known to be in memory.
+    pub(crate) fn written(&self, mapping: Mapping, tail_bytes: u64, waiting: Waiting) -> Written {
+        let resident_from = self.length.saturating_sub(tail_bytes);
+        let place = (Arc::clone(&self.directory), self.base_offset);
+        Written::new(mapping, self.length, resident_from, waiting, place)
     }
 
     fn closed_mapping(
@@ -76,12 +78,19 @@ impl Segment {
         &mut self,
         disk: &dyn Disk,
         offset: Offset,
-    ) -> Result<(u64, Option<Offset>), DiskError> {
+        waiting: Waiting,
+    ) -> Result<(u64, Option<Offset>), Unread> {
         let base = self.base_offset;
-        let count = self.offset_index.partition_point(disk, |entry| {
-            base.plus(i64::from(parse_pair(entry).0)) <= offset
-        })?;
-        self.index_entry(disk, count)
+        // Who reads on from the segment before needs no index.
+        if offset <= base {
+            return Ok((0, None));
+        }
+        let count = self
+            .offset_index
+            .try_partition_point(disk, waiting, |entry| {
+                base.plus(i64::from(parse_pair(entry).0)) <= offset
+            })?;
+        self.index_entry(disk, count, waiting)
     }
 
     /// The last batch with an index entry that starts at or before a position, and the offset it
@@ -90,22 +99,26 @@ impl Segment {
         &mut self,
         disk: &dyn Disk,
         limit: u64,
-    ) -> Result<(u64, Option<Offset>), DiskError> {
+        waiting: Waiting,
+    ) -> Result<(u64, Option<Offset>), Unread> {
         let count = self
             .offset_index
-            .partition_point(disk, |entry| u64::from(parse_pair(entry).1) <= limit)?;
-        self.index_entry(disk, count)
+            .try_partition_point(disk, waiting, |entry| {
+                u64::from(parse_pair(entry).1) <= limit
+            })?;
+        self.index_entry(disk, count, waiting)
     }
 
     fn index_entry(
         &mut self,
         disk: &dyn Disk,
         count: usize,
-    ) -> Result<(u64, Option<Offset>), DiskError> {
+        waiting: Waiting,
+    ) -> Result<(u64, Option<Offset>), Unread> {
         let Some(at) = count.checked_sub(1) else {
             return Ok((0, None));
         };
-        let (relative, position) = parse_pair(&self.offset_index.entry(disk, at)?);
+        let (relative, position) = parse_pair(&self.offset_index.try_entry(disk, at, waiting)?);
         let ends_with = self.base_offset.plus(i64::from(relative));
         Ok((u64::from(position), Some(ends_with)))
     }
@@ -141,7 +154,7 @@ impl Segment {
             return Ok((0, base, None));
         };
         let (relative, position) = parse_pair(&self.raft_index.entry(disk, at)?);
-        let (offset_position, ends_with) = self.index_entry(disk, at + 1)?;
+        let (offset_position, ends_with) = self.index_entry(disk, at + 1, Waiting::Here)?;
         if offset_position != u64::from(position) {
             return Ok((0, base, None));
         }
@@ -198,10 +211,19 @@ impl Segment {
 
     /// The largest timestamp; of a closed segment, what its time index says at its end.
     pub(crate) fn max_time(&mut self, disk: &dyn Disk) -> Result<TimeMark, DiskError> {
+        Ok(self.try_max_time(disk, Waiting::Here)?)
+    }
+
+    /// As [`max_time`](Self::max_time), for readers that may wait elsewhere.
+    pub(crate) fn try_max_time(
+        &mut self,
+        disk: &dyn Disk,
+        waiting: Waiting,
+    ) -> Result<TimeMark, Unread> {
         if let Some(time) = self.max_time {
             return Ok(time);
         }
-        let time = match self.time_index.last(disk)? {
+        let time = match self.time_index.try_last(disk, waiting)? {
             Some(entry) => self.time_mark(&entry),
             None => self.no_time(),
         };
@@ -215,14 +237,15 @@ impl Segment {
         &mut self,
         disk: &dyn Disk,
         timestamp: Timestamp,
-    ) -> Result<Offset, DiskError> {
+        waiting: Waiting,
+    ) -> Result<Offset, Unread> {
         // Strictly earlier: records with the same timestamp may lie before the entry's batch.
         let count = self
             .time_index
-            .partition_point(disk, |entry| parse_time(entry).0 < timestamp)?;
+            .try_partition_point(disk, waiting, |entry| parse_time(entry).0 < timestamp)?;
         match count.checked_sub(1) {
             Some(at) => {
-                let entry = self.time_index.entry(disk, at)?;
+                let entry = self.time_index.try_entry(disk, at, waiting)?;
                 Ok(self.time_mark(&entry).offset)
             }
             None => Ok(self.base_offset),

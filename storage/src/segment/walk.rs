@@ -1,60 +1,152 @@
 //! From batch to batch over the bytes of a segment, and over what is damaged in them.
 
+use std::cell::Cell;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
 use klamm_model::record_batch::BatchHeader;
 use klamm_model::{Offset, RecordBatch};
 
-use crate::disk::Mapping;
+use super::file_name;
+use super::residency::{Cold, Unread, Waiting};
+use crate::disk::{DiskError, Mapping};
 
-/// The written bytes of a segment.
+/// The written bytes of a segment, of which nothing is touched that is not in memory.
 #[derive(Clone, Debug)]
 pub(crate) struct Written {
-    pub(crate) mapping: Mapping,
-    /// Bytes that have been written; the mapping may be longer.
-    pub(crate) length: u64,
+    mapping: Mapping,
+    length: u64,
+    waiting: Waiting,
+    /// The stretch that may be touched without asking again.
+    ready: Cell<(u64, u64)>,
+    directory: Arc<Path>,
+    base_offset: Offset,
 }
 
-/// Why there is no batch at a position.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NoBatch;
+/// Bytes that are asked about at once, at least: a walk would ask for each batch.
+const AHEAD_BYTES_MIN: u64 = 256 << 10;
+
+/// And at most. In between, it is as much as has been walked over: what is brought into memory for
+/// one reader stays in proportion to what it needs, and so does the number of times it waits.
+const AHEAD_BYTES_MAX: u64 = 16 << 20;
+
+/// Bytes that are searched at once for the end of a damage.
+const SEARCH_BYTES: u64 = 64 << 10;
 
 impl Written {
-    /// The header of the batch at `position`, which must start at `expected` and lie wholly in the
-    /// written bytes.
-    pub(crate) fn header(&self, position: u64, expected: Offset) -> Result<BatchHeader, NoBatch> {
-        let header = self.any_header(position)?;
-        if header.base_offset() == expected {
-            Ok(header)
-        } else {
-            Err(NoBatch)
+    /// The first `length` bytes of a segment; those from `resident_from` on are known to be in
+    /// memory.
+    pub(crate) fn new(
+        mapping: Mapping,
+        length: u64,
+        resident_from: u64,
+        waiting: Waiting,
+        (directory, base_offset): (Arc<Path>, Offset),
+    ) -> Self {
+        Self {
+            mapping,
+            length,
+            waiting,
+            ready: Cell::new((resident_from.min(length), length)),
+            directory,
+            base_offset,
         }
+    }
+
+    /// Where its reader may wait.
+    pub(crate) fn waiting(&self) -> Waiting {
+        self.waiting
+    }
+
+    /// Bytes that have been written.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Makes sure that bytes may be touched; what lies beyond the written ones is left out.
+    pub(crate) fn touch(&self, start: u64, end: u64) -> Result<(), Unread> {
+        let (low, high) = self.ready.get();
+        let end = end.min(self.length);
+        if start >= end || low <= start && end <= high {
+            return Ok(());
+        }
+        let goes_on = low <= start && start <= high;
+        let walked = if goes_on { high - low } else { 0 };
+        let from = if goes_on { high } else { start };
+        let ahead = walked.clamp(AHEAD_BYTES_MIN, AHEAD_BYTES_MAX);
+        let to = (from + ahead).min(self.length).max(end);
+        self.make_ready(from, to)?;
+        let joins = goes_on || start < low && low <= to;
+        self.ready.set(match joins {
+            true => (low.min(from), high.max(to)),
+            false => (from, to),
+        });
+        Ok(())
+    }
+
+    fn make_ready(&self, start: u64, end: u64) -> Result<(), Unread> {
+        let range = start as usize..end as usize;
+        match self.waiting {
+            Waiting::Here => self
+                .mapping
+                .populate(range)
+                .map_err(|error| Unread::Failed(DiskError::new("populate", &self.path(), error))),
+            Waiting::Elsewhere if self.mapping.is_resident(range.clone()) => Ok(()),
+            Waiting::Elsewhere => {
+                let cold = Cold::mapped(self.path(), &self.mapping, range);
+                Err(Unread::Cold(cold))
+            }
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.join(file_name(self.base_offset, "log"))
+    }
+
+    /// Shares bytes, which have been written.
+    pub(crate) fn slice(&self, start: u64, end: u64) -> Result<Bytes, Unread> {
+        self.touch(start, end)?;
+        Ok(self.mapping.slice(start as usize..end as usize))
+    }
+
+    /// The header of the batch at `position`; `None` unless there is one that starts at
+    /// `expected` and lies wholly in the written bytes.
+    pub(crate) fn header(
+        &self,
+        position: u64,
+        expected: Offset,
+    ) -> Result<Option<BatchHeader>, Unread> {
+        let header = self.any_header(position)?;
+        Ok(header.filter(|header| header.base_offset() == expected))
     }
 
     /// As [`header`](Self::header), whatever offset it starts at.
-    pub(crate) fn any_header(&self, position: u64) -> Result<BatchHeader, NoBatch> {
-        let left = self.length.checked_sub(position).ok_or(NoBatch)?;
+    pub(crate) fn any_header(&self, position: u64) -> Result<Option<BatchHeader>, Unread> {
+        let left = self.length.saturating_sub(position);
         if left < BatchHeader::SIZE_BYTES as u64 {
-            return Err(NoBatch);
+            return Ok(None);
         }
         let mut bytes = [0; BatchHeader::SIZE_BYTES];
+        self.touch(position, position + bytes.len() as u64)?;
         self.mapping.read(&mut bytes, position as usize);
-        let header = BatchHeader::peek(&bytes).map_err(|_| NoBatch)?;
+        let Ok(header) = BatchHeader::peek(&bytes) else {
+            return Ok(None);
+        };
         // Sums of fields from outside: an offset that does not fit is damage, not our mistake.
         let last = i128::from(header.base_offset().get()) + i128::from(header.last_offset_delta());
-        if header.size_bytes() as u64 > left || last >= i128::from(i64::MAX) {
-            return Err(NoBatch);
-        }
-        Ok(header)
+        let fits = header.size_bytes() as u64 <= left && last < i128::from(i64::MAX);
+        Ok(fits.then_some(header))
     }
 
-    /// The whole batch at `position`, its checksum verified.
+    /// The whole batch at `position`; `None` if its checksum is wrong.
     pub(crate) fn batch(
         &self,
         position: u64,
         header: &BatchHeader,
-    ) -> Result<RecordBatch, NoBatch> {
-        let start = position as usize;
-        let mut bytes = self.mapping.slice(start..start + header.size_bytes());
-        RecordBatch::parse(&mut bytes).map_err(|_| NoBatch)
+    ) -> Result<Option<RecordBatch>, Unread> {
+        let mut bytes = self.slice(position, position + header.size_bytes() as u64)?;
+        Ok(RecordBatch::parse(&mut bytes).ok())
     }
 
     /// The first valid batch after `position` that starts after `expected` and ends before
@@ -65,20 +157,27 @@ impl Written {
         expected: Offset,
         end: Offset,
         valid: impl Fn(&BatchHeader) -> bool,
-    ) -> Option<(u64, BatchHeader)> {
-        let bytes = self
-            .mapping
-            .slice(position as usize..self.length.max(position) as usize);
-        let last_start = bytes.len().checked_sub(BatchHeader::SIZE_BYTES)?;
-        (1..=last_start)
+    ) -> Result<Option<(u64, BatchHeader)>, Unread> {
+        let header_bytes = BatchHeader::SIZE_BYTES as u64;
+        let mut start = position + 1;
+        while start + header_bytes <= self.length {
+            let stop = (start + SEARCH_BYTES).min(self.length - header_bytes + 1);
+            let bytes = self.slice(start, stop + header_bytes - 1)?;
             // The format's byte: a quick look before a slow one.
-            .filter(|at| bytes[at + 16] == BatchHeader::MAGIC as u8)
-            .map(|at| position + at as u64)
-            .find_map(|at| {
-                let header = self.any_header(at).ok()?;
+            let magic = |at: &usize| bytes[at + 16] == BatchHeader::MAGIC as u8;
+            for at in (0..(stop - start) as usize).filter(magic) {
+                let at = start + at as u64;
+                let Some(header) = self.any_header(at)? else {
+                    continue;
+                };
                 let fits = header.base_offset() > expected && header.last_offset() < end;
-                (fits && valid(&header) && self.batch(at, &header).is_ok()).then_some((at, header))
-            })
+                if fits && valid(&header) && self.batch(at, &header)?.is_some() {
+                    return Ok(Some((at, header)));
+                }
+            }
+            start = stop;
+        }
+        Ok(None)
     }
 }
 

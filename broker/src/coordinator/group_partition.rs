@@ -17,6 +17,7 @@ use klamm_coordinator::{
 use klamm_model::record_batch::BatchBuilder;
 use klamm_model::{LeaderEpoch, TopicPartition};
 use klamm_protocol::ErrorCode;
+use klamm_storage::ReadError;
 
 use super::load::Progress;
 use crate::config::BrokerConfig;
@@ -183,7 +184,7 @@ impl GroupPartition {
 
     async fn read_log(self: Rc<Self>, mut progress: Progress, epoch: LeaderEpoch) {
         while !progress.is_done() && !self.closed.get() {
-            if let Err(error) = progress.advance(&self.partition) {
+            if let Err(error) = self.read_piece(&mut progress).await {
                 tracing::error!(partition = %self.partition.id(), %error, "groups cannot be loaded");
                 self.state.replace(State::Away);
                 return;
@@ -196,6 +197,15 @@ impl GroupPartition {
                 self.state.replace(State::Away);
             }
         }
+    }
+
+    async fn read_piece(&self, progress: &mut Progress) -> Result<(), ReadError> {
+        let ticket = progress.advance(&self.partition)?;
+        let (Some(ticket), Some(shard)) = (ticket, self.shard.upgrade()) else {
+            return Ok(());
+        };
+        let populated = shard.background.populate(ticket).await;
+        self.partition.driver_mut().log_mut().populated(populated)
     }
 
     fn serve(&self, shard: &Shard, loader: Loader, epoch: LeaderEpoch) {

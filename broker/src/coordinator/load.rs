@@ -4,8 +4,9 @@ use bytes::Bytes;
 use klamm_coordinator::Loader;
 use klamm_model::record_batch::{BatchError, RecordError};
 use klamm_model::{Offset, RecordBatch};
-use klamm_storage::ReadError;
+use klamm_storage::{Attempt, PopulateTicket, ReadError, ReadResult};
 
+use crate::background::POPULATE_ROUNDS_MAX;
 use crate::partition::Partition;
 
 /// Bytes read at once; other work goes on in between.
@@ -18,6 +19,8 @@ pub(super) struct Progress {
     pub(super) loader: Loader,
     next: Offset,
     end: Offset,
+    /// Tickets since something was read.
+    rounds: usize,
 }
 
 impl Progress {
@@ -28,6 +31,7 @@ impl Progress {
             loader: Loader::new(),
             next: driver.log_start_offset(),
             end: driver.log_end_offset(),
+            rounds: 0,
         }
     }
 
@@ -36,17 +40,21 @@ impl Progress {
     }
 
     /// Reads the next piece. What is damaged is said and left out: a group that goes on from an
-    /// older offset reads some records twice, one that cannot be served reads none.
+    /// older offset reads some records twice, one that cannot be served reads none. A ticket is to
+    /// be run before the next call: nothing was read.
     ///
     /// # Errors
-    /// The log is offline.
-    pub(super) fn advance(&mut self, partition: &Partition) -> Result<(), ReadError> {
-        let read = partition
-            .driver_mut()
-            .log_mut()
-            .read(self.next, self.end, READ_BYTES, true);
-        match read {
-            Ok(read) => {
+    /// The log is offline, or the disk does not give its records.
+    pub(super) fn advance(
+        &mut self,
+        partition: &Partition,
+    ) -> Result<Option<PopulateTicket>, ReadError> {
+        match self.read(partition) {
+            Ok(Attempt::Cold(ticket)) => {
+                self.rounds += 1;
+                return Ok(Some(ticket));
+            }
+            Ok(Attempt::Done(read)) => {
                 self.replay(partition, read.records);
                 self.next = read.next_offset;
             }
@@ -62,7 +70,19 @@ impl Progress {
             }
             Err(error) => return Err(error),
         }
-        Ok(())
+        self.rounds = 0;
+        Ok(None)
+    }
+
+    fn read(&self, partition: &Partition) -> Result<Attempt<ReadResult>, ReadError> {
+        let mut driver = partition.driver_mut();
+        let log = driver.log_mut();
+        if self.rounds < POPULATE_ROUNDS_MAX {
+            log.try_read(self.next, self.end, READ_BYTES, true)
+        } else {
+            let read = log.read(self.next, self.end, READ_BYTES, true);
+            read.map(Attempt::Done)
+        }
     }
 
     fn replay(&mut self, partition: &Partition, mut bytes: Bytes) {

@@ -1,7 +1,8 @@
 //! Fetch: consumers (and later followers) read.
 //!
 //! A request is resolved once, into partitions and offsets ([`plan`]); it is then read as often as
-//! it is woken, until it has enough bytes, or an error, or its time is up ([`delayed`]).
+//! it is woken, until it has enough bytes, or an error, or its time is up ([`delayed`]). Records
+//! that are not in memory are brought there in the background before it is read again.
 
 mod delayed;
 mod plan;

@@ -1,5 +1,6 @@
 //! ListOffsets: offsets by time, and the ends of a partition.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use klamm_model::{LeaderEpoch, Offset, Timestamp};
@@ -10,13 +11,15 @@ use klamm_protocol::messages::list_offsets_request::{
 use klamm_protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsResponse, ListOffsetsTopicResponse,
 };
-use klamm_storage::ReadError;
+use klamm_storage::{Attempt, Log, PopulateTicket, ReadError, TimestampOffset};
 
 use super::{errors, lookup};
+use crate::background::POPULATE_ROUNDS_MAX;
 use crate::dispatch::Call;
 use crate::partition::Partition;
 use crate::partition::driver::PartitionDriver;
 use crate::shard::Shard;
+use crate::tasks;
 
 /// Timestamps that stand for something else.
 const LATEST: i64 = -1;
@@ -46,24 +49,125 @@ impl Found {
 }
 
 pub(crate) fn handle(call: Call, request: ListOffsetsRequest) {
-    let read_committed = request.isolation_level == READ_COMMITTED;
-    let duplicates = Duplicates::of(&request);
-    let topics = request.topics.iter().map(|topic| {
-        let partitions = topic.partitions.iter().map(|partition| {
-            let result = if duplicates.contains(topic, partition) {
-                Err(ErrorCode::InvalidRequest)
-            } else {
-                check_timestamp(partition.timestamp, call.version())
-                    .and_then(|()| find(&call.shard, topic, partition, read_committed))
-            };
-            answer(call.version(), partition.partition_index, result)
+    let asked = Asked::new(call, request);
+    let (response, cold) = asked.look();
+    if cold.is_empty() {
+        asked.call.reply(response);
+    } else {
+        tasks::spawn(asked.answer_later(cold));
+    }
+}
+
+/// A request, and what was found out about it.
+struct Asked {
+    call: Call,
+    request: ListOffsetsRequest,
+    duplicates: Duplicates,
+    /// Whose records the disk does not give.
+    unreadable: BTreeSet<Place>,
+    /// How often something was brought into memory.
+    rounds: usize,
+}
+
+/// The number of a topic in a request, and of a partition in the topic.
+type Place = (usize, usize);
+
+/// What is not in memory, and of which partition.
+type Cold = (Place, Rc<Partition>, PopulateTicket);
+
+impl Asked {
+    fn new(call: Call, request: ListOffsetsRequest) -> Self {
+        Self {
+            call,
+            duplicates: Duplicates::of(&request),
+            request,
+            unreadable: BTreeSet::new(),
+            rounds: 0,
+        }
+    }
+
+    /// Looks into every partition. If anything was cold, the response is not the answer.
+    fn look(&self) -> (ListOffsetsResponse, Vec<Cold>) {
+        let mut cold = Vec::new();
+        let topics = self.request.topics.iter().enumerate();
+        let topics = topics.map(|(nth, topic)| {
+            let partitions = topic.partitions.iter().enumerate();
+            let partitions = partitions.map(|(number, partition)| {
+                let result = match self.find_in((nth, number), topic, partition) {
+                    Ok(found) => Ok(found),
+                    Err(Missing::Refused(error)) => Err(error),
+                    Err(Missing::Cold(partition, ticket)) => {
+                        cold.push(((nth, number), partition, ticket));
+                        Ok(Found::NOTHING)
+                    }
+                };
+                answer(self.call.version(), partition.partition_index, result)
+            });
+            ListOffsetsTopicResponse::default()
+                .with_name(topic.name.clone())
+                .with_partitions(partitions.collect())
         });
-        ListOffsetsTopicResponse::default()
-            .with_name(topic.name.clone())
-            .with_partitions(partitions.collect())
-    });
-    let response = ListOffsetsResponse::default().with_topics(topics.collect());
-    call.reply(response);
+        let response = ListOffsetsResponse::default().with_topics(topics.collect());
+        (response, cold)
+    }
+
+    fn find_in(
+        &self,
+        place: Place,
+        topic: &ListOffsetsTopic,
+        partition: &ListOffsetsPartition,
+    ) -> Result<Found, Missing> {
+        if self.duplicates.contains(topic, partition) {
+            return Err(ErrorCode::InvalidRequest.into());
+        }
+        check_timestamp(partition.timestamp, self.call.version())?;
+        if self.unreadable.contains(&place) {
+            return Err(ErrorCode::KafkaStorageError.into());
+        }
+        let read_committed = self.request.isolation_level == READ_COMMITTED;
+        let waits = self.rounds >= POPULATE_ROUNDS_MAX;
+        find(&self.call.shard, topic, partition, read_committed, waits)
+    }
+
+    /// Brings into memory what was missing, and looks again, until nothing is.
+    async fn answer_later(mut self, mut cold: Vec<Cold>) {
+        loop {
+            self.populate(cold).await;
+            let response;
+            (response, cold) = self.look();
+            if cold.is_empty() {
+                return self.call.reply(response);
+            }
+        }
+    }
+
+    async fn populate(&mut self, cold: Vec<Cold>) {
+        self.rounds += 1;
+        let (places, tickets): (Vec<_>, Vec<_>) = cold
+            .into_iter()
+            .map(|(place, partition, ticket)| ((place, partition), ticket))
+            .unzip();
+        let populated = self.call.shard.background.populate_all(tickets).await;
+        for ((place, partition), populated) in places.into_iter().zip(populated) {
+            let told = partition.driver_mut().log_mut().populated(populated);
+            if let Err(error) = told {
+                tracing::error!(partition = %partition.id(), %error, "offsets cannot be looked up");
+                self.unreadable.insert(place);
+            }
+        }
+    }
+}
+
+/// Why nothing is said about a partition.
+enum Missing {
+    Refused(ErrorCode),
+    Cold(Rc<Partition>, PopulateTicket),
+}
+
+impl From<ErrorCode> for Missing {
+    fn from(error: ErrorCode) -> Self {
+        Self::Refused(error)
+    }
 }
 
 fn answer(
@@ -111,7 +215,7 @@ struct Duplicates(Vec<(String, i32)>);
 
 impl Duplicates {
     fn of(request: &ListOffsetsRequest) -> Self {
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         let mut twice = Vec::new();
         for topic in &request.topics {
             for partition in &topic.partitions {
@@ -137,11 +241,12 @@ fn find(
     topic: &ListOffsetsTopic,
     wanted: &ListOffsetsPartition,
     read_committed: bool,
-) -> Result<Found, ErrorCode> {
+    waits: bool,
+) -> Result<Found, Missing> {
     let partition = lookup::by_name(shard, &topic.name, wanted.partition_index)?;
     let mut driver = partition.driver_mut();
     if !driver.is_leader() {
-        return Err(ErrorCode::NotLeaderOrFollower);
+        return Err(ErrorCode::NotLeaderOrFollower.into());
     }
     errors::check_leader_epoch(wanted.current_leader_epoch, driver.leader_epoch())?;
     let upper = if read_committed {
@@ -152,18 +257,29 @@ fn find(
     match wanted.timestamp {
         LATEST => Ok(at(upper, driver.leader_epoch())),
         EARLIEST | EARLIEST_LOCAL => Ok(earliest(&driver)),
-        MAX_TIMESTAMP => {
-            let found = driver.log_mut().max_timestamp();
-            record(&partition, found)
-        }
         // Nothing is in an archive, and nothing waits to be.
         LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Ok(Found::NOTHING),
         timestamp => {
-            let found = driver
-                .log_mut()
-                .offset_for_timestamp(Timestamp(timestamp), upper);
+            let found = look_up(driver.log_mut(), timestamp, upper, waits);
             record(&partition, found)
         }
+    }
+}
+
+/// `waits` is for the last resort: this thread waits for the disk.
+fn look_up(
+    log: &mut Log,
+    timestamp: i64,
+    upper: Offset,
+    waits: bool,
+) -> Result<Attempt<Option<TimestampOffset>>, ReadError> {
+    match (timestamp, waits) {
+        (MAX_TIMESTAMP, false) => log.try_max_timestamp(),
+        (MAX_TIMESTAMP, true) => log.max_timestamp().map(Attempt::Done),
+        (_, false) => log.try_offset_for_timestamp(Timestamp(timestamp), upper),
+        (_, true) => log
+            .offset_for_timestamp(Timestamp(timestamp), upper)
+            .map(Attempt::Done),
     }
 }
 
@@ -183,18 +299,19 @@ fn earliest(driver: &PartitionDriver) -> Found {
 
 fn record(
     partition: &Rc<Partition>,
-    found: Result<Option<klamm_storage::TimestampOffset>, ReadError>,
-) -> Result<Found, ErrorCode> {
+    found: Result<Attempt<Option<TimestampOffset>>, ReadError>,
+) -> Result<Found, Missing> {
     match found {
-        Ok(Some(found)) => Ok(Found {
+        Ok(Attempt::Done(Some(found))) => Ok(Found {
             offset: found.offset.get(),
             timestamp: found.timestamp.millis(),
             leader_epoch: found.leader_epoch.0,
         }),
-        Ok(None) => Ok(Found::NOTHING),
+        Ok(Attempt::Done(None)) => Ok(Found::NOTHING),
+        Ok(Attempt::Cold(ticket)) => Err(Missing::Cold(partition.clone(), ticket)),
         Err(error) => {
             tracing::error!(partition = %partition.id(), %error, "offsets cannot be looked up");
-            Err(errors::of_read(&error))
+            Err(errors::of_read(&error).into())
         }
     }
 }

@@ -1,46 +1,105 @@
-//! A fetch that waits until there is enough to read.
+//! A fetch that waits: until there is enough to read, or until what there is has been brought
+//! into memory.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
+use klamm_storage::PopulateTicket;
+
 use super::plan::Plan;
 use super::read::{self, Look};
+use crate::background::POPULATE_ROUNDS_MAX;
 use crate::dispatch::Call;
 use crate::partition::Waiter;
 use crate::purgatory::{Delayed, Ticket};
+use crate::tasks;
 
-/// See the [module](self).
+/// See the [module](self). Woken and expired as often as may be, it is answered once: whoever
+/// answers takes the call.
 pub(super) struct DelayedFetch {
     plan: Plan,
     call: RefCell<Option<Call>>,
     ticket: Cell<Option<Ticket>>,
     /// Bytes that have to become visible before another look can be worth it.
     missing_bytes: Cell<usize>,
+    /// The client waits no longer: the next look is the answer.
+    is_due: Cell<bool>,
+    /// Something is being brought into memory. Nobody looks meanwhile; somebody does afterwards.
+    populating: Cell<bool>,
+    /// How often something was.
+    rounds: Cell<usize>,
 }
 
 impl DelayedFetch {
     /// Answers, or waits in the list of every partition of the plan.
     pub(super) fn start(call: Call, plan: Plan) {
-        let look = read::look(&plan);
-        if plan.is_satisfied(&look) || plan.wait.is_zero() {
+        let look = read::look(&plan, false);
+        let is_due = plan.wait.is_zero();
+        if look.cold.is_empty() && (is_due || plan.is_satisfied(&look)) {
             let response = plan.response(&call.shard, look);
             return call.reply(response);
         }
         let shard = call.shard.clone();
-        let missing_bytes = plan.bytes_min - look.bytes;
         let delayed = Rc::new(Self {
             plan,
             call: RefCell::new(Some(call)),
             ticket: Cell::new(None),
-            missing_bytes: Cell::new(missing_bytes),
+            missing_bytes: Cell::new(0),
+            is_due: Cell::new(is_due),
+            populating: Cell::new(false),
+            rounds: Cell::new(0),
         });
         for partition in delayed.plan.hosted() {
             partition.add_waiter(delayed.clone());
         }
-        let deadline = shard.clock.now() + delayed.plan.wait;
-        delayed
-            .ticket
-            .set(Some(shard.purgatory.insert(deadline, delayed.clone())));
+        if !is_due {
+            let deadline = shard.clock.now() + delayed.plan.wait;
+            let ticket = shard.purgatory.insert(deadline, delayed.clone());
+            delayed.ticket.set(Some(ticket));
+        }
+        delayed.settle(look);
+    }
+
+    /// Looks, unless somebody will.
+    fn look(self: &Rc<Self>) {
+        let answered = self.call.borrow().is_none();
+        if answered || self.populating.get() {
+            return;
+        }
+        let waits = self.rounds.get() >= POPULATE_ROUNDS_MAX;
+        self.settle(read::look(&self.plan, waits));
+    }
+
+    /// Answers, if what was found is an answer.
+    fn settle(self: &Rc<Self>, mut look: Look) {
+        let cold = std::mem::take(&mut look.cold);
+        if !cold.is_empty() {
+            self.populate(cold);
+        } else if self.is_due.get() || self.plan.is_satisfied(&look) {
+            self.answer(look);
+        } else {
+            let missing_bytes = self.plan.bytes_min.saturating_sub(look.bytes);
+            self.missing_bytes.set(missing_bytes);
+        }
+    }
+
+    /// Has it all brought into memory, and looks again then.
+    fn populate(self: &Rc<Self>, cold: Vec<(usize, PopulateTicket)>) {
+        let Some(shard) = self.call.borrow().as_ref().map(|call| call.shard.clone()) else {
+            return;
+        };
+        self.rounds.set(self.rounds.get() + 1);
+        self.populating.set(true);
+        let delayed = self.clone();
+        tasks::spawn(async move {
+            let (numbers, tickets): (Vec<_>, Vec<_>) = cold.into_iter().unzip();
+            let populated = shard.background.populate_all(tickets).await;
+            for (number, populated) in numbers.into_iter().zip(populated) {
+                delayed.plan.partitions[number].populated(populated);
+            }
+            delayed.populating.set(false);
+            delayed.look();
+        });
     }
 
     fn answer(self: &Rc<Self>, look: Look) {
@@ -65,20 +124,16 @@ impl Waiter for DelayedFetch {
         if missing > 0 && bytes > 0 {
             return;
         }
-        let look = read::look(&self.plan);
-        if self.plan.is_satisfied(&look) {
-            self.answer(look);
-        } else {
-            self.missing_bytes
-                .set(self.plan.bytes_min.saturating_sub(look.bytes));
-        }
+        self.look();
     }
 }
 
 impl Delayed for DelayedFetch {
     fn expire(self: Rc<Self>) {
         self.ticket.set(None);
-        let look = read::look(&self.plan);
-        self.answer(look);
+        // What is being brought into memory is waited for even so, as for any read of a disk: an
+        // answer without it would make the client ask for the same again.
+        self.is_due.set(true);
+        self.look();
     }
 }

@@ -1,5 +1,6 @@
 //! A fetch request, resolved: which partitions, from where, how much, how long.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use klamm_protocol::messages::{
     FetchPartition, FetchRequest, FetchResponse, FetchTopic, FetchablePartition, FetchableTopic,
     LeaderIdAndEpoch, NodeEndpoint, StrBytes, text_of,
 };
+use klamm_storage::Populated;
 
 use super::read::Look;
 use crate::dispatch::Call;
@@ -45,6 +47,8 @@ pub(super) struct PlannedPartition {
     pub(super) current_leader_epoch: i32,
     pub(super) last_fetched_epoch: i32,
     pub(super) bytes_max: usize,
+    /// The disk does not give the records that this request asks for.
+    pub(super) unreadable: Cell<bool>,
 }
 
 impl Plan {
@@ -185,6 +189,20 @@ impl PlannedPartition {
             current_leader_epoch: partition.current_leader_epoch,
             last_fetched_epoch: partition.last_fetched_epoch,
             bytes_max: count(partition.partition_max_bytes),
+            unreadable: Cell::new(false),
+        }
+    }
+
+    /// What a look had found missing in memory is there now, or cannot be had.
+    pub(super) fn populated(&self, populated: Populated) {
+        let Ok(partition) = &self.partition else {
+            return;
+        };
+        let told = partition.driver_mut().log_mut().populated(populated);
+        if let Err(error) = told {
+            tracing::error!(partition = %partition.id(), %error,
+                "a consumer asked for records that the disk does not give");
+            self.unreadable.set(true);
         }
     }
 

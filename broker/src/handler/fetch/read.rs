@@ -5,7 +5,7 @@ use klamm_model::record_batch::{BatchHeader, Compression};
 use klamm_model::{LeaderEpoch, Offset, ProducerId};
 use klamm_protocol::ErrorCode;
 use klamm_protocol::messages::{AbortedTransaction, EpochEndOffset, FetchablePartition};
-use klamm_storage::ReadError;
+use klamm_storage::{Attempt, PopulateTicket, ReadError, ReadResult};
 
 use super::plan::{Plan, PlannedPartition};
 use crate::handler::errors;
@@ -21,19 +21,61 @@ pub(super) struct Look {
     pub(super) bytes: usize,
     /// Something that the client should be told without waiting.
     pub(super) urgent: bool,
+    /// What is not in memory, and of which partition of the plan. If there is any, the look has to
+    /// be repeated after it was brought there: what was found is not the answer.
+    pub(super) cold: Vec<(usize, PopulateTicket)>,
+}
+
+/// What one look may return.
+#[derive(Clone, Copy)]
+struct Limits {
+    bytes: usize,
+    /// The first batch may be larger.
+    at_least_one: bool,
+    /// What is not in memory is waited for here.
+    waits: bool,
+}
+
+/// Why there are no records of a partition.
+enum Unread {
+    Refused(ErrorCode),
+    Cold(PopulateTicket),
+}
+
+impl From<ErrorCode> for Unread {
+    fn from(error: ErrorCode) -> Self {
+        Self::Refused(error)
+    }
 }
 
 /// Reads all partitions of the plan, within its limits. At least one batch is returned however
-/// large it is, so that no client gets stuck.
-pub(super) fn look(plan: &Plan) -> Look {
+/// large it is, so that no client gets stuck. `waits` is for the last resort: this thread waits
+/// for the disk.
+pub(super) fn look(plan: &Plan, waits: bool) -> Look {
     let mut look = Look {
         partitions: Vec::with_capacity(plan.partitions.len()),
         bytes: 0,
         urgent: false,
+        cold: Vec::new(),
     };
     let mut budget = plan.bytes_max;
-    for planned in &plan.partitions {
-        let found = read_partition(plan, planned, budget, look.bytes == 0);
+    for (nth, planned) in plan.partitions.iter().enumerate() {
+        let limits = Limits {
+            bytes: budget.min(planned.bytes_max),
+            at_least_one: look.bytes == 0 && look.cold.is_empty(),
+            waits,
+        };
+        let found = match read_partition(plan, planned, limits) {
+            Ok(found) => found,
+            Err(Unread::Refused(error)) => refused(planned.index, error),
+            Err(Unread::Cold(ticket)) => {
+                // It will take its share of the answer: for what has no place in it then, nobody
+                // has to wait.
+                budget = budget.saturating_sub(ticket.size_bytes().min(limits.bytes));
+                look.cold.push((nth, ticket));
+                refused(planned.index, ErrorCode::None)
+            }
+        };
         let bytes: usize = found.records.iter().map(Bytes::len).sum();
         budget = budget.saturating_sub(bytes);
         look.bytes += bytes;
@@ -46,19 +88,17 @@ pub(super) fn look(plan: &Plan) -> Look {
 fn read_partition(
     plan: &Plan,
     planned: &PlannedPartition,
-    budget: usize,
-    at_least_one: bool,
-) -> FetchablePartition {
-    let result = match &planned.partition {
-        // Deleted while the consumer waited.
-        Ok(partition) if partition.is_deleted() => Err(plan.unknown_topic()),
-        Ok(partition) => {
-            let mut driver = partition.driver_mut();
-            read_from(plan, planned, &mut driver, budget, at_least_one)
-        }
-        Err(error) => Err(*error),
-    };
-    result.unwrap_or_else(|error| refused(planned.index, error))
+    limits: Limits,
+) -> Result<FetchablePartition, Unread> {
+    let partition = planned.partition.as_ref().map_err(|error| *error)?;
+    // Deleted while the consumer waited.
+    if partition.is_deleted() {
+        return Err(plan.unknown_topic().into());
+    }
+    if planned.unreadable.get() {
+        return Err(ErrorCode::KafkaStorageError.into());
+    }
+    read_from(plan, planned, &mut partition.driver_mut(), limits)
 }
 
 /// A partition that is answered with nothing but an error.
@@ -81,11 +121,10 @@ fn read_from(
     plan: &Plan,
     planned: &PlannedPartition,
     driver: &mut PartitionDriver,
-    budget: usize,
-    at_least_one: bool,
-) -> Result<FetchablePartition, ErrorCode> {
+    limits: Limits,
+) -> Result<FetchablePartition, Unread> {
     if !driver.is_leader() {
-        return Err(ErrorCode::NotLeaderOrFollower);
+        return Err(ErrorCode::NotLeaderOrFollower.into());
     }
     errors::check_leader_epoch(planned.current_leader_epoch, driver.leader_epoch())?;
     let from = Offset::checked(planned.fetch_offset).ok_or(ErrorCode::OffsetOutOfRange)?;
@@ -101,22 +140,18 @@ fn read_from(
         return Ok(found);
     }
     if from < driver.log_start_offset() || from > driver.log_end_offset() {
-        return Err(ErrorCode::OffsetOutOfRange);
+        return Err(ErrorCode::OffsetOutOfRange.into());
     }
     let upper = if plan.read_committed {
         driver.last_stable_offset()
     } else {
         driver.high_watermark()
     };
-    let bytes_max = budget.min(planned.bytes_max);
     let mut next_offset = from;
-    if from < upper && (bytes_max > 0 || at_least_one) {
-        let read = driver
-            .log_mut()
-            .read(from, upper, bytes_max, at_least_one)
-            .map_err(|error| of_read(planned, &error))?;
+    if from < upper && (limits.bytes > 0 || limits.at_least_one) {
+        let read = read_records(planned, driver, (from, upper), limits)?;
         if plan.version < ZSTD_FROM && holds_zstd(&read.records) {
-            return Err(ErrorCode::UnsupportedCompressionType);
+            return Err(ErrorCode::UnsupportedCompressionType.into());
         }
         next_offset = read.next_offset;
         if !read.records.is_empty() {
@@ -127,6 +162,26 @@ fn read_from(
         found.aborted_transactions = Some(aborted(planned, driver, from, next_offset)?);
     }
     Ok(found)
+}
+
+fn read_records(
+    planned: &PlannedPartition,
+    driver: &mut PartitionDriver,
+    (from, upper): (Offset, Offset),
+    limits: Limits,
+) -> Result<ReadResult, Unread> {
+    let log = driver.log_mut();
+    let attempt = match limits.waits {
+        true => log
+            .read(from, upper, limits.bytes, limits.at_least_one)
+            .map(Attempt::Done),
+        false => log.try_read(from, upper, limits.bytes, limits.at_least_one),
+    };
+    match attempt {
+        Ok(Attempt::Done(read)) => Ok(read),
+        Ok(Attempt::Cold(ticket)) => Err(Unread::Cold(ticket)),
+        Err(error) => Err(of_read(planned, &error).into()),
+    }
 }
 
 fn holds_zstd(records: &[u8]) -> bool {
@@ -187,8 +242,11 @@ fn diverging_epoch(
 }
 
 fn of_read(planned: &PlannedPartition, error: &ReadError) -> ErrorCode {
-    if let (ReadError::Corrupt(_), Ok(partition)) = (error, &planned.partition) {
-        tracing::error!(partition = %partition.id(), %error, "a consumer asked for damaged records");
+    if let (ReadError::Corrupt(_) | ReadError::Unreadable(_), Ok(partition)) =
+        (error, &planned.partition)
+    {
+        tracing::error!(partition = %partition.id(), %error,
+            "a consumer asked for records that cannot be read");
     }
     errors::of_read(error)
 }

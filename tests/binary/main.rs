@@ -20,6 +20,7 @@ mod requests;
 #[path = "../support/support.rs"]
 mod support;
 
+mod cold;
 mod damage;
 mod directories;
 mod dynamic;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use bytes::Buf;
 use klamm_broker::partition::driver::PartitionDriver;
 use klamm_model::{Offset, RecordBatch};
+use klamm_storage::{Attempt, Log, ReadResult};
 
 use crate::oracle::Oracle;
 
@@ -34,8 +35,7 @@ pub(crate) fn records(driver: &mut PartitionDriver, from: Offset, oracle: &Oracl
     let mut epoch = -1;
     let mut next = from;
     while next < end {
-        let read = driver.log_mut().read(next, end, 64 << 10, true);
-        let read = read.unwrap_or_else(|error| panic!("cannot be read: {error}"));
+        let read = read_cold(driver.log_mut(), next, end);
         assert!(!read.records.is_empty(), "nothing at {next} before {end}");
         let mut bytes = read.records;
         while bytes.has_remaining() {
@@ -51,6 +51,19 @@ pub(crate) fn records(driver: &mut PartitionDriver, from: Offset, oracle: &Oracl
             next = batch.next_offset();
         }
     }
+}
+
+/// Reads as a broker does for a consumer: what is not in memory is brought there elsewhere.
+fn read_cold(log: &mut Log, from: Offset, end: Offset) -> ReadResult {
+    const ROUNDS_MAX: usize = 20;
+    for _ in 0..ROUNDS_MAX {
+        let attempt = log.try_read(from, end, 64 << 10, true);
+        match attempt.unwrap_or_else(|error| panic!("cannot be read: {error}")) {
+            Attempt::Done(read) => return read,
+            Attempt::Cold(ticket) => log.populated(ticket.run()).expect("a disk that gives"),
+        }
+    }
+    panic!("what was brought into memory is not seen there at {from}")
 }
 
 fn check_batch(batch: &RecordBatch, oracle: &Oracle, seen: &mut BTreeSet<u64>) {

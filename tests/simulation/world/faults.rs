@@ -124,7 +124,10 @@ impl World {
             _ => Arc::new(self.disk.clone()),
         };
         let seed = self.random.number() >> 1;
+        // Neither a start nor what follows it may count on what an earlier life had in memory.
+        self.disk.evict();
         let broker = Broker::start(disk, &self.configs, seed, self.wall);
+        self.disk.evict();
         self.broker = Some(broker);
         for number in 0..PARTITIONS {
             self.check_restarted(number, crash);

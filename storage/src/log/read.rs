@@ -209,12 +209,10 @@ impl Log {
     ) -> Result<Option<(u64, Offset)>, Stop> {
         let disk = self.disk();
         let segment = &mut self.segments[at];
-        // What is left of the segment counts, not what the reader would take: at the end of the
-        // log an index entry would cost more than the walk.
-        let end = limit.min(segment.length());
-        if end.saturating_sub(start) < JUMP_BYTES_MIN
-            || !segment.verified().contains(start, start + 1)
-        {
+        // What is known to be right counts, not what the reader would take: at the end of the log,
+        // and where a reader is the first, an index entry would cost more than the walk.
+        let worth_it = start.saturating_add(JUMP_BYTES_MIN);
+        if limit < worth_it || !segment.verified().contains(start, worth_it) {
             return Ok(None);
         }
         let (position, ends_with) =

@@ -12,6 +12,7 @@
 
 mod append;
 mod close;
+mod cursors;
 mod cut;
 mod finish;
 mod lookup;
@@ -77,7 +78,7 @@ pub struct Log {
     spares_made: u64,
     /// An append's ticket is out.
     appending: bool,
-    cursors: read::Cursors,
+    cursors: cursors::Cursors,
     tail: tail::Tail,
     /// How often the end was cut.
     cuts: u64,

@@ -12,6 +12,7 @@
 //!
 //! Public, because simulations outside of this crate run whole brokers on it.
 
+mod cache;
 mod faults;
 mod tree;
 

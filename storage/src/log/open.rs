@@ -74,7 +74,7 @@ impl OpenLog {
             spare_wanted: true,
             spares_made: 0,
             appending: false,
-            cursors: super::read::Cursors::default(),
+            cursors: super::cursors::Cursors::default(),
             tail,
             cuts: 0,
             offline: None,

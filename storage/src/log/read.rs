@@ -14,50 +14,6 @@ use crate::segment::residency::{Unread, Waiting};
 use crate::segment::walk::Written;
 use crate::segment::{Hole, Segment};
 
-/// Places in the log where readers stopped: most go on from there.
-#[derive(Debug, Default)]
-pub(super) struct Cursors {
-    recent: [Option<Cursor>; CURSORS],
-    next: usize,
-}
-
-const CURSORS: usize = 8;
-
-#[derive(Clone, Copy, Debug)]
-struct Cursor {
-    offset: Offset,
-    segment: Offset,
-    position: u64,
-}
-
-impl Cursors {
-    fn find(&self, segment: Offset, offset: Offset) -> Option<u64> {
-        self.recent
-            .iter()
-            .flatten()
-            .find(|cursor| cursor.segment == segment && cursor.offset == offset)
-            .map(|cursor| cursor.position)
-    }
-
-    fn keep(&mut self, segment: Offset, offset: Offset, position: u64) {
-        let cursor = Cursor {
-            offset,
-            segment,
-            position,
-        };
-        let known = self.recent.iter().flatten();
-        if !known.clone().any(|known| known.offset == offset) {
-            self.recent[self.next] = Some(cursor);
-            self.next = (self.next + 1) % CURSORS;
-        }
-    }
-
-    /// The log was cut: places may not be what they were.
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
-    }
-}
-
 /// A batch and where it lies.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Found {

@@ -5,14 +5,12 @@ use std::io;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
+use super::cache::Cache;
 use super::faults::Random;
 use crate::disk::DirEntry;
 
 /// What a disk writes as a whole or not at all.
 const SECTOR_BYTES: usize = 512;
-
-/// What is brought into memory as a whole.
-const PAGE_BYTES: usize = 4096;
 
 /// What room is counted in.
 pub(super) const BLOCK_BYTES: u64 = 4096;
@@ -44,13 +42,6 @@ struct Content {
     allocated: u64,
     linked: bool,
     cache: Cache,
-}
-
-/// Which pages of a file are not in memory, and which never will be.
-#[derive(Clone, Debug, Default)]
-struct Cache {
-    cold: BTreeSet<usize>,
-    unreadable: BTreeSet<usize>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -366,8 +357,7 @@ impl Tree {
     pub(super) fn evict(&mut self) {
         for node in self.nodes.values_mut() {
             if let Node::File(content) = node {
-                let pages = content.bytes.len().div_ceil(PAGE_BYTES);
-                content.cache.cold = (0..pages).collect();
+                content.cache.evict(content.bytes.len());
             }
         }
     }
@@ -378,9 +368,7 @@ impl Tree {
         let Some(file) = self.file(path) else {
             return false;
         };
-        let cache = &mut self.of_mut(file).cache;
-        cache.cold.extend(pages(range));
-        cache.unreadable.extend(pages(range));
+        self.of_mut(file).cache.fail_reads(range);
         true
     }
 
@@ -512,32 +500,6 @@ impl Content {
         self.bytes = self.durable.clone();
         self.allocated = length as u64;
     }
-}
-
-impl Cache {
-    fn is_resident(&self, range: &Range<usize>) -> bool {
-        self.cold.range(pages(range)).next().is_none()
-    }
-
-    fn populate(&mut self, range: &Range<usize>) -> Failed<()> {
-        if self.unreadable.range(pages(range)).next().is_some() {
-            return Err(io::ErrorKind::Other);
-        }
-        let pages = pages(range);
-        self.cold.retain(|page| !pages.contains(page));
-        Ok(())
-    }
-
-    fn written(&mut self, range: &Range<usize>) {
-        let pages = pages(range);
-        self.cold.retain(|page| !pages.contains(page));
-        self.unreadable.retain(|page| !pages.contains(page));
-    }
-}
-
-fn pages(range: &Range<usize>) -> Range<usize> {
-    let end = range.end.div_ceil(PAGE_BYTES);
-    (range.start / PAGE_BYTES).min(end)..end
 }
 
 fn blocks(bytes: u64) -> u64 {

@@ -1,5 +1,6 @@
 //! Answers, encoded as pieces ready for one vectored write.
 
+mod errors;
 mod fit;
 mod log_dirs;
 mod offsets;

@@ -236,6 +236,11 @@ pub struct DeleteTicket {
 }
 
 impl DeleteTicket {
+    /// How many segments have left the log.
+    pub fn segment_count(&self) -> usize {
+        self.segments.len()
+    }
+
     /// Syncs the journal, so that the log's new beginning is durable. [`run`](Self::run) does it
     /// too; this is for files that are to stay for a while longer.
     pub fn make_durable(&self) -> Result<(), AppendError> {

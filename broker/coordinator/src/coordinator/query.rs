@@ -1,8 +1,11 @@
 //! What can be read without changing anything.
 
+use std::collections::BTreeMap;
+
 use klamm_model::TopicId;
 
 use super::GroupCoordinator;
+use crate::group::GroupState;
 use crate::offsets::Slot;
 use crate::record::CommittedOffset;
 use crate::reply::{DescribedGroup, FetchedOffset, FetchedTopic, ListedGroup};
@@ -62,6 +65,15 @@ impl GroupCoordinator {
     /// DescribeGroups of one group; `None` if it is not there.
     pub fn describe_group(&self, group_id: &str) -> Option<DescribedGroup> {
         self.groups.get(group_id).map(|group| group.describe())
+    }
+
+    /// How many groups there are in each state; states without any are left out.
+    pub fn count_groups(&self) -> BTreeMap<GroupState, usize> {
+        let mut counts = BTreeMap::new();
+        for group in self.groups.values() {
+            *counts.entry(group.state()).or_default() += 1;
+        }
+        counts
     }
 
     /// ListGroups, by name. Empty filters let everything through; their case does not matter.

@@ -94,7 +94,7 @@ fn serve(Serve { config: file, set }: Serve) -> Result<(), CliError> {
         environment: process_environment(),
         set,
     })?;
-    logging::start(&config.diagnostics);
+    let log = logging::start(&config.diagnostics);
     for (name, value, source) in config.effective() {
         if config.settings.given().contains_key(name) {
             tracing::info!("setting {name}={value}");
@@ -102,7 +102,7 @@ fn serve(Serve { config: file, set }: Serve) -> Result<(), CliError> {
             tracing::debug!("setting {name}={value} ({source:?})");
         }
     }
-    Ok(server::run(config)?)
+    Ok(server::run(config, log)?)
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

@@ -1,7 +1,7 @@
 //! The one place where time enters. Everything below the shell is told what time it is.
 #![expect(clippy::disallowed_methods, reason = "the clock enters here")]
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use klamm_model::{Instant, Timestamp};
 
@@ -30,6 +30,13 @@ impl Clock {
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
         Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// Does something, and says how long it took.
+    pub(crate) fn timed<T>(&self, work: impl FnOnce() -> T) -> (T, Duration) {
+        let begun = self.now();
+        let result = work();
+        (result, self.now().since(begun))
     }
 
     /// The runtime's notion of `instant`, for its timers.

@@ -29,12 +29,13 @@ mod tests;
 pub use error::{Impossible, SettingsError};
 pub use page::settings_page;
 pub use properties::PropertiesError;
+pub(crate) use resolve::checked_log_level;
 pub use source::{Sources, process_environment};
 pub use table::BROKER_SETTINGS;
 pub use typed::{
-    BrokerConfig, DiagnosticsConfig, FetchConfig, GroupConfig, IdentityConfig, Listener, LogConfig,
-    LogFormat, NetworkConfig, OffsetsConfig, ProduceValidation, ProducerConfig,
-    TopicCreationConfig, WriterMode,
+    AdminListener, BrokerConfig, DiagnosticsConfig, FetchConfig, GroupConfig, IdentityConfig,
+    Listener, LogConfig, LogFormat, NetworkConfig, OffsetsConfig, ProduceValidation,
+    ProducerConfig, TopicCreationConfig, WriterMode,
 };
 
 /// The settings as they were given at start, as text; cheap to clone.

@@ -12,7 +12,9 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use klamm_coordinator::{GroupCoordinator, GroupError, Reply, Request, partition_for_group};
+use klamm_coordinator::{
+    GroupCoordinator, GroupError, GroupState, Reply, Request, partition_for_group,
+};
 use klamm_model::PartitionIndex;
 
 use self::group_partition::GroupPartition;
@@ -97,6 +99,13 @@ impl Coordinators {
             }
         }
         Ok(found)
+    }
+
+    /// Groups by state, for each coordinator that serves.
+    pub(crate) fn count_groups(&self) -> Vec<BTreeMap<GroupState, usize>> {
+        let all = self.all();
+        let counted = all.iter().map(|partition| partition.count_groups());
+        counted.flatten().collect()
     }
 
     /// Whether this broker serves the group, or soon will.

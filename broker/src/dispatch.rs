@@ -7,9 +7,11 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
+use klamm_model::Instant;
 use klamm_protocol::{DecodeError, Request, RequestHeader, Response};
 
 use crate::handler;
+use crate::metrics::counters::{Refusal, RequestKind};
 use crate::net::ReplySlot;
 use crate::net::connection::FrameHandler;
 use crate::shard::Shard;
@@ -33,6 +35,11 @@ impl Call {
         self.header.client_id.as_deref().unwrap_or_default()
     }
 
+    /// When the request was read, or one that came with it.
+    pub(crate) fn arrived(&self) -> Instant {
+        self.slot.arrived()
+    }
+
     /// Index of the listener that the client came in by.
     pub(crate) fn listener(&self) -> usize {
         self.slot.connection().listener
@@ -41,7 +48,9 @@ impl Call {
     /// Answers. A response that cannot be encoded is our own mistake: the client gets a closed
     /// connection rather than half a reply.
     pub(crate) fn reply(self, response: impl Into<Response>) {
-        match response.into().encode(&self.header) {
+        let response = response.into();
+        self.shard.counters().answered(&response);
+        match response.encode(&self.header) {
             Ok(encoded) => self.slot.send(encoded.into_pieces()),
             Err(error) => {
                 tracing::error!(%error, "response cannot be encoded");
@@ -68,9 +77,11 @@ impl Dispatcher {
 }
 
 impl FrameHandler for Dispatcher {
-    fn handle(&self, frame: Bytes, slot: ReplySlot) {
+    fn handle(&self, frame: Bytes, mut slot: ReplySlot) {
         match Request::decode(frame) {
             Ok((header, request)) => {
+                self.shard.counters().requested(header.api_key);
+                slot.is_of(RequestKind::of(header.api_key));
                 dispatch(
                     Call {
                         shard: self.shard.clone(),
@@ -80,7 +91,10 @@ impl FrameHandler for Dispatcher {
                     request,
                 );
             }
-            Err(error) => refuse(&error, slot),
+            Err(error) => {
+                self.shard.counters().refused(Refusal::Request);
+                refuse(&error, slot);
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::config::BrokerConfig;
 use crate::entropy;
 use crate::log_dirs::{LogDirs, OpeningLog};
+use crate::metrics::counters::Counters;
 use crate::partition::Partition;
 use crate::partition::driver::{DriverParams, OpenError, PartitionDriver};
 
@@ -40,6 +41,7 @@ pub(crate) struct Opener<'a> {
     pub(crate) background: &'a Background,
     pub(crate) clock: Clock,
     pub(crate) config: &'a BrokerConfig,
+    pub(crate) counters: &'a Counters,
 }
 
 impl Opener<'_> {
@@ -90,7 +92,15 @@ impl Opener<'_> {
         let mut outcomes = Vec::new();
         driver.start(self.clock.now(), &mut outcomes);
         let writer = self.dirs.writer_of(&wanted.id);
-        let partition = Partition::new(wanted.id, wanted.topic_id, driver, wanted.config, writer);
+        let traffic = self.counters.traffic.of(&wanted.id.topic);
+        let partition = Partition::new(
+            wanted.id,
+            wanted.topic_id,
+            driver,
+            wanted.config,
+            writer,
+            traffic,
+        );
         partition.take_in(&mut outcomes);
         Ok(partition)
     }

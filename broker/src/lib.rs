@@ -12,9 +12,11 @@
 pub mod cli;
 pub mod config;
 pub mod logging;
+pub mod metrics;
 pub mod partition;
 pub mod server;
 
+mod admin;
 mod background;
 mod clock;
 mod controller;

@@ -20,7 +20,7 @@ use crate::writer::Writer;
 /// Room kept back on each disk, so that the broker's own book-keeping goes on when it is full.
 const BALLAST_BYTES: u64 = 16 << 20;
 /// Closed segments that stay mapped on each disk at most.
-const MAPPINGS_MAX: usize = 4096;
+pub(crate) const MAPPINGS_MAX: usize = 4096;
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -135,6 +135,11 @@ impl LogDirs {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &LogDir> {
         self.dirs.iter().map(Arc::as_ref)
+    }
+
+    /// Who writes to them, in the order of [`iter`](Self::iter).
+    pub(crate) fn writers(&self) -> impl Iterator<Item = &Rc<Writer>> {
+        self.writers.iter()
     }
 
     /// The directory that holds the cluster's metadata.

@@ -9,6 +9,7 @@ pub mod driver;
 
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use klamm_metadata::TopicConfig;
 use klamm_model::{Instant, Offset, RecordBatch, Timestamp, TopicId, TopicPartition};
@@ -17,6 +18,7 @@ use klamm_storage::{AppendDone, AppendTicket, LogConfig};
 
 use self::acks::{AckQueue, AckTarget};
 use self::driver::{AppendOrigin, Outcome, PartitionDriver, StageError, Staged};
+use crate::metrics::traffic::TopicTraffic;
 use crate::writer::Writer;
 
 /// A consumer's request that waits for records of one or more partitions.
@@ -42,6 +44,7 @@ pub(crate) struct Partition {
     driver: RefCell<PartitionDriver>,
     config: RefCell<Rc<TopicConfig>>,
     writer: Rc<Writer>,
+    traffic: Arc<TopicTraffic>,
     until_written: RefCell<AckQueue>,
     until_visible: RefCell<AckQueue>,
     waiters: RefCell<Vec<Rc<dyn Waiter>>>,
@@ -60,6 +63,7 @@ impl Partition {
         driver: PartitionDriver,
         config: Rc<TopicConfig>,
         writer: Rc<Writer>,
+        traffic: Arc<TopicTraffic>,
     ) -> Self {
         Self {
             id,
@@ -67,6 +71,7 @@ impl Partition {
             driver: RefCell::new(driver),
             config: RefCell::new(config),
             writer,
+            traffic,
             until_written: RefCell::default(),
             until_visible: RefCell::default(),
             waiters: RefCell::default(),
@@ -95,6 +100,11 @@ impl Partition {
     /// Who writes to its log directory.
     pub(crate) fn writer(&self) -> &Rc<Writer> {
         &self.writer
+    }
+
+    /// What has gone through its topic.
+    pub(crate) fn traffic(&self) -> &TopicTraffic {
+        &self.traffic
     }
 
     /// The synchronous core, to read from.
@@ -165,9 +175,9 @@ impl Partition {
         self.drive(|driver, outcomes| driver.begin_write(wall, outcomes))
     }
 
-    /// Takes a write back.
-    pub(crate) fn write_finished(&self, now: Instant, done: AppendDone) {
-        self.drive(|driver, outcomes| driver.write_finished(now, done, outcomes));
+    /// Takes a write back; whether it has begun a segment.
+    pub(crate) fn write_finished(&self, now: Instant, done: AppendDone) -> bool {
+        self.drive(|driver, outcomes| driver.write_finished(now, done, outcomes))
     }
 
     /// Lets the replica do what its time has come for.

@@ -47,6 +47,11 @@ impl Purgatory {
         ticket
     }
 
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.borrow().len()
+    }
+
     /// Takes an entry out; nothing happens if it has expired.
     pub(crate) fn remove(&self, ticket: Ticket) {
         self.entries.borrow_mut().remove(&ticket);

@@ -1,6 +1,8 @@
 //! Wiring, start and stop: the one place where all parts meet.
 
+mod admin_port;
 mod identity;
+mod limits;
 mod listeners;
 mod open_files;
 mod start;
@@ -8,17 +10,24 @@ mod stop;
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use klamm_storage::LogDirError;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
+use crate::admin;
+use crate::admin::health::{self, Health, Phase};
 use crate::background::Background;
 use crate::clock::Clock;
 use crate::config::BrokerConfig;
 pub use crate::controller::LoadError;
 use crate::dispatch::Dispatcher;
+use crate::logging::LogControl;
+use crate::metrics::counters::Counters;
+use crate::metrics::survey::{self, Question};
 use crate::net::listener::Acceptor;
 use crate::net::occasional::Occasional;
 use crate::tasks;
@@ -36,6 +45,17 @@ pub enum ServeError {
         listeners::advice(error)
     )]
     Listen {
+        /// As configured.
+        address: String,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The admin port cannot be had, though somebody has asked for it.
+    #[error(
+        "cannot listen on {address} (setting klamm.admin.listener): {error}{}",
+        admin::advice(error)
+    )]
+    AdminPort {
         /// As configured.
         address: String,
         /// What the system says.
@@ -66,20 +86,44 @@ pub enum ServeError {
     Metadata(&'static str),
 }
 
-/// Runs the broker until it is told to stop (SIGTERM, SIGINT).
+/// Runs the broker until it is told to stop (SIGTERM, SIGINT). `log` changes what it logs.
 ///
 /// # Errors
 /// Whatever keeps it from starting.
-pub fn run(config: BrokerConfig) -> Result<(), ServeError> {
+pub fn run(config: BrokerConfig, log: LogControl) -> Result<(), ServeError> {
     let clock = Clock::start();
+    let (questions, asked) = mpsc::channel(1);
+    let outlook = Outlook {
+        health: Arc::new(Health::new(clock.now())),
+        counters: Arc::default(),
+        asked,
+    };
+    let subject = admin::Subject {
+        clock,
+        started_at: clock.wall(),
+        health: outlook.health.clone(),
+        counters: outlook.counters.clone(),
+        questions,
+        log,
+    };
+    // Before all else: it tells how a long start is going.
+    admin_port::open(&config, subject)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(ServeError::Process)?;
     let (pools, threads) = Threads::start(&config).map_err(ServeError::Process)?;
-    let result = LocalSet::new().block_on(&runtime, serve(clock, config, threads));
+    let served = serve(clock, config, threads, outlook);
+    let result = LocalSet::new().block_on(&runtime, served);
     pools.into_iter().for_each(Runtime::shutdown_background);
     result
+}
+
+/// What the data plane shows of itself to those who look from outside.
+struct Outlook {
+    health: Arc<Health>,
+    counters: Arc<Counters>,
+    asked: mpsc::Receiver<Question>,
 }
 
 /// The threads beside the data plane.
@@ -113,12 +157,24 @@ impl Threads {
     }
 }
 
-async fn serve(clock: Clock, config: BrokerConfig, threads: Threads) -> Result<(), ServeError> {
+async fn serve(
+    clock: Clock,
+    config: BrokerConfig,
+    threads: Threads,
+    outlook: Outlook,
+) -> Result<(), ServeError> {
     let mut signals = stop::Signals::install().map_err(ServeError::Process)?;
+    let Outlook {
+        health,
+        counters,
+        asked,
+    } = outlook;
+    tasks::spawn(health::beat(health.clone(), clock));
     let bound = listeners::bind_all(&config)?;
     let (shard, listeners) = tokio::select! {
-        started = start::start(clock, config, threads, bound) => started?,
+        started = start::start(clock, config, threads, counters, bound) => started?,
         () = signals.wait() => {
+            health.enter(Phase::Stopping);
             tracing::info!("stopped while starting; the next start begins where this one did");
             return Ok(());
         }
@@ -140,9 +196,13 @@ async fn serve(clock: Clock, config: BrokerConfig, threads: Threads) -> Result<(
         accepting.push(tasks::spawn(acceptor.run()));
     }
     upkeep::start(&shard);
+    tasks::spawn(survey::answer(shard.clone(), asked));
+    health.enter(Phase::Running);
     start::announce(&shard, &bound);
+    limits::check(&shard);
 
     signals.wait().await;
+    health.enter(Phase::Stopping);
     tracing::info!("stopping");
     for task in accepting {
         task.abort();

@@ -28,6 +28,8 @@ use crate::coordinator::Coordinators;
 use crate::entropy;
 use crate::hosting::{self, Opener};
 use crate::log_dirs::LogDirs;
+use crate::metrics::counters::Counters;
+use crate::metrics::meter::Marks;
 use crate::net::connection::NetShared;
 use crate::net::quota::ConnectionLimits;
 use crate::partition::acks::AckTarget;
@@ -57,7 +59,6 @@ pub(crate) struct Shard {
     pub(crate) sessions: RefCell<FetchSessions>,
     image: RefCell<Arc<MetadataImage>>,
     touched: RefCell<Vec<Rc<Partition>>>,
-    turn_wanted: Notify,
     /// A write has come back.
     written: Notify,
     unsynced: RefCell<Vec<Rc<Partition>>>,
@@ -101,7 +102,6 @@ impl Shard {
             config: RefCell::new(Arc::new(parts.config)),
             image: RefCell::new(Arc::new(parts.image)),
             touched: RefCell::default(),
-            turn_wanted: Notify::new(),
             written: Notify::new(),
             unsynced: RefCell::default(),
             unopened: Cell::new(false),
@@ -130,6 +130,11 @@ impl Shard {
         self.config.replace(Arc::new(resolved));
     }
 
+    /// What is counted.
+    pub(crate) fn counters(&self) -> &Counters {
+        self.net.meter.counters()
+    }
+
     /// Where this broker stands (`broker.rack`).
     pub(crate) fn rack(&self) -> Option<String> {
         self.config().identity.rack.clone()
@@ -154,6 +159,7 @@ impl Shard {
             background: &self.background,
             clock: self.clock,
             config,
+            counters: self.counters(),
         }
     }
 
@@ -197,6 +203,8 @@ impl Shard {
         partition: &Rc<Partition>,
         ticket: DeleteTicket,
     ) -> Result<(), AppendError> {
+        let deleted = ticket.segment_count() as u64;
+        self.counters().segments_deleted.add(deleted);
         let (ticket, durable) = self
             .background
             .run(move || {
@@ -248,7 +256,17 @@ impl Shard {
         when: AckWhen,
         target: Option<(Rc<dyn AckTarget>, usize)>,
     ) -> Result<Staged, StageError> {
+        let records = batch
+            .next_offset()
+            .since(batch.base_offset())
+            .unsigned_abs();
+        let bytes = batch.size_bytes() as u64;
         let staged = partition.stage(batch, origin)?;
+        if let Staged::Appended { .. } = staged {
+            partition.traffic().appended.add(records, bytes);
+            self.counters().appended.add(records, bytes);
+            self.net.meter.staged(records);
+        }
         let (Staged::Appended { last_offset, .. } | Staged::Duplicate { last_offset, .. }) = staged;
         if let Some((target, part)) = target {
             partition.acknowledge_when(when, last_offset.plus(1), target, part);
@@ -285,47 +303,67 @@ impl Shard {
     /// The partition takes part in the next turn.
     pub(crate) fn touch(&self, partition: &Rc<Partition>) {
         if partition.touch() {
-            let mut touched = self.touched.borrow_mut();
-            touched.push(partition.clone());
-            if touched.len() == 1 {
-                self.turn_wanted.notify_one();
-            }
+            self.touched.borrow_mut().push(partition.clone());
+            self.net.meter.want_turn();
         }
     }
 
     /// Runs turns as they are wanted.
     pub(crate) async fn run_turns(self: Rc<Self>) {
         loop {
-            self.turn_wanted.notified().await;
+            self.net.meter.turn_wanted().await;
             self.turn();
+            // Who was answered may have appended again.
+            if !self.touched.borrow().is_empty() {
+                self.net.meter.want_turn();
+            }
         }
     }
 
     fn turn(self: &Rc<Self>) {
         let touched = self.touched.take();
-        let (now, wall) = (self.clock.now(), self.clock.wall());
+        if touched.is_empty() {
+            return self.net.meter.end_idle();
+        }
+        let (staged, wall) = (self.clock.now(), self.clock.wall());
+        let mut written = staged;
         for partition in &touched {
-            partition.turn(now);
-            self.write(partition, now, wall);
+            partition.turn(written);
+            written = self.write(partition, written, wall);
         }
         self.settle(&touched);
+        let now = self.clock.now();
+        self.net.meter.end(Marks { staged, written }, now);
         for partition in &touched {
-            self.sync_when_due(partition);
+            self.sync_when_due(partition, now);
             self.prepare_when_due(partition);
         }
     }
 
-    /// Writes what the partition's replica wants written, or has it written.
-    fn write(self: &Rc<Self>, partition: &Rc<Partition>, now: Instant, wall: Timestamp) {
+    /// Writes what the partition's replica wants written, or has it written; what time it is then.
+    fn write(
+        self: &Rc<Self>,
+        partition: &Rc<Partition>,
+        mut now: Instant,
+        wall: Timestamp,
+    ) -> Instant {
         while let Some(ticket) = partition.begin_write(wall) {
             let writer = partition.writer();
             if writer.is_offloading(now) {
                 let written = writer.clone().write_there(ticket);
-                return self.take_back(partition.clone(), written);
+                self.take_back(partition.clone(), written);
+                break;
             }
-            let done = writer.write_here(ticket);
-            partition.write_finished(now, done);
+            let done;
+            (done, now) = writer.write_here(ticket);
+            self.write_finished(partition, now, done);
         }
+        now
+    }
+
+    fn write_finished(&self, partition: &Partition, now: Instant, done: AppendDone) {
+        let rolled = partition.write_finished(now, done);
+        self.counters().segments_rolled.add(u64::from(rolled));
     }
 
     /// Takes a write back that was made elsewhere; who waits for it is told in the next turn.
@@ -337,7 +375,7 @@ impl Shard {
         let shard = self.clone();
         tasks::spawn(async move {
             let done = written.await;
-            partition.write_finished(shard.clock.now(), done);
+            shard.write_finished(&partition, shard.clock.now(), done);
             shard.touch(&partition);
             shard.written.notify_waiters();
         });
@@ -381,8 +419,7 @@ impl Shard {
     // ---- fsync ----
 
     /// Starts the partition's fsync if it is due, otherwise leaves it to the flusher.
-    fn sync_when_due(self: &Rc<Self>, partition: &Rc<Partition>) {
-        let now = self.clock.now();
+    fn sync_when_due(self: &Rc<Self>, partition: &Rc<Partition>, now: Instant) {
         let Some(due) = partition.driver_mut().sync_deadline(now) else {
             return;
         };
@@ -398,7 +435,7 @@ impl Shard {
     pub(crate) fn flush_due(self: &Rc<Self>) {
         for partition in self.unsynced.take() {
             partition.forget_unsynced();
-            self.sync_when_due(&partition);
+            self.sync_when_due(&partition, self.clock.now());
         }
     }
 
@@ -416,14 +453,18 @@ impl Shard {
         };
         let (shard, partition) = (self.clone(), partition.clone());
         tasks::spawn(async move {
-            let done = shard.background.run(move || ticket.run()).await;
+            let clock = shard.clock;
+            let sync = move || clock.timed(|| ticket.run());
+            let (done, took) = shard.background.run(sync).await;
+            shard.counters().fsync_times.observe_time(took);
             let mut outcomes = Vec::new();
+            let now = clock.now();
             partition
                 .driver_mut()
-                .sync_finished(shard.clock.now(), done, &mut outcomes);
+                .sync_finished(now, done, &mut outcomes);
             shard.take_in(&partition, &mut outcomes);
             // What was appended meanwhile may be waited for as well.
-            shard.sync_when_due(&partition);
+            shard.sync_when_due(&partition, now);
         });
     }
 

@@ -8,6 +8,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use klamm_model::Instant;
@@ -16,6 +17,7 @@ use klamm_storage::{AppendDone, AppendTicket};
 use crate::background::Background;
 use crate::clock::Clock;
 use crate::config::WriterMode;
+use crate::metrics::counters::Counters;
 
 /// Writes for one log directory.
 #[derive(Debug)]
@@ -24,16 +26,23 @@ pub(crate) struct Writer {
     clock: Clock,
     thread: Background,
     stalls: RefCell<StallDetector>,
+    counters: Arc<Counters>,
 }
 
 impl Writer {
     /// `thread` runs one thing at a time: the directory's writes and nothing else.
-    pub(crate) fn new(mode: WriterMode, clock: Clock, thread: Background) -> Self {
+    pub(crate) fn new(
+        mode: WriterMode,
+        clock: Clock,
+        thread: Background,
+        counters: Arc<Counters>,
+    ) -> Self {
         Self {
             mode,
             clock,
             thread,
             stalls: RefCell::default(),
+            counters,
         }
     }
 
@@ -46,11 +55,13 @@ impl Writer {
         }
     }
 
-    /// Writes on this thread.
-    pub(crate) fn write_here(&self, ticket: AppendTicket) -> AppendDone {
-        let (done, took) = timed(self.clock, ticket);
-        self.note(took);
-        done
+    /// Writes on this thread; also returns what time it is then.
+    pub(crate) fn write_here(&self, ticket: AppendTicket) -> (AppendDone, Instant) {
+        let begun = self.clock.now();
+        let done = ticket.run();
+        let end = self.clock.now();
+        self.note(end, end.since(begun));
+        (done, end)
     }
 
     /// Writes on the directory's thread. The write begins before the future is awaited.
@@ -59,28 +70,26 @@ impl Writer {
         ticket: AppendTicket,
     ) -> impl Future<Output = AppendDone> + 'static {
         let clock = self.clock;
-        let written = self.thread.start_work(move || timed(clock, ticket));
+        let written = self.thread.start_work(move || clock.timed(|| ticket.run()));
         async move {
             let (done, took) = written.await;
-            self.note(took);
+            self.note(self.clock.now(), took);
             done
         }
     }
 
-    fn note(&self, took: Duration) {
-        if self.stalls.borrow_mut().wrote(self.clock.now(), took) {
+    fn note(&self, now: Instant, took: Duration) {
+        self.counters.write_times.observe_time(took);
+        if took > STALL {
+            self.counters.write_stalls.add(1);
+        }
+        if self.stalls.borrow_mut().wrote(now, took) {
             tracing::debug!(
                 ?took,
                 "a write was held up; a thread of its own writes for a while"
             );
         }
     }
-}
-
-fn timed(clock: Clock, ticket: AppendTicket) -> (AppendDone, Duration) {
-    let begun = clock.now();
-    let done = ticket.run();
-    (done, clock.now().since(begun))
 }
 
 /// Finds out that writes are being held up.

@@ -62,6 +62,11 @@ pub enum Impossible {
         /// The name.
         name: String,
     },
+    /// An address of the admin port that cannot be read.
+    #[error(
+        "klamm.admin.listener must look like 127.0.0.1:9644, or be empty for none klamm.admin.listener={0}"
+    )]
+    AdminListener(String),
     /// One port for two listeners.
     #[error("two listeners have the same port, change one port={0}")]
     PortTwice(u16),

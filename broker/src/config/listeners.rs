@@ -116,19 +116,24 @@ impl ListenerSettings<'_> {
     }
 }
 
-fn parse(text: &str) -> Option<Endpoint> {
-    let (name, address) = text.trim().split_once("://")?;
+/// `host:port`, taken apart; an IPv6 address stands in brackets.
+pub(super) fn host_and_port(address: &str) -> Option<(&str, u16)> {
     let (host, port) = address.rsplit_once(':')?;
     let host = match host.strip_prefix('[') {
         Some(rest) => rest.strip_suffix(']')?,
         None if host.contains(':') => return None,
         None => host,
     };
+    Some((host, port.parse().ok()?))
+}
+
+fn parse(text: &str) -> Option<Endpoint> {
+    let (name, address) = text.trim().split_once("://")?;
+    let (host, port) = host_and_port(address)?;
     let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if name.is_empty() || !name.chars().all(is_name) {
         return None;
     }
-    let port = port.parse().ok()?;
     Some(Endpoint {
         name: name.to_ascii_uppercase(),
         host: host.to_owned(),

@@ -8,10 +8,10 @@ use klamm_metadata::setting::{Setting, Value, counts_by_address};
 use klamm_metadata::{BrokerLayers, TopicConfig};
 use klamm_model::BrokerId;
 
-use super::listeners::ListenerSettings;
+use super::listeners::{ListenerSettings, host_and_port};
 use super::typed::{
-    BrokerConfig, DiagnosticsConfig, FetchConfig, GroupConfig, IdentityConfig, LogConfig,
-    LogFormat, NetworkConfig, OffsetsConfig, ProduceValidation, ProducerConfig,
+    AdminListener, BrokerConfig, DiagnosticsConfig, FetchConfig, GroupConfig, IdentityConfig,
+    LogConfig, LogFormat, NetworkConfig, OffsetsConfig, ProduceValidation, ProducerConfig,
     TopicCreationConfig, WriterMode,
 };
 use super::{Impossible, Settings, memory};
@@ -44,6 +44,7 @@ pub(super) fn resolve(
         groups: r.groups()?,
         offsets: r.offsets(),
         diagnostics: r.diagnostics()?,
+        admin: r.admin()?,
     })
 }
 
@@ -216,20 +217,24 @@ impl Resolver<'_> {
         }
     }
 
-    fn diagnostics(&self) -> Result<DiagnosticsConfig, Impossible> {
-        const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
-        let log_level = self.text("klamm.log.level").to_ascii_lowercase();
-        let level = |part: &str| {
-            part.rsplit_once('=')
-                .map_or(part, |(_, level)| level)
-                .to_owned()
-        };
-        if !log_level
-            .split(',')
-            .all(|part| LEVELS.contains(&level(part.trim()).trim()))
-        {
-            return Err(Impossible::LogLevel(log_level));
+    fn admin(&self) -> Result<Option<AdminListener>, Impossible> {
+        const NAME: &str = "klamm.admin.listener";
+        let text = self.text(NAME);
+        if text.is_empty() {
+            return Ok(None);
         }
+        let Some((host, port)) = host_and_port(&text) else {
+            return Err(Impossible::AdminListener(text));
+        };
+        Ok(Some(AdminListener {
+            host: host.to_owned(),
+            port,
+            is_given: self.layers.fixed.contains_key(NAME),
+        }))
+    }
+
+    fn diagnostics(&self) -> Result<DiagnosticsConfig, Impossible> {
+        let log_level = checked_log_level(&self.text("klamm.log.level"))?;
         let log_format = match self.text("klamm.log.format").as_str() {
             "json" => LogFormat::Json,
             _ => LogFormat::Text,
@@ -291,6 +296,21 @@ impl Resolver<'_> {
             other => vec![other.to_string()],
         }
     }
+}
+
+/// A level, or levels by module, in lower case and without spaces.
+pub(crate) fn checked_log_level(text: &str) -> Result<String, Impossible> {
+    const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
+    let text = text.to_ascii_lowercase();
+    let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+    let is_level = |part: &&str| {
+        let level = part.rsplit_once('=').map_or(*part, |(_, level)| level);
+        LEVELS.contains(&level)
+    };
+    if !parts.iter().all(is_level) {
+        return Err(Impossible::LogLevel(text.trim().to_owned()));
+    }
+    Ok(parts.join(","))
 }
 
 /// What a broker that listens on every address tells its clients, as Kafka does.

@@ -41,6 +41,8 @@ pub struct BrokerConfig {
     pub offsets: OffsetsConfig,
     /// What the process writes about itself.
     pub diagnostics: DiagnosticsConfig,
+    /// `klamm.admin.listener`; `None` if it is switched off.
+    pub admin: Option<AdminListener>,
 }
 
 /// Who the broker is and where its data lies.
@@ -67,6 +69,17 @@ pub struct Listener {
     pub advertised_host: String,
     /// What clients are told; 0 is the port that was bound.
     pub advertised_port: u16,
+}
+
+/// Where metrics and health are served, over HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdminListener {
+    /// What to bind: a host name or an address; empty is every address.
+    pub host: String,
+    /// What to bind; 0 is any free port.
+    pub port: u16,
+    /// Whether somebody has asked for it: the default is done without if its port is in use.
+    pub is_given: bool,
 }
 
 /// How topics are created.

@@ -11,8 +11,8 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use klamm_coordinator::{
-    AppendError, AppendId, Config, Effect, Event, GroupCoordinator, GroupError, Loader, LogRecord,
-    Now, Reply, Request, Token,
+    AppendError, AppendId, Config, Effect, Event, GroupCoordinator, GroupError, GroupState, Loader,
+    LogRecord, Now, Reply, Request, Token,
 };
 use klamm_model::record_batch::BatchBuilder;
 use klamm_model::{LeaderEpoch, TopicPartition};
@@ -141,6 +141,14 @@ impl GroupPartition {
         match &*self.state.borrow() {
             State::Serving(serving) => Ok(read(&serving.coordinator)),
             State::Loading | State::Away => Err(GroupError::NotCoordinator),
+        }
+    }
+
+    /// Groups by state; `None` if it does not serve. Unlike a request it loads nothing.
+    pub(super) fn count_groups(&self) -> Option<BTreeMap<GroupState, usize>> {
+        match &*self.state.borrow() {
+            State::Serving(serving) => Some(serving.coordinator.count_groups()),
+            State::Loading | State::Away => None,
         }
     }
 

@@ -16,7 +16,7 @@ use crate::dispatch::Call;
 
 /// Answers at once if there is enough to read, otherwise when there is.
 pub(crate) fn handle(call: Call, mut request: FetchRequest) {
-    let now = call.shard.clock.now();
+    let now = call.arrived();
     let begun = call
         .shard
         .sessions

@@ -30,6 +30,15 @@ impl RequestBudget {
         self.used_bytes.get() >= self.limit_bytes
     }
 
+    /// Bytes of requests that are not answered, and of those that are being read.
+    pub(crate) fn used_bytes(&self) -> usize {
+        self.used_bytes.get()
+    }
+
+    pub(crate) fn limit_bytes(&self) -> usize {
+        self.limit_bytes
+    }
+
     pub(crate) fn charge(&self, bytes: usize) {
         self.used_bytes.set(self.used_bytes.get() + bytes);
     }

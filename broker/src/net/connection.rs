@@ -7,6 +7,7 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
+use klamm_model::Instant;
 use klamm_protocol::frame::{FrameDecoder, FrameError};
 use socket2::SockRef;
 use tokio::io::AsyncReadExt;
@@ -17,6 +18,8 @@ use tokio::sync::Notify;
 use super::budget::RequestBudget;
 use super::outbox::{Outbox, SlotNumber};
 use super::quota::ConnectionQuota;
+use crate::metrics::counters::{Refusal, RequestKind};
+use crate::metrics::meter::Meter;
 
 /// Bounds of one connection.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +44,7 @@ pub(crate) struct NetShared {
     pub(crate) config: ConnectionConfig,
     pub(crate) budget: RequestBudget,
     pub(crate) quota: ConnectionQuota,
+    pub(crate) meter: Meter,
     open: RefCell<Vec<Weak<Connection>>>,
     flush_queue: RefCell<Vec<Rc<Connection>>>,
     batching: Cell<bool>,
@@ -51,11 +55,13 @@ impl NetShared {
         config: ConnectionConfig,
         budget: RequestBudget,
         quota: ConnectionQuota,
+        meter: Meter,
     ) -> Self {
         Self {
             config,
             budget,
             quota,
+            meter,
             open: RefCell::default(),
             flush_queue: RefCell::default(),
             batching: Cell::new(false),
@@ -167,6 +173,8 @@ impl Connection {
         let end = reading.run().await;
         match end {
             End::Frame(reason) => {
+                let counters = connection.shared.meter.counters();
+                counters.refused(Refusal::Frame);
                 tracing::warn!(client = %connection.peer, %reason, "connection closed: this is no Kafka client, or its request is too large");
             }
             reason => {
@@ -336,6 +344,8 @@ impl Reading {
                     connection: self.connection.clone(),
                     number,
                     charged_bytes,
+                    arrived: shared.meter.arrived(),
+                    kind: RequestKind::Other,
                     answered: false,
                 };
                 self.handler.handle(frame, slot);
@@ -361,6 +371,8 @@ pub(crate) struct ReplySlot {
     connection: Rc<Connection>,
     number: SlotNumber,
     charged_bytes: usize,
+    arrived: Instant,
+    kind: RequestKind,
     answered: bool,
 }
 
@@ -368,6 +380,16 @@ impl ReplySlot {
     /// The connection that asked.
     pub(crate) fn connection(&self) -> &Rc<Connection> {
         &self.connection
+    }
+
+    /// When the request was read.
+    pub(crate) fn arrived(&self) -> Instant {
+        self.arrived
+    }
+
+    /// Says what the request is, once that is known.
+    pub(crate) fn is_of(&mut self, kind: RequestKind) {
+        self.kind = kind;
     }
 
     /// Answers with the pieces of one frame.
@@ -390,6 +412,7 @@ impl ReplySlot {
         let connection = &self.connection;
         connection.shared.budget.release(self.charged_bytes);
         connection.outbox.borrow_mut().complete(self.number, pieces);
+        connection.shared.meter.answered(self.kind, self.arrived);
         connection.shared.flush_soon(connection);
     }
 }

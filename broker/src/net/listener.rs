@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::connection::{Connection, FrameHandler, NetShared};
 use super::occasional::Occasional;
 use crate::clock::Clock;
+use crate::metrics::counters::Refusal;
 use crate::tasks;
 
 /// Options of the listening sockets.
@@ -75,6 +76,8 @@ impl Acceptor {
                     self.admit(stream, peer);
                 }
                 Err(error) => {
+                    let counters = self.shared.meter.counters();
+                    counters.refused(Refusal::AcceptFailed);
                     if !failing.replace(true) {
                         tracing::error!(%error, "cannot accept connections; check the limit of open files (ulimit -n)");
                     }
@@ -96,12 +99,15 @@ impl Acceptor {
 
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
         let now = self.clock.now();
+        let counters = self.shared.meter.counters();
         if !self.shared.quota.open(peer.ip(), now) {
+            counters.refused(Refusal::AddressLimit);
             if let Some(refused) = self.refused.count(now) {
                 tracing::warn!(client = %peer, refused, "connection refused: too many from this address");
             }
             return;
         }
+        counters.connections_accepted.add(1);
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(client = %peer, %error, "cannot set TCP_NODELAY");
         }

@@ -72,7 +72,13 @@ impl ConnectionQuota {
         }
     }
 
-    fn total_max(&self) -> usize {
+    /// Connections there are.
+    pub(crate) fn total(&self) -> usize {
+        self.total.get()
+    }
+
+    /// Connections there may be.
+    pub(crate) fn total_max(&self) -> usize {
         self.limits.borrow().total_max.min(self.ceiling)
     }
 

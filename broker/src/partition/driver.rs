@@ -234,11 +234,16 @@ impl PartitionDriver {
         }
     }
 
-    /// A ticket has been run.
-    pub fn write_finished(&mut self, now: Instant, done: AppendDone, outcomes: &mut Vec<Outcome>) {
+    /// A ticket has been run; whether the write has begun a segment.
+    pub fn write_finished(
+        &mut self,
+        now: Instant,
+        done: AppendDone,
+        outcomes: &mut Vec<Outcome>,
+    ) -> bool {
         match self.writes.finish(&mut self.log, done) {
             // What follows is for a replica that has been stopped.
-            _ if self.offline.is_some() => {}
+            _ if self.offline.is_some() => false,
             Ok((appended, bytes)) => {
                 let end = appended.log_end_offset;
                 self.invisible.push_back((end, bytes as usize));
@@ -247,8 +252,12 @@ impl PartitionDriver {
                 }
                 let through = appended.last_index;
                 self.step(now, Event::Written { through }, outcomes);
+                appended.rolled
             }
-            Err(error) => self.go_offline(error.into(), outcomes),
+            Err(error) => {
+                self.go_offline(error.into(), outcomes);
+                false
+            }
         }
     }
 

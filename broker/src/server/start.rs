@@ -22,6 +22,8 @@ use crate::coordinator::Coordinators;
 use crate::entropy;
 use crate::hosting::{self, Opener, Wanted};
 use crate::log_dirs::{LogDirs, Owner};
+use crate::metrics::counters::Counters;
+use crate::metrics::meter::Meter;
 use crate::net::budget::RequestBudget;
 use crate::net::connection::{ConnectionConfig, NetShared};
 use crate::net::quota::{ConnectionLimits, ConnectionQuota};
@@ -38,6 +40,7 @@ pub(super) async fn start(
     clock: Clock,
     config: BrokerConfig,
     threads: Threads,
+    counters: Arc<Counters>,
     bound: Vec<Bound>,
 ) -> Result<(Rc<Shard>, Vec<TcpListener>), ServeError> {
     let connections_max = open_files::raise_limit();
@@ -48,7 +51,8 @@ pub(super) async fn start(
         background,
         writers,
     } = threads;
-    let writer = |thread| Rc::new(Writer::new(config.log.writer, clock, thread));
+    let mode = config.log.writer;
+    let writer = |thread| Rc::new(Writer::new(mode, clock, thread, counters.clone()));
     let writers = writers.into_iter().map(writer).collect();
     let log_dirs = LogDirs::open(&disk, &config.identity.log_dirs, &owner, writers)?;
     let metadata = open_metadata(&Opener {
@@ -56,6 +60,7 @@ pub(super) async fn start(
         background: &background,
         clock,
         config: &config,
+        counters: &counters,
     })
     .await?;
     let image = controller::load(&metadata)?;
@@ -64,11 +69,12 @@ pub(super) async fn start(
         .into_iter()
         .map(|bound| (bound.listener, bound.advertised))
         .unzip();
+    let meter = Meter::new(clock, counters);
     let shard = Rc::new(Shard::new(ShardParts {
         clock,
         node_id: owner.node_id,
         listeners: advertised,
-        net: Rc::new(net_shared(&config, connections_max)),
+        net: Rc::new(net_shared(&config, connections_max, meter)),
         controller: Controller::new(metadata, entropy::random_bytes()),
         coordinators: Coordinators::new(),
         log_dirs,
@@ -83,7 +89,7 @@ pub(super) async fn start(
     Ok((shard, listeners))
 }
 
-fn net_shared(config: &BrokerConfig, connections_max: usize) -> NetShared {
+fn net_shared(config: &BrokerConfig, connections_max: usize, meter: Meter) -> NetShared {
     let network = &config.network;
     let connection = ConnectionConfig {
         request_bytes_max: network.request_max_bytes,
@@ -94,6 +100,7 @@ fn net_shared(config: &BrokerConfig, connections_max: usize) -> NetShared {
         connection,
         RequestBudget::new(network.queued_max_request_bytes),
         ConnectionQuota::new(ConnectionLimits::of(network), connections_max),
+        meter,
     )
 }
 

@@ -73,6 +73,8 @@ pub(super) const ROWS: &[Setting] = &[
     int("max.request.partition.size.limit", "2000")
         .valid(Valid::AtLeast(1))
         .says("How many partitions one answer to DescribeTopicPartitions holds at most."),
+    string("klamm.admin.listener", "127.0.0.1:9644")
+        .says("Where `/metrics`, `/health/live`, `/health/ready` and `/log/level` are served over HTTP, as `host:port`; an empty host is every address, port 0 any free one, and nothing at all switches it off. Nobody is asked who they are there. If the port is in use the broker does not start, but for the default, which it then does without, with a warning."),
     string("klamm.log.level", "info")
         .valid(Valid::NonEmpty)
         .says("What the process writes about itself: `error`, `warn`, `info`, `debug` or `trace`, or levels by module such as `info,klamm_storage=debug`."),

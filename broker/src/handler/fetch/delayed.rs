@@ -10,6 +10,7 @@ use super::plan::Plan;
 use super::read::{self, Look};
 use crate::background::POPULATE_ROUNDS_MAX;
 use crate::dispatch::Call;
+use crate::metrics::counters::RequestKind;
 use crate::partition::Waiter;
 use crate::purgatory::{Delayed, Ticket};
 use crate::tasks;
@@ -32,7 +33,7 @@ pub(super) struct DelayedFetch {
 
 impl DelayedFetch {
     /// Answers, or waits in the list of every partition of the plan.
-    pub(super) fn start(call: Call, plan: Plan) {
+    pub(super) fn start(mut call: Call, plan: Plan) {
         let look = read::look(&plan, false);
         let is_due = plan.wait.is_zero();
         if look.cold.is_empty() && (is_due || plan.is_satisfied(&look)) {
@@ -40,6 +41,9 @@ impl DelayedFetch {
             return call.reply(response);
         }
         let shard = call.shard.clone();
+        shard.counters().delayed_fetches.add(1);
+        call.slot.is_of(RequestKind::DelayedFetch);
+        let deadline = call.arrived() + plan.wait;
         let delayed = Rc::new(Self {
             plan,
             call: RefCell::new(Some(call)),
@@ -53,7 +57,6 @@ impl DelayedFetch {
             partition.add_waiter(delayed.clone());
         }
         if !is_due {
-            let deadline = shard.clock.now() + delayed.plan.wait;
             let ticket = shard.purgatory.insert(deadline, delayed.clone());
             delayed.ticket.set(Some(ticket));
         }

@@ -99,7 +99,13 @@ impl Plan {
     pub(super) fn response(&self, shard: &Shard, look: Look) -> FetchResponse {
         let mut response = FetchResponse::default();
         let mut hints = false;
-        for (planned, mut found) in self.partitions.iter().zip(look.partitions) {
+        for (planned, found) in self.partitions.iter().zip(look.partitions) {
+            if let (Ok(partition), 1..) = (&planned.partition, found.bytes) {
+                let bytes = found.bytes as u64;
+                partition.traffic().fetched.add(found.records, bytes);
+                shard.counters().fetched.add(found.records, bytes);
+            }
+            let mut found = found.partition;
             hints |= self.hint_at_leader(shard, planned, &mut found);
             let topics = &mut response.topics;
             match topics.last_mut() {

@@ -17,7 +17,7 @@ const ZSTD_FROM: i16 = 10;
 /// What the partitions of a plan hold right now.
 pub(super) struct Look {
     /// In the order of the plan.
-    pub(super) partitions: Vec<FetchablePartition>,
+    pub(super) partitions: Vec<Found>,
     pub(super) bytes: usize,
     /// Something that the client should be told without waiting.
     pub(super) urgent: bool,
@@ -48,6 +48,15 @@ impl From<ErrorCode> for Unread {
     }
 }
 
+/// What one of them holds.
+pub(super) struct Found {
+    pub(super) partition: FetchablePartition,
+    /// In the batches that were found.
+    pub(super) records: u64,
+    /// Of those batches.
+    pub(super) bytes: usize,
+}
+
 /// Reads all partitions of the plan, within its limits. At least one batch is returned however
 /// large it is, so that no client gets stuck. `waits` is for the last resort: this thread waits
 /// for the disk.
@@ -67,19 +76,19 @@ pub(super) fn look(plan: &Plan, waits: bool) -> Look {
         };
         let found = match read_partition(plan, planned, limits) {
             Ok(found) => found,
-            Err(Unread::Refused(error)) => refused(planned.index, error),
+            Err(Unread::Refused(error)) => refused(planned.index, error).into(),
             Err(Unread::Cold(ticket)) => {
                 // It will take its share of the answer: for what has no place in it then, nobody
                 // has to wait.
                 budget = budget.saturating_sub(ticket.size_bytes().min(limits.bytes));
                 look.cold.push((nth, ticket));
-                refused(planned.index, ErrorCode::None)
+                refused(planned.index, ErrorCode::None).into()
             }
         };
-        let bytes: usize = found.records.iter().map(Bytes::len).sum();
-        budget = budget.saturating_sub(bytes);
-        look.bytes += bytes;
-        look.urgent |= found.error_code != 0 || found.diverging_epoch.is_some();
+        budget = budget.saturating_sub(found.bytes);
+        look.bytes += found.bytes;
+        let partition = &found.partition;
+        look.urgent |= partition.error_code != 0 || partition.diverging_epoch.is_some();
         look.partitions.push(found);
     }
     look
@@ -89,7 +98,7 @@ fn read_partition(
     plan: &Plan,
     planned: &PlannedPartition,
     limits: Limits,
-) -> Result<FetchablePartition, Unread> {
+) -> Result<Found, Unread> {
     let partition = planned.partition.as_ref().map_err(|error| *error)?;
     // Deleted while the consumer waited.
     if partition.is_deleted() {
@@ -122,7 +131,7 @@ fn read_from(
     planned: &PlannedPartition,
     driver: &mut PartitionDriver,
     limits: Limits,
-) -> Result<FetchablePartition, Unread> {
+) -> Result<Found, Unread> {
     if !driver.is_leader() {
         return Err(ErrorCode::NotLeaderOrFollower.into());
     }
@@ -137,7 +146,7 @@ fn read_from(
     };
     if let Some(diverging) = diverging_epoch(planned, driver, from) {
         found.diverging_epoch = Some(diverging);
-        return Ok(found);
+        return Ok(found.into());
     }
     if from < driver.log_start_offset() || from > driver.log_end_offset() {
         return Err(ErrorCode::OffsetOutOfRange.into());
@@ -148,6 +157,7 @@ fn read_from(
         driver.high_watermark()
     };
     let mut next_offset = from;
+    let mut records = 0;
     if from < upper && (limits.bytes > 0 || limits.at_least_one) {
         let read = read_records(planned, driver, (from, upper), limits)?;
         if plan.version < ZSTD_FROM && holds_zstd(&read.records) {
@@ -155,13 +165,27 @@ fn read_from(
         }
         next_offset = read.next_offset;
         if !read.records.is_empty() {
+            records = u64::try_from(next_offset.since(read.base_offset)).unwrap_or(0);
             found.records.push(read.records);
         }
     }
     if plan.read_committed {
         found.aborted_transactions = Some(aborted(planned, driver, from, next_offset)?);
     }
-    Ok(found)
+    Ok(Found {
+        records,
+        ..found.into()
+    })
+}
+
+impl From<FetchablePartition> for Found {
+    fn from(partition: FetchablePartition) -> Self {
+        Self {
+            records: 0,
+            bytes: partition.records.iter().map(Bytes::len).sum(),
+            partition,
+        }
+    }
 }
 
 fn read_records(

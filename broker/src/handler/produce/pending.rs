@@ -122,7 +122,7 @@ impl PendingProduce {
 
     /// Answers once all parts are done, or the client's patience is over.
     pub(super) fn await_acknowledgement(self: Rc<Self>, call: Call, timeout_ms: i32) {
-        let shard = call.shard.clone();
+        let (shard, arrived) = (call.shard.clone(), call.arrived());
         self.call.replace(Some(call));
         if self.waiting.get() == 0 {
             return self.answer();
@@ -132,7 +132,7 @@ impl PendingProduce {
             return;
         }
         let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
-        let deadline = shard.clock.now() + timeout;
+        let deadline = arrived + timeout;
         self.ticket
             .set(Some(shard.purgatory.insert(deadline, self.clone())));
     }

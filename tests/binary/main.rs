@@ -13,6 +13,8 @@
 mod broker;
 #[path = "../support/client.rs"]
 mod client;
+#[path = "../support/http.rs"]
+mod http;
 #[path = "../support/process.rs"]
 mod process;
 #[path = "../support/requests.rs"]
@@ -20,6 +22,7 @@ mod requests;
 #[path = "../support/support.rs"]
 mod support;
 
+mod admin_port;
 mod cold;
 mod damage;
 mod directories;

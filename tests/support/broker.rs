@@ -35,6 +35,7 @@ pub(crate) fn add_settings(command: &mut Command, dir: &TempDir, settings: &[(&s
     let usual = [
         ("listeners", "PLAINTEXT://127.0.0.1:0"),
         ("log.dirs", data),
+        ("klamm.admin.listener", ""),
         ("group.initial.rebalance.delay.ms", "0"),
         ("offsets.topic.num.partitions", "2"),
     ];

@@ -108,7 +108,8 @@ impl ConnectionQuota {
         per_ip.insert(ip, count + 1);
         self.total.set(self.total.get() + 1);
         let (window_start, accepted) = self.window.get();
-        let fresh = now.since(window_start) >= RATE_WINDOW;
+        // The first second begins with the first connection, not with the process.
+        let fresh = accepted == 0 || now.since(window_start) >= RATE_WINDOW;
         self.window.set(if fresh {
             (now, 1)
         } else {
@@ -176,8 +177,9 @@ mod tests {
     fn new_connections_are_spread_over_seconds() {
         let quota = quota(100, 100, 2);
         let ip = IpAddr::from([127, 0, 0, 1]);
-        assert!(quota.open(ip, Instant::START) && quota.open(ip, Instant::START));
-        assert_eq!(quota.pause_before_next(Instant::START), Some(RATE_WINDOW));
-        assert_eq!(quota.pause_before_next(Instant::START + RATE_WINDOW), None);
+        let first = Instant::START + RATE_WINDOW / 2;
+        assert!(quota.open(ip, first) && quota.open(ip, first));
+        assert_eq!(quota.pause_before_next(first), Some(RATE_WINDOW));
+        assert_eq!(quota.pause_before_next(first + RATE_WINDOW), None);
     }
 }

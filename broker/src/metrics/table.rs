@@ -115,7 +115,7 @@ pub const METRICS: &[Metric] = &[
     })
     .unit(Unit::Seconds)
     .labels(&["request"])
-    .says("From reading a request to the end of the turn in which its answer was given to the socket: `produce`, `fetch` that was answered at once, `delayed_fetch` that waited for records, `rebalance` (JoinGroup and SyncGroup, which wait for members), `other`. What waits for an fsync or another thread is in here."),
+    .says("From reading a request to the end of the turn in which its answer was given to the socket: `produce`, `fetch` that was answered at once, `delayed_fetch` that waited for records or for the disk, `rebalance` (JoinGroup and SyncGroup, which wait for members), `other`. What waits for an fsync or another thread is in here."),
     histogram("klamm_turn_seconds", |from, to| {
         for stage in Stage::ALL {
             to.add_histogram(&[stage.label()], from.counters.turn_time(stage));
@@ -135,7 +135,7 @@ pub const METRICS: &[Metric] = &[
     counter("klamm_delayed_fetches_total", |from, to| {
         to.add(&[], from.counters.delayed_fetches.get());
     })
-    .says("Fetch requests that found too little to read, and waited."),
+    .says("Fetch requests that found too little to read, or something that was not in memory, and waited."),
     gauge("klamm_delayed_requests", |from, to| {
         to.add(&[], from.survey.delayed_requests);
     })

@@ -1,16 +1,21 @@
 //! The command line.
 //!
 //! `klamm` alone serves with defaults; `klamm serve` takes settings; `klamm settings` prints the
-//! table of all of them.
+//! table of all of them. What is done *with* a cluster is the crate `klamm-cli`'s.
+//!
+//! A module of the binary, not of the library: the library does not know librdkafka.
 
 use std::io::Write;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
-
-use crate::config::{BrokerConfig, SettingsError, Sources, process_environment, settings_page};
-use crate::logging;
-use crate::server::{self, ServeError};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use klamm_broker::config::{
+    BrokerConfig, SettingsError, Sources, process_environment, settings_page,
+};
+use klamm_broker::logging;
+use klamm_broker::server::{self, ServeError};
+use klamm_cli::EXIT_CODES;
 
 /// What the process was asked to do.
 #[derive(Debug, Parser)]
@@ -20,11 +25,12 @@ use crate::server::{self, ServeError};
     about = "A self-hosted replacement for a Kafka cluster.",
     long_about = "A self-hosted replacement for a Kafka cluster.\n\n\
         Without a command, Klamm serves: on 127.0.0.1:9092, with its data in ./klamm-data, \
-        creating topics when they are first used.",
-    after_help = EXAMPLES,
+        creating topics when they are first used. The other commands are for any \
+        Kafka-compatible cluster.",
+    after_help = format!("{EXAMPLES}\n\n{EXIT_CODES}"),
     args_conflicts_with_subcommands = true
 )]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
@@ -38,6 +44,8 @@ enum Command {
     Serve(Serve),
     /// Prints every setting with its default, its range and what it does, in Markdown.
     Settings,
+    #[command(flatten)]
+    Client(Box<klamm_cli::Command>),
 }
 
 #[derive(Debug, Args)]
@@ -54,13 +62,14 @@ const EXAMPLES: &str = "Examples:\n  \
     klamm\n  \
     klamm serve --config server.properties\n  \
     klamm serve --set listeners=PLAINTEXT://:9092 --set log.dirs=/var/lib/klamm\n  \
-    KLAMM_LOG_DIRS=/var/lib/klamm klamm\n\n\
+    KLAMM_LOG_DIRS=/var/lib/klamm klamm\n  \
+    klamm topic list --bootstrap broker1:9092\n\n\
     Settings are given in a file, in variables that begin with KLAMM_ (KLAMM_LOG_DIRS is\n\
     log.dirs), or with --set; the later win. `klamm settings` lists them all.";
 
 /// Why the process ends with 1.
 #[derive(Debug, thiserror::Error)]
-pub enum CliError {
+pub(crate) enum CliError {
     /// A setting is wrong.
     #[error("a setting is wrong: {0}")]
     Settings(#[from] SettingsError),
@@ -73,19 +82,29 @@ pub enum CliError {
 }
 
 impl Cli {
-    /// Does what was asked; for `serve`, until the broker is told to stop.
-    ///
-    /// # Errors
-    /// [`CliError`], whose text says what to do.
-    pub fn run(self) -> Result<(), CliError> {
-        match self.command {
+    /// Does what was asked; for `serve`, until the broker is told to stop. What went wrong is said
+    /// on the standard error, and is in the exit code.
+    pub(crate) fn run(self) -> ExitCode {
+        let done = match self.command {
             None => serve(self.serve),
             Some(Command::Serve(arguments)) => serve(arguments),
-            Some(Command::Settings) => Ok(std::io::stdout()
-                .lock()
-                .write_all(settings_page().as_bytes())?),
+            Some(Command::Settings) => settings(),
+            Some(Command::Client(command)) => return command.run(Self::command()),
+        };
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("klamm: {error}");
+                ExitCode::FAILURE
+            }
         }
     }
+}
+
+fn settings() -> Result<(), CliError> {
+    Ok(std::io::stdout()
+        .lock()
+        .write_all(settings_page().as_bytes())?)
 }
 
 fn serve(Serve { config: file, set }: Serve) -> Result<(), CliError> {

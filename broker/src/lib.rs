@@ -9,7 +9,6 @@
 //! enters in `clock`, randomness in `entropy`, the environment in [`config`].
 #![forbid(unsafe_code)]
 
-pub mod cli;
 pub mod config;
 pub mod logging;
 pub mod metrics;

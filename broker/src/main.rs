@@ -1,17 +1,14 @@
 //! The `klamm` binary: the command line, and an exit code.
 #![forbid(unsafe_code)]
 
+mod cli;
+
 use std::process::ExitCode;
 
 use clap::Parser;
-use klamm_broker::cli::Cli;
+
+use crate::cli::Cli;
 
 fn main() -> ExitCode {
-    match Cli::parse().run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("klamm: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    Cli::parse().run()
 }

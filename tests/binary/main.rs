@@ -24,6 +24,7 @@ mod support;
 
 mod admin_port;
 mod cold;
+mod commands;
 mod damage;
 mod directories;
 mod dynamic;

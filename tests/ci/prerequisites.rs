@@ -12,7 +12,10 @@ use crate::steps::Outcome;
 /// A program, and the Debian package that brings it.
 const PROGRAMS: &[(&str, &str)] = &[
     ("cc", "gcc"),
+    ("c++", "g++"),
     ("make", "make"),
+    // OpenSSL is configured by it.
+    ("perl", "perl"),
     ("git", "git"),
     ("ip", "iproute2"),
     ("kcat", "kcat"),

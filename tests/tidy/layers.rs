@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::tree::assert_none;
+use crate::tree::{assert_none, files};
 use crate::workspace::{Member, members};
 
 /// Crates of the house that each crate may use.
@@ -20,9 +20,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("klamm-metadata", &["klamm-model"]),
     ("klamm-storage", &["klamm-model"]),
     ("klamm-tiering", &["klamm-model", "klamm-storage"]),
+    // A client as any other: it knows nothing of how the broker works.
+    ("klamm-cli", &[]),
     (
         "klamm-broker",
         &[
+            "klamm-cli",
             "klamm-coordinator",
             "klamm-metadata",
             "klamm-model",
@@ -68,12 +71,13 @@ const HOMES: &[(&str, &[&str])] = &[
     ("memmap2", &["klamm-storage"]),
     ("tokio", &["klamm-broker", "klamm-tests", "klamm-benches"]),
     ("socket2", &["klamm-broker", "klamm-tests", "klamm-benches"]),
-    ("clap", &["klamm-broker", "klamm-benches"]),
+    ("clap", &["klamm-broker", "klamm-cli", "klamm-benches"]),
     ("hyper", &["klamm-broker"]),
     ("hyper-util", &["klamm-broker"]),
     ("http-body-util", &["klamm-broker"]),
     ("prometheus-client", &["klamm-broker"]),
-    ("rdkafka", &["klamm-tests", "klamm-benches"]),
+    ("rdkafka", &["klamm-cli", "klamm-tests", "klamm-benches"]),
+    ("hdrhistogram", &["klamm-cli"]),
     ("aws-config", &["klamm-tiering"]),
     ("aws-sdk-s3", &["klamm-tiering"]),
 ];
@@ -164,6 +168,20 @@ fn pure_crates_link_nothing_that_performs_io() {
         &findings,
         "pure crates know no IO, clock, thread, randomness or runtime",
     );
+}
+
+#[test]
+fn the_broker_as_a_library_does_not_know_the_command_line() {
+    // `Cargo.toml` cannot say that a dependency is the binary's only.
+    const BINARY: [&str; 2] = ["broker/src/main.rs", "broker/src/cli.rs"];
+    let findings: Vec<_> = files(&[".rs"])
+        .iter()
+        .filter(|file| file.path.starts_with("broker/src/"))
+        .filter(|file| !BINARY.contains(&file.path.as_str()))
+        .filter(|file| file.text.contains("klamm_cli") || file.text.contains("clap::"))
+        .map(|file| file.path.clone())
+        .collect();
+    assert_none(&findings, "librdkafka is linked with the binary only");
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub struct Sources {
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 const PREFIX: &str = "KLAMM_";
+/// `KLAMM_BOOTSTRAP` tells the client commands which cluster to ask; it is no setting.
+const OF_THE_CLIENT: &str = "BOOTSTRAP";
 
 /// The process's environment. Variables that are not UTF-8 are none of ours.
 pub fn process_environment() -> Vec<(String, String)> {
@@ -49,7 +51,7 @@ impl Sources {
         for (variable, value) in &self.environment {
             let Some(rest) = variable
                 .strip_prefix(PREFIX)
-                .filter(|rest| !is_of_a_service(rest))
+                .filter(|rest| !is_of_a_service(rest) && *rest != OF_THE_CLIENT)
             else {
                 continue;
             };
@@ -144,6 +146,7 @@ mod tests {
         check("KLAMM_KLAMM_LOG_LEVEL", Some("klamm.log.level"));
         check("KLAMM_SERVICE_HOST", None);
         check("KLAMM_PORT_9092_TCP", None);
+        check("KLAMM_BOOTSTRAP", None);
         check("HOME", None);
     }
 

@@ -1,0 +1,44 @@
+//! Where files of the user are read and written.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "files that the user names: properties, records, results and reports"
+)]
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use crate::error::CliError;
+
+/// The whole text of a file.
+pub(crate) fn read_text(path: &Path) -> Result<String, CliError> {
+    std::fs::read_to_string(path).map_err(|error| CliError::File {
+        path: path.to_owned(),
+        error,
+    })
+}
+
+/// A file to be read line by line.
+pub(crate) fn open(path: &Path) -> Result<Box<dyn BufRead + Send>, CliError> {
+    match File::open(path) {
+        Ok(file) => Ok(Box::new(BufReader::new(file))),
+        Err(error) => Err(CliError::File {
+            path: path.to_owned(),
+            error,
+        }),
+    }
+}
+
+/// Writes a file, or replaces it.
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), CliError> {
+    std::fs::write(path, text).map_err(|error| CliError::File {
+        path: path.to_owned(),
+        error,
+    })
+}
+
+/// Asks the kernel to wake this process when it asked to be woken, not up to 50 µs later. Where
+/// that is not possible the report shows it as lateness.
+pub(crate) fn ask_for_precise_timers() {
+    let _ = std::fs::write("/proc/self/timerslack_ns", "1");
+}

@@ -195,7 +195,7 @@ fn check_records(
             });
         }
         max_timestamp = max_timestamp.max(facts.timestamp);
-        let kind = if rules.compacted && !facts.has_key {
+        let kind = if rules.compacted && facts.key.is_none() {
             Some(RecordFaultKind::NoKey)
         } else if rules.timestamp_type == TimestampType::CreateTime {
             fault_of_timestamp(facts.timestamp, rules, now)

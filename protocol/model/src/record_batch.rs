@@ -27,6 +27,7 @@ mod facts;
 mod golden;
 mod header;
 mod records;
+mod retain;
 mod varint;
 
 pub use builder::BatchBuilder;
@@ -355,7 +356,7 @@ mod tests {
             let inflated = parsed.inflated_record_bytes(1 << 20).unwrap();
             let facts: Vec<_> = parsed.facts(&inflated).map(Result::unwrap).collect();
             assert_eq!(facts.len(), 2);
-            assert_eq!((facts[0].has_key, facts[1].has_key), (true, false));
+            assert_eq!((facts[0].key, facts[1].key), (Some(&b"k1"[..]), None));
             assert_eq!(facts[1].offset_delta, 1);
             assert_eq!(facts[1].timestamp, Timestamp(1_005));
         }

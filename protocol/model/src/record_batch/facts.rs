@@ -1,19 +1,25 @@
-//! Walks the records of a batch for what validation and indexes go by, without building them.
+//! Walks the records of a batch for what validation and compaction go by, without building them.
 
 use super::records::RecordError;
 use super::varint;
 use super::{BatchHeader, TimestampType};
 use crate::Timestamp;
 
-/// What can be said of a record without its content.
+/// What can be said of a record without building it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecordFacts {
+pub struct RecordFacts<'a> {
     /// Its offset less the batch's base offset, as its producer wrote it.
     pub offset_delta: i32,
     /// Its time, or the broker's where the batch says so.
     pub timestamp: Timestamp,
-    /// Whether it has a key.
-    pub has_key: bool,
+    /// What compaction goes by.
+    pub key: Option<&'a [u8]>,
+    /// Whether it has a value; without one it is a tombstone.
+    pub has_value: bool,
+    /// As it lies in the batch, its length in front.
+    pub(super) bytes: &'a [u8],
+    /// The part of it behind its timestamp.
+    pub(super) after_timestamp: &'a [u8],
 }
 
 /// Iterator over the facts of a batch's records, in order. Yields an error and ends where a record
@@ -40,34 +46,38 @@ impl<'a> RecordFactsIter<'a> {
         }
     }
 
-    fn take(&mut self) -> Option<RecordFacts> {
+    fn take(&mut self) -> Option<RecordFacts<'a>> {
+        let start = self.rest;
         let length = take_length(&mut self.rest)?;
         let (mut record, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
+        let bytes = &start[..start.len() - rest.len()];
         record = record.get(1..)?; // attributes: none are defined
         let timestamp_delta = varint::take(&mut record)?;
+        let after_timestamp = record;
         let offset_delta = i32::try_from(varint::take(&mut record)?).ok()?;
-        let has_key = skip_nullable(&mut record)?;
-        skip_nullable(&mut record)?;
+        let key = take_nullable(&mut record)?;
+        let has_value = take_nullable(&mut record)?.is_some();
         let headers = take_length(&mut record)?;
         for _ in 0..headers {
-            if !skip_nullable(&mut record)? {
-                return None; // a header has a name
-            }
-            skip_nullable(&mut record)?;
+            take_nullable(&mut record)??; // a header has a name
+            take_nullable(&mut record)?;
         }
         record.is_empty().then(|| RecordFacts {
             offset_delta,
             timestamp: self
                 .append_time
                 .unwrap_or_else(|| self.base_timestamp.plus_millis(timestamp_delta)),
-            has_key,
+            key,
+            has_value,
+            bytes,
+            after_timestamp,
         })
     }
 }
 
-impl Iterator for RecordFactsIter<'_> {
-    type Item = Result<RecordFacts, RecordError>;
+impl<'a> Iterator for RecordFactsIter<'a> {
+    type Item = Result<RecordFacts<'a>, RecordError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let index = self.next;
@@ -89,12 +99,13 @@ fn take_length(bytes: &mut &[u8]) -> Option<usize> {
     usize::try_from(varint::take(bytes)?).ok()
 }
 
-/// Skips bytes that may be null; whether they were not.
-fn skip_nullable(bytes: &mut &[u8]) -> Option<bool> {
+/// Takes bytes that may be null.
+fn take_nullable<'a>(bytes: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
     let length = varint::take(bytes)?;
     if length < 0 {
-        return Some(false);
+        return Some(None);
     }
-    *bytes = bytes.get(usize::try_from(length).ok()?..)?;
-    Some(true)
+    let (taken, rest) = bytes.split_at_checked(usize::try_from(length).ok()?)?;
+    *bytes = rest;
+    Some(Some(taken))
 }

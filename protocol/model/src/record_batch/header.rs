@@ -180,9 +180,10 @@ impl BatchHeader {
         self.attributes() & CONTROL != 0
     }
 
-    /// Whether the base timestamp is the time from which tombstones may go (KIP-534).
-    pub fn has_delete_horizon(&self) -> bool {
-        self.attributes() & DELETE_HORIZON != 0
+    /// The time from which tombstones and transaction markers may go, if compaction has set one;
+    /// it stands in place of the base timestamp (KIP-534).
+    pub fn delete_horizon(&self) -> Option<Timestamp> {
+        (self.attributes() & DELETE_HORIZON != 0).then(|| self.base_timestamp())
     }
 
     /// Last offset less base offset.
@@ -270,6 +271,18 @@ impl BatchHeader {
     pub(super) fn set_log_append_time(&mut self, now: Timestamp) {
         self.put(21, &(self.attributes() | LOG_APPEND_TIME).to_be_bytes());
         self.put(35, &now.millis().to_be_bytes());
+    }
+
+    /// Sets the base timestamp, too; the records' deltas have to count from it.
+    pub(super) fn set_delete_horizon(&mut self, horizon: Timestamp) {
+        self.put(21, &(self.attributes() | DELETE_HORIZON).to_be_bytes());
+        self.put(27, &horizon.millis().to_be_bytes());
+    }
+
+    /// Takes the delete horizon back, and with it the base timestamp.
+    pub(super) fn clear_base_timestamp(&mut self) {
+        self.put(21, &(self.attributes() & !DELETE_HORIZON).to_be_bytes());
+        self.put(27, &Timestamp::NONE.millis().to_be_bytes());
     }
 
     pub(super) fn set_last_offset_delta(&mut self, delta: i32) {

@@ -148,5 +148,6 @@ pub(crate) fn checkpoint(partition: &Partition) -> LogCheckpoint {
         recovery_point: driver.log().recovery_point(),
         high_watermark: driver.high_watermark(),
         log_start_offset: driver.log_start_offset(),
+        cleaned_to: driver.log().cleaned_to(),
     }
 }

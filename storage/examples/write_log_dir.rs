@@ -66,6 +66,7 @@ fn write(root: &Path, close: bool) -> Result<(), Box<dyn std::error::Error>> {
             recovery_point: log.recovery_point(),
             high_watermark: log.log_end_offset(),
             log_start_offset: log.log_start_offset(),
+            cleaned_to: log.cleaned_to(),
         };
         directory.close(&[(partition, checkpoint)])?;
     }

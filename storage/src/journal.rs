@@ -23,7 +23,7 @@ use klamm_model::{LogIndex, Offset, PartitionIndex, TopicId};
 
 use crate::disk::{Disk, DiskError, DiskFile, Open};
 use frame::Scan;
-pub use group::{Anchor, GroupState};
+pub use group::{Anchor, Compacted, GroupState};
 use record::Record;
 pub use sync::{JournalSyncDone, JournalSyncTicket};
 

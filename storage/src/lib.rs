@@ -19,6 +19,7 @@
 //! Start with [`log`], then [`disk`].
 
 pub mod checkpoint;
+mod compaction;
 pub mod disk;
 mod file_disk;
 pub mod journal;
@@ -31,16 +32,21 @@ mod segment;
 #[cfg(test)]
 mod testing;
 
+pub use compaction::{
+    CleanedGroup, CleanerConfig, Compaction, CompactionError, CompactionStats, Pace,
+};
 pub use disk::{Disk, DiskError, DiskFile, Mapping};
 pub use file_disk::FileDisk;
 pub use journal::{
-    Anchor, GroupId, GroupState, Journal, JournalError, JournalSyncDone, JournalSyncTicket,
+    Anchor, Compacted, GroupId, GroupState, Journal, JournalError, JournalSyncDone,
+    JournalSyncTicket,
 };
 pub use leader_epochs::{EpochEntry, LeaderEpochs};
 pub use log::{
-    AppendDone, AppendError, AppendTicket, Appended, Attempt, Damage, DeleteTicket, EntryInfo, Log,
-    LogConfig, Offline, OpenLogError, PopulateTicket, Populated, PrepareTicket, Prepared,
-    ReadError, ReadResult, SyncDone, SyncTicket, Synced, TimestampOffset,
+    AppendDone, AppendError, AppendTicket, Appended, Attempt, Cleanable, CompactionRule, Damage,
+    DeleteTicket, EntryInfo, Log, LogConfig, Offline, OpenLogError, PopulateTicket, Populated,
+    PrepareTicket, Prepared, ReadError, ReadResult, SwapTicket, Swapped, SyncDone, SyncTicket,
+    Synced, TimestampOffset,
 };
 pub use log_dir::{
     Boot, BootKind, DeleteLogTicket, FoundPartition, LogCheckpoint, LogDir, LogDirError,

@@ -12,6 +12,7 @@
 
 mod append;
 mod close;
+mod compact;
 mod cursors;
 mod cut;
 mod finish;
@@ -23,6 +24,7 @@ mod read;
 mod recover;
 mod snapshots;
 mod spare;
+mod swap;
 mod sync;
 mod tail;
 mod types;
@@ -42,10 +44,12 @@ use crate::segment::mappings::Mappings;
 use crate::segment::{Segment, Spare};
 use crate::{LeaderEpochs, ProducerState};
 
+pub use compact::{Cleanable, CompactionRule};
 pub use cut::DeleteTicket;
 pub(crate) use open::{OpenLog, parse_name};
 pub use populate::{Attempt, PopulateTicket, Populated};
 pub use spare::{PrepareTicket, Prepared};
+pub use swap::{SwapTicket, Swapped};
 pub use sync::{SyncDone, SyncTicket, Synced};
 pub(crate) use tail::AppendedBytes;
 pub use types::{
@@ -78,6 +82,12 @@ pub struct Log {
     spares_made: u64,
     /// An append's ticket is out.
     appending: bool,
+    /// Everything before was compacted.
+    cleaned_to: Offset,
+    /// Compaction met damage: it is not tried again.
+    uncleanable: bool,
+    /// The offsets of segments that are being replaced.
+    swapping: Option<std::ops::Range<Offset>>,
     cursors: cursors::Cursors,
     tail: tail::Tail,
     /// How often the end was cut.

@@ -172,6 +172,8 @@ pub struct LogCheckpoint {
     pub high_watermark: Offset,
     /// First offset clients may read.
     pub log_start_offset: Offset,
+    /// Everything before was compacted; `None` for a log that never was.
+    pub cleaned_to: Option<Offset>,
 }
 
 const LOCK_FILE: &str = ".lock";
@@ -179,6 +181,7 @@ const IDENTITY_FILE: &str = "meta.properties";
 const RECOVERY_POINTS_FILE: &str = "recovery-point-offset-checkpoint";
 const HIGH_WATERMARKS_FILE: &str = "replication-offset-checkpoint";
 const LOG_STARTS_FILE: &str = "log-start-offset-checkpoint";
+const CLEANED_FILE: &str = "cleaner-offset-checkpoint";
 const JOURNAL_FILE: &str = "klamm.journal";
 const BALLAST_FILE: &str = "klamm.ballast";
 
@@ -203,12 +206,13 @@ pub struct LogDir {
     _lock: Box<dyn DiskLock>,
 }
 
-/// The three checkpoints as they were when the directory was opened.
+/// The checkpoints as they were when the directory was opened.
 #[derive(Debug, Default)]
 struct Checkpoints {
     recovery_points: Offsets,
     high_watermarks: Offsets,
     log_starts: Offsets,
+    cleaned: Offsets,
 }
 
 impl LogDir {
@@ -350,6 +354,7 @@ impl LogDir {
             recovery_points,
             high_watermarks,
             log_starts,
+            cleaned,
         } = &self.checkpoints;
         let of = |offsets: &Offsets| offsets.get(topic_partition).copied();
         let known = of(recovery_points)
@@ -359,10 +364,11 @@ impl LogDir {
             recovery_point: of(recovery_points).unwrap_or(Offset::ZERO),
             high_watermark: of(high_watermarks).unwrap_or(Offset::ZERO),
             log_start_offset: of(log_starts).unwrap_or(Offset::ZERO),
+            cleaned_to: of(cleaned),
         })
     }
 
-    /// Writes the three checkpoints; partitions not named are left out. After an fsync that failed,
+    /// Writes the four checkpoints; partitions not named are left out. After an fsync that failed,
     /// those written before it stay: a later fsync of the same file succeeds without a reason, and
     /// the next start has to know from where on to write again.
     pub fn write_checkpoints(
@@ -372,17 +378,20 @@ impl LogDir {
         if self.mark.has_failed() {
             return Ok(());
         }
-        let write = |name: &str, offset: fn(&LogCheckpoint) -> Offset| {
+        let write = |name: &str, offset: fn(&LogCheckpoint) -> Option<Offset>| {
             let rows = checkpoints.iter();
             let offsets = rows
-                .map(|(topic_partition, checkpoint)| (topic_partition.clone(), offset(checkpoint)))
+                .filter_map(|(topic_partition, checkpoint)| {
+                    Some((topic_partition.clone(), offset(checkpoint)?))
+                })
                 .collect();
             let text = checkpoint::encode_offsets(&offsets);
             disk::replace_small(&*self.disk, &self.path.join(name), text.as_bytes())
         };
-        write(RECOVERY_POINTS_FILE, |checkpoint| checkpoint.recovery_point)?;
-        write(HIGH_WATERMARKS_FILE, |checkpoint| checkpoint.high_watermark)?;
-        write(LOG_STARTS_FILE, |checkpoint| checkpoint.log_start_offset)?;
+        write(RECOVERY_POINTS_FILE, |it| Some(it.recovery_point))?;
+        write(HIGH_WATERMARKS_FILE, |it| Some(it.high_watermark))?;
+        write(LOG_STARTS_FILE, |it| Some(it.log_start_offset))?;
+        write(CLEANED_FILE, |it| it.cleaned_to)?;
         self.forget_cuts(checkpoints);
         Ok(())
     }
@@ -464,6 +473,7 @@ impl Checkpoints {
             recovery_points: read(RECOVERY_POINTS_FILE)?,
             high_watermarks: read(HIGH_WATERMARKS_FILE)?,
             log_starts: read(LOG_STARTS_FILE)?,
+            cleaned: read(CLEANED_FILE)?,
         })
     }
 }

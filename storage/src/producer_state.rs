@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use klamm_model::record_batch::BatchHeader;
 use klamm_model::{Offset, ProducerId, RecordBatch, Timestamp};
 
+pub(crate) use entry::Marker;
 pub use entry::{BatchRange, ProducerEntry};
 pub(crate) use snapshot::{decode, encode};
 

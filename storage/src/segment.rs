@@ -26,6 +26,7 @@ use std::sync::Arc;
 
 use klamm_model::{LogIndex, Offset, Timestamp};
 
+use crate::compaction::Source;
 use crate::disk::{Disk, DiskError, DiskFile, Mapping, Open};
 use index_file::IndexFile;
 use mappings::{MappingKey, Mappings};
@@ -56,6 +57,8 @@ pub(crate) struct Hole {
 pub(crate) struct Segment {
     directory: Arc<Path>,
     base_offset: Offset,
+    /// Behind the names of its files; empty but for a copy in the making.
+    suffix: &'static str,
     /// Index of the first batch; unknown while there is none.
     base_index: Option<LogIndex>,
     /// Offset after the last record.
@@ -81,6 +84,9 @@ pub(crate) struct Segment {
     unsynced: bool,
     verified: Verified,
     holes: Vec<Hole>,
+    /// Whether batches may be missing, except the last: compaction took them. It is closed and
+    /// synced, and its batches have no Raft index.
+    sparse: bool,
 }
 
 /// Lengths of a segment's files as found on disk; `None` for one that is missing.
@@ -97,6 +103,9 @@ pub(crate) struct FoundFiles {
 pub(crate) fn file_name(offset: Offset, suffix: &str) -> String {
     format!("{:020}.{suffix}", offset.get())
 }
+
+/// Behind the names of a copy that compaction makes, as Kafka's.
+pub(crate) const CLEANED: &str = ".cleaned";
 
 /// A file made ahead, to become the next segment's `.log`.
 #[derive(Debug)]
@@ -116,10 +125,22 @@ impl Segment {
         mappings: &Mappings,
         now: Timestamp,
     ) -> Self {
-        let path = |suffix| directory.join(file_name(base_offset, suffix));
+        Self::named(directory, base_offset, "", found, mappings, now)
+    }
+
+    fn named(
+        directory: &Arc<Path>,
+        base_offset: Offset,
+        suffix: &'static str,
+        found: FoundFiles,
+        mappings: &Mappings,
+        now: Timestamp,
+    ) -> Self {
+        let path = |kind| directory.join(file_name(base_offset, kind) + suffix);
         Self {
             directory: Arc::clone(directory),
             base_offset,
+            suffix,
             base_index: None,
             end_offset: base_offset,
             length: found.log.unwrap_or(0),
@@ -138,6 +159,7 @@ impl Segment {
             unsynced: false,
             verified: Verified::default(),
             holes: Vec::new(),
+            sparse: false,
         }
     }
 
@@ -168,6 +190,38 @@ impl Segment {
         Ok(segment)
     }
 
+    /// Creates the files of a copy in the making: batches may be missing, and the names end with
+    /// [`CLEANED`].
+    pub(crate) fn create_cleaned(
+        disk: &dyn Disk,
+        directory: &Arc<Path>,
+        base_offset: Offset,
+        mappings: &Mappings,
+        now: Timestamp,
+    ) -> Result<Self, DiskError> {
+        let found = FoundFiles::default();
+        let mut segment = Self::named(directory, base_offset, CLEANED, found, mappings, now);
+        segment.set_sparse();
+        segment.file = Some(disk.open(&segment.path(), Open::Truncate)?);
+        segment.reset_indexes(disk)?;
+        Ok(segment)
+    }
+
+    /// The lengths of its files, all of which have been written.
+    pub(crate) fn found_files(&mut self, disk: &dyn Disk) -> Result<FoundFiles, DiskError> {
+        let transactions = match self.transactions.exists() {
+            true => Some(self.transactions.length(disk)?),
+            false => None,
+        };
+        Ok(FoundFiles {
+            log: Some(self.length),
+            offset_index: Some(self.offset_index.length()),
+            time_index: Some(self.time_index.length()),
+            raft_index: (!self.sparse).then(|| self.raft_index.length()),
+            transaction_index: transactions,
+        })
+    }
+
     /// Removes the files of a segment, as many as there are. The `.log` goes last: whatever is
     /// left without it is known to be left over.
     pub(crate) fn remove_files(
@@ -184,6 +238,34 @@ impl Segment {
         Ok(())
     }
 
+    /// Makes sure that it can be read although its files get other names or go: compaction is
+    /// about to put a copy in its place.
+    pub(crate) fn pin(&mut self, disk: &dyn Disk, mappings: &Mappings) -> Result<(), DiskError> {
+        self.offset_index.keep_open(disk)?;
+        self.time_index.keep_open(disk)?;
+        self.transactions.entries(disk)?;
+        self.mapping = Some(self.closed_mapping(disk, mappings)?);
+        Ok(())
+    }
+
+    /// Takes back [`pin`](Self::pin).
+    pub(crate) fn unpin(&mut self) {
+        self.mapping = None;
+        self.close_files();
+    }
+
+    /// The segment as compaction sees it.
+    pub(crate) fn source(&self) -> Source {
+        Source {
+            base_offset: self.base_offset,
+            end_offset: self.end_offset,
+            length: self.length,
+            index_bytes: self.offset_index.length().max(self.time_index.length()),
+            is_sparse: self.sparse,
+            has_transactions: self.transactions.exists(),
+        }
+    }
+
     fn no_time(&self) -> TimeMark {
         TimeMark {
             timestamp: Timestamp::NONE,
@@ -194,7 +276,8 @@ impl Segment {
     // ---- What it is ----
 
     pub(crate) fn path(&self) -> PathBuf {
-        self.directory.join(file_name(self.base_offset, "log"))
+        self.directory
+            .join(file_name(self.base_offset, "log") + self.suffix)
     }
 
     pub(crate) fn base_offset(&self) -> Offset {
@@ -207,6 +290,15 @@ impl Segment {
 
     pub(crate) fn set_base_index(&mut self, index: Option<LogIndex>) {
         self.base_index = index;
+    }
+
+    pub(crate) fn is_sparse(&self) -> bool {
+        self.sparse
+    }
+
+    pub(crate) fn set_sparse(&mut self) {
+        self.sparse = true;
+        self.base_index = None;
     }
 
     pub(crate) fn end_offset(&self) -> Offset {

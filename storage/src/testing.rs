@@ -74,6 +74,7 @@ impl World {
             recovery_point: self.log.recovery_point(),
             high_watermark: self.log.log_end_offset(),
             log_start_offset: self.log.log_start_offset(),
+            cleaned_to: self.log.cleaned_to(),
         }
     }
 

@@ -121,6 +121,7 @@ impl Broker {
                 recovery_point: driver.log().recovery_point(),
                 high_watermark: driver.high_watermark(),
                 log_start_offset: driver.log_start_offset(),
+                cleaned_to: driver.log().cleaned_to(),
             };
             (driver.log().topic_partition().clone(), checkpoint)
         };

@@ -8,11 +8,13 @@ use klamm_model::{LogIndex, Offset, Term};
 
 use super::GroupId;
 use super::record::Record;
+use crate::EpochEntry;
 
-/// Where a log begins, after retention or deletion took its start away. Raft's snapshot point.
+/// Where a log begins, after retention, deletion or compaction took something away. Raft's snapshot
+/// point.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Anchor {
-    /// First entry that is still there.
+    /// First entry from which on all are there.
     pub first_index: LogIndex,
     /// Term of the entry before it.
     pub prev_term: Term,
@@ -20,8 +22,28 @@ pub struct Anchor {
     pub first_offset: Offset,
     /// First offset that clients may read: at or after `first_offset`.
     pub log_start_offset: Offset,
+    /// What was compacted; `None` if nothing was.
+    pub compacted: Option<Compacted>,
     /// The members as of `first_index`, encoded by the consensus core; empty if it never said.
     pub members: Bytes,
+}
+
+/// The part of a log in which batches may be missing: the entries in it are no longer Raft's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compacted {
+    /// Base offset of the first segment behind it, in which [`Anchor::first_index`] is the first
+    /// entry with records.
+    pub end_offset: Offset,
+    /// The leader epochs of its batches.
+    pub epochs: Vec<EpochEntry>,
+}
+
+impl Anchor {
+    /// The offset from which on no batch is missing.
+    pub fn whole_from(&self) -> Offset {
+        let compacted = self.compacted.as_ref();
+        compacted.map_or(self.first_offset, |compacted| compacted.end_offset)
+    }
 }
 
 /// The journal's view of one group.
@@ -50,17 +72,11 @@ impl GroupState {
             .map_or(LogIndex(1), |anchor| anchor.first_index)
     }
 
-    /// Term of the last no-op at or before an offset: the epoch its batch must carry. `None`
-    /// before the first leader.
-    pub fn term_at_offset(&self, offset: Offset) -> Option<Term> {
-        let noops = self
-            .metas
-            .iter()
-            .filter(|meta| meta.kind == MetaKind::Noop && meta.at_offset <= offset);
-        match noops.last() {
-            Some(noop) => Some(noop.term),
-            None => self.anchor.as_ref().map(|anchor| anchor.prev_term),
-        }
+    /// The offset from which on no batch is missing.
+    pub fn whole_from(&self) -> Offset {
+        self.anchor
+            .as_ref()
+            .map_or(Offset::ZERO, Anchor::whole_from)
     }
 
     pub(super) fn apply(&mut self, record: &Record) {
@@ -93,7 +109,7 @@ impl GroupState {
                 // Changes of members are few and make the members of today: they stay.
                 self.metas
                     .retain(|meta| meta.index >= anchor.first_index || meta.kind != MetaKind::Noop);
-                self.segments.retain(|base, _| *base >= anchor.first_offset);
+                self.segments.retain(|base, _| *base >= anchor.whole_from());
                 self.anchor = Some(anchor.clone());
             }
             Record::ClosedAt {

@@ -2,9 +2,10 @@
 
 use bytes::{Buf, BufMut, Bytes};
 use klamm_model::raft::{HardState, MetaEntry, MetaKind};
-use klamm_model::{LogIndex, Offset, PartitionIndex, Term, TopicId};
+use klamm_model::{LeaderEpoch, LogIndex, Offset, PartitionIndex, Term, TopicId};
 
-use super::{Anchor, GroupId};
+use super::{Anchor, Compacted, GroupId};
+use crate::EpochEntry;
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,7 @@ const ANCHOR: u8 = 5;
 const CLOSED_AT: u8 = 6;
 const DROP_GROUP: u8 = 7;
 const CHECKPOINTED: u8 = 8;
+const COMPACTED_ANCHOR: u8 = 9;
 
 const NOOP: u8 = 0;
 const MEMBERSHIP: u8 = 1;
@@ -77,6 +79,7 @@ impl Record {
             Self::Meta { .. } => META,
             Self::TruncateFrom { .. } => TRUNCATE_FROM,
             Self::Segment { .. } => SEGMENT,
+            Self::Anchor { anchor, .. } if anchor.compacted.is_some() => COMPACTED_ANCHOR,
             Self::Anchor { .. } => ANCHOR,
             Self::ClosedAt { .. } => CLOSED_AT,
             Self::DropGroup { .. } => DROP_GROUP,
@@ -111,13 +114,7 @@ impl Record {
                 bytes.put_i64(offset.get());
                 bytes.put_u64(index.0);
             }
-            Self::Anchor { anchor, .. } => {
-                bytes.put_u64(anchor.first_index.0);
-                bytes.put_u64(anchor.prev_term.get());
-                bytes.put_i64(anchor.first_offset.get());
-                bytes.put_i64(anchor.log_start_offset.get());
-                bytes.put_slice(&anchor.members);
-            }
+            Self::Anchor { anchor, .. } => put_anchor(bytes, anchor),
             Self::DropGroup { .. } | Self::Checkpointed { .. } => {}
         }
     }
@@ -155,15 +152,9 @@ impl Record {
                 base_offset: take_offset(bytes)?,
                 base_index: take_index(bytes)?,
             },
-            ANCHOR => Self::Anchor {
+            ANCHOR | COMPACTED_ANCHOR => Self::Anchor {
                 group,
-                anchor: Anchor {
-                    first_index: take_index(bytes)?,
-                    prev_term: take_term(bytes)?,
-                    first_offset: take_offset(bytes)?,
-                    log_start_offset: take_offset(bytes)?,
-                    members: take_rest(bytes),
-                },
+                anchor: take_anchor(bytes, kind == COMPACTED_ANCHOR)?,
             },
             CLOSED_AT => Self::ClosedAt {
                 group,
@@ -176,6 +167,52 @@ impl Record {
         };
         bytes.is_empty().then_some(record)
     }
+}
+
+fn put_anchor(bytes: &mut Vec<u8>, anchor: &Anchor) {
+    bytes.put_u64(anchor.first_index.0);
+    bytes.put_u64(anchor.prev_term.get());
+    bytes.put_i64(anchor.first_offset.get());
+    bytes.put_i64(anchor.log_start_offset.get());
+    if let Some(compacted) = &anchor.compacted {
+        bytes.put_i64(compacted.end_offset.get());
+        bytes.put_u32(compacted.epochs.len() as u32);
+        for row in &compacted.epochs {
+            bytes.put_i32(row.epoch.0);
+            bytes.put_i64(row.start_offset.get());
+        }
+    }
+    bytes.put_slice(&anchor.members);
+}
+
+fn take_anchor(bytes: &mut &[u8], is_compacted: bool) -> Option<Anchor> {
+    Some(Anchor {
+        first_index: take_index(bytes)?,
+        prev_term: take_term(bytes)?,
+        first_offset: take_offset(bytes)?,
+        log_start_offset: take_offset(bytes)?,
+        compacted: match is_compacted {
+            true => Some(take_compacted(bytes)?),
+            false => None,
+        },
+        members: take_rest(bytes),
+    })
+}
+
+fn take_compacted(bytes: &mut &[u8]) -> Option<Compacted> {
+    let end_offset = take_offset(bytes)?;
+    let count = bytes.try_get_u32().ok()?;
+    // No allocation on the word of a count alone.
+    let rows = (0..count).map(|_| {
+        Some(EpochEntry {
+            epoch: LeaderEpoch(bytes.try_get_i32().ok()?),
+            start_offset: take_offset(bytes)?,
+        })
+    });
+    Some(Compacted {
+        end_offset,
+        epochs: rows.collect::<Option<_>>()?,
+    })
 }
 
 fn put_meta(bytes: &mut Vec<u8>, entry: &MetaEntry) {

@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use klamm_model::{LogIndex, Offset, Timestamp};
+use klamm_model::{LogIndex, Offset, Term, Timestamp};
 
 use super::{AppendError, Log, Place, ReadError, is_noop};
+use crate::EpochEntry;
 use crate::disk::DiskError;
-use crate::journal::Anchor;
+use crate::journal::{Anchor, Compacted};
 use crate::segment::residency::Waiting;
 use crate::segment::{Segment, file_name};
 
@@ -119,6 +120,7 @@ impl Log {
             // The active segment is about to get younger records.
             count -= 1;
         }
+        count = count.min(self.before_swap());
         if count == 0 {
             return Ok(None);
         }
@@ -165,13 +167,13 @@ impl Log {
         if before <= self.log_start {
             return Ok(None);
         }
-        let count = self.segment_of(before);
+        let count = self.segment_of(before).min(self.before_swap());
         self.drop_front(count, before).map(Some)
     }
 
     /// Lets the log begin with segment `count`, and clients with `log_start`.
     fn drop_front(&mut self, count: usize, log_start: Offset) -> Result<DeleteTicket, AppendError> {
-        let anchor = self.anchor_at(count, log_start);
+        let anchor = self.anchor_at(count, count.max(self.first_whole()), log_start);
         let journaled = self.place.journal.anchor(self.place.group, &anchor);
         self.journaled(journaled)?;
         self.raft = self.place.journal.group(self.place.group);
@@ -191,27 +193,44 @@ impl Log {
         })
     }
 
-    fn anchor_at(&self, count: usize, log_start: Offset) -> Anchor {
-        let first = &self.segments[count];
-        let (first_index, prev_term) = match count {
-            0 => (self.first_index(), self.prev_term()),
-            _ => {
-                let first_index = first.base_index().unwrap_or(self.next_index);
-                let before = |meta: &&klamm_model::raft::MetaEntry| {
-                    is_noop(meta) && meta.index < first_index
-                };
-                let noop = self.raft.metas.iter().rfind(before);
-                let prev_term = noop.map_or(self.prev_term(), |noop| noop.term);
-                (first_index, prev_term)
-            }
+    /// The anchor of a log that begins with segment `first`; `whole` is the first of its segments
+    /// in which no batch is missing.
+    pub(super) fn anchor_at(&self, first: usize, whole: usize, log_start: Offset) -> Anchor {
+        let (first_index, prev_term) = match whole == self.first_whole() {
+            true => (self.first_index(), self.prev_term()),
+            false => self.entry_of(whole),
         };
+        let first_offset = self.segments[first].base_offset();
         Anchor {
             first_index,
             prev_term,
-            first_offset: first.base_offset(),
+            first_offset,
             log_start_offset: log_start,
+            compacted: (whole > first).then(|| Compacted {
+                end_offset: self.segments[whole].base_offset(),
+                epochs: self.epochs_until(first_offset, prev_term),
+            }),
             members: self.anchored_members(),
         }
+    }
+
+    /// The first entry of a segment, and the term of the one before.
+    fn entry_of(&self, at: usize) -> (LogIndex, Term) {
+        let first_index = self.segments[at].base_index().unwrap_or(self.next_index);
+        let before =
+            |meta: &&klamm_model::raft::MetaEntry| is_noop(meta) && meta.index < first_index;
+        let noop = self.raft.metas.iter().rfind(before);
+        let prev_term = noop.map_or(self.prev_term(), |noop| noop.term);
+        (first_index, prev_term)
+    }
+
+    /// The epochs of batches from an offset on, as far as the entries go that Raft loses.
+    fn epochs_until(&self, first_offset: Offset, last: Term) -> Vec<EpochEntry> {
+        let mut epochs = self.epochs.clone();
+        epochs.truncate_from_start(first_offset);
+        let rows = epochs.entries().iter().copied();
+        rows.filter(|row| row.epoch <= last.leader_epoch())
+            .collect()
     }
 }
 

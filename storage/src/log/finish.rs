@@ -170,10 +170,15 @@ impl Log {
 /// All epochs that the journal still knows.
 pub(super) fn epochs_of(raft: &crate::GroupState, first_index: LogIndex) -> LeaderEpochs {
     let mut epochs = LeaderEpochs::default();
-    if let Some(anchor) = &raft.anchor
-        && anchor.prev_term.get() > 0
-    {
-        epochs.assign(anchor.prev_term.leader_epoch(), anchor.first_offset);
+    if let Some(anchor) = &raft.anchor {
+        let compacted = anchor.compacted.iter().flat_map(|part| &part.epochs);
+        for row in compacted {
+            epochs.assign(row.epoch, row.start_offset);
+        }
+        let prev_epoch = anchor.prev_term.leader_epoch();
+        if anchor.prev_term.get() > 0 && epochs.latest() != Some(prev_epoch) {
+            epochs.assign(prev_epoch, anchor.whole_from());
+        }
     }
     for meta in raft.metas.iter().filter(|meta| super::is_noop(meta)) {
         if meta.index >= first_index {

@@ -296,10 +296,15 @@ impl Log {
 
     /// Which segment an entry with records of that index would be in.
     pub(super) fn segment_of_index(&self, index: LogIndex) -> usize {
-        let after = self
-            .segments
+        let first = self.first_whole();
+        let after = self.segments[first..]
             .partition_point(|segment| segment.base_index().is_some_and(|base| base <= index));
-        after.saturating_sub(1)
+        first + after.saturating_sub(1)
+    }
+
+    /// The first segment in which no batch is missing: the entries of Raft begin there.
+    pub(super) fn first_whole(&self) -> usize {
+        self.segments.partition_point(Segment::is_sparse)
     }
 }
 

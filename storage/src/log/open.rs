@@ -24,6 +24,8 @@ pub(crate) struct OpenLog {
     pub(crate) recovery_point: Offset,
     /// As checkpointed.
     pub(crate) log_start: Offset,
+    /// As checkpointed.
+    pub(crate) cleaned_to: Offset,
     pub(crate) now: Timestamp,
 }
 
@@ -50,10 +52,12 @@ impl OpenLog {
         let log_start = raft.anchor.as_ref().map_or(Offset::ZERO, |anchor| {
             anchor.log_start_offset.max(first_offset)
         });
+        super::swap::complete_all(&*self.place.disk, &self.place.directory)?;
         let found = self.find(first_offset)?;
-        let segments = self.segments(&found, first_offset)?;
+        let whole_from = raft.whole_from();
+        let segments = self.segments(&found, first_offset, whole_from)?;
         let start = Synced {
-            offset: first_offset,
+            offset: whole_from,
             index: LogIndex(raft.first_index().0 - 1),
         };
         let tail = super::tail::Tail::new(self.place.appended.clone());
@@ -74,6 +78,9 @@ impl OpenLog {
             spare_wanted: true,
             spares_made: 0,
             appending: false,
+            cleaned_to: self.cleaned_to,
+            uncleanable: false,
+            swapping: None,
             cursors: super::cursors::Cursors::default(),
             tail,
             cuts: 0,
@@ -116,25 +123,29 @@ impl OpenLog {
         Ok(found)
     }
 
-    fn segments(&self, found: &Found, first_offset: Offset) -> Result<Vec<Segment>, DiskError> {
+    fn segments(
+        &self,
+        found: &Found,
+        first_offset: Offset,
+        whole_from: Offset,
+    ) -> Result<Vec<Segment>, DiskError> {
         let place = &self.place;
         let directory: &Arc<Path> = &place.directory;
-        let mut segments = Vec::with_capacity(found.segments.len() + 1);
-        if !found.segments.contains_key(&first_offset) {
-            // The log begins there, whatever else is found: what lies between is lost, or what
-            // follows was cut and came back.
-            segments.push(Segment::create(
-                &*place.disk,
-                directory,
-                first_offset,
-                None,
-                &place.mappings,
-                self.now,
-            )?);
-        }
+        let mut segments = Vec::with_capacity(found.segments.len() + 2);
         segments.extend(found.segments.iter().map(|(base, files)| {
             Segment::found(directory, *base, *files, &place.mappings, self.now)
         }));
+        // The log begins there, and its whole part, whatever else is found: what lies between is
+        // lost, or what follows was cut and came back.
+        for base in [first_offset, whole_from] {
+            if let Err(at) = segments.binary_search_by_key(&base, Segment::base_offset) {
+                let (disk, now) = (&*place.disk, self.now);
+                let new = Segment::create(disk, directory, base, None, &place.mappings, now)?;
+                segments.insert(at, new);
+            }
+        }
+        let sparse = segments.partition_point(|segment| segment.base_offset() < whole_from);
+        segments[..sparse].iter_mut().for_each(Segment::set_sparse);
         Ok(segments)
     }
 }

@@ -64,8 +64,10 @@ impl Log {
         while at < self.segments.len() {
             let next_base = self.segments.get(at + 1).map(Segment::base_offset);
             self.know_base_index(at)?;
-            // One that ends just there may have been cut without a sync since.
-            let synced = next_base.is_some_and(|base| base < recovery_point);
+            // One that ends just there may have been cut without a sync since. What was compacted
+            // was synced before it took the place of what was there.
+            let synced = self.segments[at].is_sparse()
+                || next_base.is_some_and(|base| base < recovery_point);
             if let (Some(next_base), true) = (next_base, synced) {
                 self.segments[at].set_end_offset(next_base);
                 self.trust(at, found)?;
@@ -103,13 +105,12 @@ impl Log {
     /// appended to. Where the log ends, the one before shows.
     fn drop_empty(&mut self) -> Result<(), DiskError> {
         let place = self.place.clone();
-        let anchor = self.raft.anchor.as_ref();
-        let first = anchor.map_or(Offset::ZERO, |anchor| anchor.first_offset);
+        let whole_from = self.raft.whole_from();
         let mut at = 1;
         while at < self.segments.len() {
             // Where the log begins, an empty segment before others has lost what was in it, and
             // they do not follow on.
-            let begins = self.segments[at].base_offset() == first;
+            let begins = self.segments[at].base_offset() == whole_from;
             if self.segments[at].is_empty() && !begins {
                 let base = self.segments.remove(at).base_offset();
                 Segment::remove_files(&*place.disk, &place.directory, base)?;
@@ -128,8 +129,9 @@ impl Log {
         let index = match known {
             // Its batches are gone, and another entry may take the index of the first.
             _ if self.segments[at].is_empty() => None,
+            _ if self.segments[at].is_sparse() => None,
             Some(index) => Some(index),
-            None if at == 0 => {
+            None if at == self.first_whole() => {
                 let before = LogIndex(self.raft.first_index().0 - 1);
                 Some(next_data_index(&self.raft.metas, before))
             }

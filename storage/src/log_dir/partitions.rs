@@ -192,6 +192,9 @@ impl LogDir {
             boot: self.boot.kind,
             recovery_point: checkpoint.map_or(Offset::ZERO, |checkpoint| checkpoint.recovery_point),
             log_start: checkpoint.map_or(Offset::ZERO, |checkpoint| checkpoint.log_start_offset),
+            cleaned_to: checkpoint
+                .and_then(|checkpoint| checkpoint.cleaned_to)
+                .unwrap_or(Offset::ZERO),
             now,
         };
         open.open()

@@ -276,6 +276,7 @@ fn all_of_it_works_on_real_files() {
             recovery_point: log.recovery_point(),
             high_watermark: log.log_end_offset(),
             log_start_offset: Offset::ZERO,
+            cleaned_to: None,
         };
         dir.close(&[(partition(), checkpoint)]).unwrap();
     }

@@ -200,14 +200,14 @@ impl ProducerEntry {
 
 /// The end of a transaction (Kafka's `EndTransactionMarker`, `ControlRecordType`).
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Marker {
-    pub(super) aborts: bool,
+pub(crate) struct Marker {
+    pub(crate) aborts: bool,
     coordinator_epoch: i32,
 }
 
 impl Marker {
     /// `None` if the batch ends no transaction (or was emptied by compaction).
-    pub(super) fn read(batch: &RecordBatch) -> Option<Self> {
+    pub(crate) fn read(batch: &RecordBatch) -> Option<Self> {
         const ABORT: i16 = 0;
         const COMMIT: i16 = 1;
         /// A marker is a handful of bytes, never compressed.

@@ -65,6 +65,11 @@ impl<const N: usize> IndexFile<N> {
         self.stored + self.pending.len()
     }
 
+    /// Bytes of all entries.
+    pub(crate) fn length(&self) -> u64 {
+        (self.len() * N) as u64
+    }
+
     /// Adds an entry, in memory.
     pub(crate) fn push(&mut self, entry: [u8; N]) {
         self.pending.push(entry);

@@ -43,10 +43,14 @@ impl Segment {
     pub(crate) fn written(&self, mapping: Mapping, tail_bytes: u64, waiting: Waiting) -> Written {
         let resident_from = self.length.saturating_sub(tail_bytes);
         let place = (Arc::clone(&self.directory), self.base_offset);
-        Written::new(mapping, self.length, resident_from, waiting, place)
+        let written = Written::new(mapping, self.length, resident_from, waiting, place);
+        match self.sparse {
+            true => written.sparse(self.end_offset),
+            false => written,
+        }
     }
 
-    fn closed_mapping(
+    pub(super) fn closed_mapping(
         &mut self,
         disk: &dyn Disk,
         mappings: &Mappings,
@@ -201,6 +205,19 @@ impl Segment {
         }))
     }
 
+    /// About when its first record was written: the first time its index tells.
+    pub(crate) fn first_time(&mut self, disk: &dyn Disk) -> Result<Timestamp, DiskError> {
+        if let Some(first) = self.first_timestamp {
+            return Ok(first);
+        }
+        let first = match self.time_index.len() {
+            0 => self.created,
+            _ => parse_time(&self.time_index.entry(disk, 0)?).0,
+        };
+        self.first_timestamp = Some(first);
+        Ok(first)
+    }
+
     fn time_mark(&self, entry: &[u8; 12]) -> TimeMark {
         let (timestamp, relative) = parse_time(entry);
         TimeMark {
@@ -266,10 +283,8 @@ impl Segment {
         let whole =
             |length: Option<u64>, entry: u64| length.is_some_and(|length| length % entry == 0);
         let raft_length = found.raft_index.unwrap_or(0);
-        if !whole(found.offset_index, 8)
-            || !whole(found.time_index, 12)
-            || Some(raft_length) != found.offset_index
-        {
+        let raft_ok = self.sparse || Some(raft_length) == found.offset_index;
+        if !whole(found.offset_index, 8) || !whole(found.time_index, 12) || !raft_ok {
             return Ok(false);
         }
         let offset_ok = match self.offset_index.last(disk)? {
@@ -282,7 +297,7 @@ impl Segment {
         let time_ok = match self.time_index.last(disk)? {
             Some(entry) => parse_time(&entry).0.millis() >= 0,
             // Every batch with a time leaves an entry when its segment is closed.
-            None => self.length == 0,
+            None => self.length == 0 || self.sparse,
         };
         self.offset_index.close();
         self.time_index.close();

@@ -57,6 +57,25 @@ impl TransactionIndex {
         Ok(self.entries.as_deref().unwrap_or_default())
     }
 
+    /// Whether there is a file.
+    pub(crate) fn exists(&self) -> bool {
+        self.exists
+    }
+
+    /// Bytes of all entries.
+    pub(crate) fn length(&mut self, disk: &dyn Disk) -> Result<u64, DiskError> {
+        Ok((self.entries(disk)?.len() * ENTRY_BYTES) as u64)
+    }
+
+    /// Creates the file, empty.
+    pub(crate) fn create(&mut self, disk: &dyn Disk) -> Result<(), DiskError> {
+        self.file = Some(disk.open(&self.path, Open::Truncate)?);
+        self.exists = true;
+        self.entries = Some(Vec::new());
+        self.unsynced = true;
+        Ok(())
+    }
+
     /// Adds an entry.
     pub(crate) fn append(
         &mut self,

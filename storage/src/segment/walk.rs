@@ -22,6 +22,8 @@ pub(crate) struct Written {
     ready: Cell<(u64, u64)>,
     directory: Arc<Path>,
     base_offset: Offset,
+    /// Where a segment ends in which batches may be missing, but never the last.
+    sparse_end: Option<Offset>,
 }
 
 /// Bytes that are asked about at once, at least: a walk would ask for each batch.
@@ -51,7 +53,14 @@ impl Written {
             ready: Cell::new((resident_from.min(length), length)),
             directory,
             base_offset,
+            sparse_end: None,
         }
+    }
+
+    /// Says that batches before `end` may be missing, but never the last.
+    pub(crate) fn sparse(mut self, end: Offset) -> Self {
+        self.sparse_end = Some(end);
+        self
     }
 
     /// Where its reader may wait.
@@ -111,14 +120,23 @@ impl Written {
     }
 
     /// The header of the batch at `position`; `None` unless there is one that starts at
-    /// `expected` and lies wholly in the written bytes.
+    /// `expected` (or later, where batches may be missing) and lies wholly in the written bytes.
     pub(crate) fn header(
         &self,
         position: u64,
         expected: Offset,
     ) -> Result<Option<BatchHeader>, Unread> {
         let header = self.any_header(position)?;
-        Ok(header.filter(|header| header.base_offset() == expected))
+        Ok(header.filter(|header| self.follows(position, expected, header)))
+    }
+
+    fn follows(&self, position: u64, expected: Offset, header: &BatchHeader) -> bool {
+        let Some(end) = self.sparse_end else {
+            return header.base_offset() == expected;
+        };
+        let is_last = position + header.size_bytes() as u64 == self.length;
+        let next = header.last_offset().plus(1);
+        header.base_offset() >= expected && if is_last { next == end } else { next < end }
     }
 
     /// As [`header`](Self::header), whatever offset it starts at.

@@ -63,12 +63,14 @@ impl Segment {
         index_interval_bytes: u32,
     ) -> Result<(), DiskError> {
         let position = self.length;
-        let base_index = *self.base_index.get_or_insert(index);
+        if !self.sparse {
+            self.base_index.get_or_insert(index);
+        }
         if position == 0 {
             self.first_timestamp = Some(header.max_timestamp());
         }
         let time = self.max_time.unwrap_or(self.no_time());
-        if header.max_timestamp() > time.timestamp {
+        if header.max_timestamp() > time.timestamp && header.record_count() > 0 {
             self.max_time = Some(TimeMark {
                 timestamp: header.max_timestamp(),
                 offset: header.last_offset(),
@@ -78,8 +80,10 @@ impl Segment {
             let relative = self.relative(header.last_offset());
             let place = position as u32;
             self.offset_index.push(pair(relative, place));
-            self.raft_index
-                .push(pair((index.0 - base_index.0) as u32, place));
+            if let Some(base) = self.base_index {
+                let relative = (index.0 - base.0) as u32;
+                self.raft_index.push(pair(relative, place));
+            }
             self.note_time(disk)?;
             self.bytes_since_index = 0;
         }
@@ -122,7 +126,9 @@ impl Segment {
         self.unsynced = true;
         self.offset_index.set_unsynced();
         self.time_index.set_unsynced();
-        self.raft_index.set_unsynced();
+        if !self.sparse {
+            self.raft_index.set_unsynced();
+        }
     }
 
     /// The segment's files that have to be synced; they count as synced from now on. Index entries
@@ -259,7 +265,9 @@ impl Segment {
     pub(crate) fn reset_indexes(&mut self, disk: &dyn Disk) -> Result<(), DiskError> {
         self.offset_index.create(disk)?;
         self.time_index.create(disk)?;
-        self.raft_index.create(disk)?;
+        if !self.sparse {
+            self.raft_index.create(disk)?;
+        }
         self.bytes_since_index = 0;
         self.max_time = Some(self.no_time());
         Ok(())

@@ -99,6 +99,7 @@ fn next_start(
         recovery_point: log.recovery_point(),
         high_watermark: log.recovery_point(),
         log_start_offset: log.log_start_offset(),
+        cleaned_to: log.cleaned_to(),
     };
     if round == 1 {
         dir.write_checkpoints(&[(partition(), checkpoint(&log))])

@@ -149,6 +149,15 @@ fn dispatch(call: Call, request: Request) {
         Request::CreateTopics(request) => handler::create_topics::handle(call, request),
         Request::DeleteTopics(request) => handler::delete_topics::handle(call, request),
         Request::CreatePartitions(request) => handler::create_partitions::handle(call, request),
+        Request::DescribeClientQuotas(request) => {
+            handler::describe_client_quotas::handle(call, &request);
+        }
+        Request::AlterClientQuotas(request) => {
+            handler::alter_client_quotas::handle(call, request);
+        }
+        Request::DescribeUserScramCredentials(request) => {
+            handler::describe_user_scram_credentials::handle(call, &request);
+        }
         Request::DescribeConfigs(request) => handler::describe_configs::handle(call, &request),
         Request::AlterConfigs(request) => handler::alter_configs::handle(call, request),
         Request::IncrementalAlterConfigs(request) => {

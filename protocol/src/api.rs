@@ -3,8 +3,8 @@
 //! The answer to ApiVersions and the dispatch of requests both read it, so what is offered and
 //! what is served cannot differ. An API is listed once its handler serves the whole range.
 //! Ranges are those of Kafka 4.4 with unstable versions off. Left out until they are served:
-//! security (17, 36, 29–31, 38–41, 50, 51), quotas (48, 49), transactions (24–28, 65, 66),
-//! consumer, streams and share groups (68, 69, 76–79, 88–93), telemetry (71, 72).
+//! security (17, 36, 29–31, 38–41, 51), transactions (24–28, 65, 66), consumer, streams and share
+//! groups (68, 69, 76–79, 88–93), telemetry (71, 72).
 
 /// One row: an API and its versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,6 +87,9 @@ apis! {
     45 AlterPartitionReassignments 0..=1 Some(0);
     46 ListPartitionReassignments 0..=0 Some(0);
     47 OffsetDelete 0..=0 None;
+    48 DescribeClientQuotas 0..=1 Some(1);
+    49 AlterClientQuotas 0..=1 Some(1);
+    50 DescribeUserScramCredentials 0..=0 Some(0);
     55 DescribeQuorum 0..=2 Some(0);
     60 DescribeCluster 0..=2 Some(0);
     61 DescribeProducers 0..=0 Some(0);

@@ -151,6 +151,23 @@ impl FetchSessions {
         }
     }
 
+    /// The answer to a client that is throttled (KIP-219): no partition at all. The session knows
+    /// nothing of it, and a first fetch gets none, so the client asks for the same again.
+    pub fn throttled(&self, context: &FetchContext) -> FetchResponse {
+        let Kind::Incremental { id, epoch } = context.kind else {
+            return FetchResponse::default();
+        };
+        let session = self.cache.get(id);
+        if session.is_some_and(|session| session.epoch() != epoch) {
+            // A later request of the same client was answered first.
+            return FetchResponse::error(ErrorCode::InvalidFetchSessionEpoch);
+        }
+        FetchResponse {
+            session_id: id,
+            ..FetchResponse::default()
+        }
+    }
+
     fn create(&mut self, now: Instant, context: &FetchContext, response: &FetchResponse) -> i32 {
         let mut session = Session::new(now, context.uses_topic_ids, context.from_follower);
         session.update(&context.topics, &[]);

@@ -4,6 +4,7 @@ mod errors;
 mod fit;
 mod log_dirs;
 mod offsets;
+mod throttle;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages as kafka;
@@ -113,6 +114,9 @@ responses! {
         AlterPartitionReassignments(kafka::AlterPartitionReassignmentsResponse),
         ListPartitionReassignments(kafka::ListPartitionReassignmentsResponse),
         OffsetDelete(kafka::OffsetDeleteResponse),
+        DescribeClientQuotas(kafka::DescribeClientQuotasResponse),
+        AlterClientQuotas(kafka::AlterClientQuotasResponse),
+        DescribeUserScramCredentials(kafka::DescribeUserScramCredentialsResponse),
         DescribeQuorum(kafka::DescribeQuorumResponse),
         DescribeCluster(kafka::DescribeClusterResponse),
         DescribeProducers(kafka::DescribeProducersResponse),

@@ -3,7 +3,7 @@
 //!
 //! One method per request, in the files beside this one. The refusals, their order and their
 //! texts are Kafka's (`ReplicationControlManager`, `ConfigurationControlManager`,
-//! `ControllerApis`).
+//! `ClientQuotaControlManager`, `ControllerApis`).
 
 use klamm_model::{BrokerId, ProducerId};
 
@@ -14,6 +14,7 @@ use crate::refusal::Refusal;
 use crate::topic_config::TopicConfig;
 use crate::topic_ids::TopicIds;
 
+mod client_quotas;
 mod configs;
 mod partitions;
 mod topics;
@@ -21,6 +22,7 @@ mod topics;
 #[cfg(test)]
 mod tests;
 
+pub use client_quotas::{AlterQuotasReply, EntityParts, QuotaAlteration, QuotaOp};
 pub use configs::{AlterOperation, AlterReply, AlterResource, ConfigChange};
 pub use partitions::{CreatePartitionsReply, Election, NewPartitions, Reassignment, elect_leader};
 pub use topics::{CreateReply, CreatedTopic, DeletedTopic, METADATA_TOPIC, NewTopic, TopicRef};

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use klamm_model::{BrokerId, PartitionIndex, ProducerId, TopicId, TopicName};
 use rpds::RedBlackTreeMapSync;
 
+use crate::client_quota::ClientQuotas;
 use crate::record::{ListenerAddress, MetadataRecord};
 use crate::topic_config::Configs;
 
@@ -23,6 +24,7 @@ pub struct MetadataImage {
     /// Names with `.` or `_`, under the name with all `.` made `_`: they would share metric names.
     look_alikes: RedBlackTreeMapSync<String, BTreeSet<TopicName>>,
     configs: RedBlackTreeMapSync<ConfigResource, Arc<Configs>>,
+    client_quotas: ClientQuotas,
     next_producer_id: i64,
 }
 
@@ -183,6 +185,11 @@ impl MetadataImage {
             .map(|resource| resource.name.as_str())
     }
 
+    /// What clients may ask for.
+    pub fn client_quotas(&self) -> &ClientQuotas {
+        &self.client_quotas
+    }
+
     /// The first producer id that no broker was given yet.
     pub fn next_producer_id(&self) -> ProducerId {
         ProducerId(self.next_producer_id)
@@ -223,6 +230,9 @@ impl MetadataImage {
                 value,
             } => {
                 self.set_config(resource, key, value.as_deref());
+            }
+            MetadataRecord::ClientQuota { entity, key, limit } => {
+                self.client_quotas.set(entity, *key, *limit);
             }
             MetadataRecord::ProducerIds { next } => {
                 let (from, to) = (self.next_producer_id, next.0);

@@ -1,4 +1,4 @@
-//! Cluster metadata: topics, brokers, placement, configurations. Pure.
+//! Cluster metadata: topics, brokers, placement, configurations, client quotas. Pure.
 //!
 //! - [`MetadataImage`] is what the cluster is: every reader shares one by `Arc`.
 //! - [`MetadataRecord`] is one change, with its own compact encoding; applying records in order is
@@ -12,6 +12,7 @@
 //! Not here: who leads a partition (its Raft group knows), sockets, disks, clocks.
 #![forbid(unsafe_code)]
 
+pub mod client_quota;
 pub mod controller;
 pub mod describe;
 pub mod group_config;
@@ -24,6 +25,7 @@ pub mod setting;
 pub mod topic_config;
 mod topic_ids;
 
+pub use client_quota::{ClientQuotas, QuotaKey};
 pub use controller::{Controller, Decision, NewTopic, TopicRules};
 pub use describe::{ConfigEntry, Describer};
 pub use group_config::GROUP_SETTINGS;

@@ -9,13 +9,16 @@
 //!          5 remove topic   id 16 bytes
 //!          6 config         resource kind u8, resource name text, key text, value text?
 //!          7 producer ids   next i64
+//!          8 client quota   user name?, client-id name?, key u8, limit f64?
 //! ```
 //! Counts and lengths are LEB128 (at most 5 bytes); other numbers have fixed width and are
 //! big-endian; a text is its length and UTF-8; an optional one (`?`) its length plus one, 0 being
-//! none. Nothing may follow. A new kind is a new number; a changed body is a new version.
+//! none. A name of a quota's entity begins with a byte: 0 none, 1 the default, 2 a text that follows;
+//! an optional limit with 0 or 1. Nothing may follow. A new kind is a new number; a changed body is a new version.
 
 use klamm_model::{BrokerId, PartitionIndex, ProducerId, TopicId, TopicName};
 
+use crate::client_quota::{EntityName, QuotaEntity, QuotaKey, QuotaLimit};
 use crate::image::{ConfigResource, ResourceKind};
 
 mod decode;
@@ -72,6 +75,15 @@ pub enum MetadataRecord {
         /// The first id after the block.
         next: ProducerId,
     },
+    /// A limit of clients was given or taken back.
+    ClientQuota {
+        /// For whom.
+        entity: QuotaEntity,
+        /// Which.
+        key: QuotaKey,
+        /// How high; `None` takes it back.
+        limit: Option<QuotaLimit>,
+    },
 }
 
 /// Where clients reach a broker under one of its listeners.
@@ -118,6 +130,11 @@ const PARTITION: u8 = 4;
 const REMOVE_TOPIC: u8 = 5;
 const CONFIG: u8 = 6;
 const PRODUCER_IDS: u8 = 7;
+const CLIENT_QUOTA: u8 = 8;
+
+const NO_NAME: u8 = 0;
+const DEFAULT_NAME: u8 = 1;
+const NAMED: u8 = 2;
 
 impl MetadataRecord {
     /// The record's bytes.
@@ -178,6 +195,14 @@ impl MetadataRecord {
                 out.push(PRODUCER_IDS);
                 out.extend(next.0.to_be_bytes());
             }
+            Self::ClientQuota { entity, key, limit } => {
+                out.push(CLIENT_QUOTA);
+                put_name(&mut out, entity.user.as_ref());
+                put_name(&mut out, entity.client_id.as_ref());
+                out.push(*key as u8);
+                out.push(u8::from(limit.is_some()));
+                out.extend(limit.iter().flat_map(|limit| limit.get().to_be_bytes()));
+            }
         }
         out
     }
@@ -209,6 +234,17 @@ fn put_number(out: &mut Vec<u8>, mut number: u32) {
 fn put_text(out: &mut Vec<u8>, text: &str) {
     put_count(out, text.len());
     out.extend(text.as_bytes());
+}
+
+fn put_name(out: &mut Vec<u8>, name: Option<&EntityName>) {
+    match name {
+        None => out.push(NO_NAME),
+        Some(EntityName::Default) => out.push(DEFAULT_NAME),
+        Some(EntityName::Named(name)) => {
+            out.push(NAMED);
+            put_text(out, name);
+        }
+    }
 }
 
 fn put_optional(out: &mut Vec<u8>, text: Option<&str>) {
@@ -267,6 +303,22 @@ mod tests {
             },
             MetadataRecord::ProducerIds {
                 next: ProducerId(1000),
+            },
+            MetadataRecord::ClientQuota {
+                entity: QuotaEntity {
+                    user: Some(EntityName::Named("alice".into())),
+                    client_id: Some(EntityName::Default),
+                },
+                key: QuotaKey::RequestPercentage,
+                limit: QuotaLimit::new(12.5),
+            },
+            MetadataRecord::ClientQuota {
+                entity: QuotaEntity {
+                    user: None,
+                    client_id: Some(EntityName::Named("app".into())),
+                },
+                key: QuotaKey::ProducerByteRate,
+                limit: None,
             },
         ]
     }

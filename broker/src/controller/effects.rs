@@ -90,6 +90,7 @@ pub(super) fn perform(shard: &Rc<Shard>, records: &[MetadataRecord], opened: Vec
             | MetadataRecord::RegisterBroker { .. }
             | MetadataRecord::Topic { .. }
             | MetadataRecord::Partition { .. }
+            | MetadataRecord::ClientQuota { .. }
             | MetadataRecord::ProducerIds { .. } => {}
         }
     }

@@ -39,6 +39,10 @@ impl Cache {
         self.sessions.len()
     }
 
+    pub(super) fn get(&self, id: i32) -> Option<&Session> {
+        self.sessions.get(&id)
+    }
+
     pub(super) fn get_mut(&mut self, id: i32) -> Option<&mut Session> {
         self.sessions.get_mut(&id)
     }

@@ -166,6 +166,24 @@ fn an_error_is_told_each_time_and_so_is_its_end() {
 }
 
 #[test]
+fn quirk_74_a_throttled_client_is_told_nothing_and_later_everything_that_is_new() {
+    let mut client = Client::open(&[0, 1]);
+    let first = client
+        .sessions
+        .begin(at(1), V12, &mut request((0, 0), &[0]));
+    let throttled = client.sessions.throttled(&first.unwrap());
+    assert_eq!(throttled, FetchResponse::default(), "no session is begun");
+    let context = client.begin(&[]);
+    let throttled = client.sessions.throttled(&context);
+    assert_eq!((throttled.error_code, throttled.session_id), (0, client.id));
+    assert_eq!(told(&throttled), [] as [i32; 0]);
+    assert_eq!(told(&client.fetch(&[], 6, &[1])), [0, 1]);
+    client.begin(&[]);
+    let late = client.sessions.throttled(&context);
+    assert_eq!(late.error_code, ErrorCode::InvalidFetchSessionEpoch.code());
+}
+
+#[test]
 fn increments_add_change_and_forget_partitions() {
     let mut client = Client::open(&[0, 1]);
     assert_eq!(told(&client.fetch(&[2], 5, &[])), [2]);

@@ -35,7 +35,8 @@ fn encode_again(request: &Request, version: i16) -> Option<BytesMut> {
         SyncGroup DescribeGroups ListGroups CreateTopics DeleteTopics DeleteRecords InitProducerId
         OffsetForLeaderEpoch DescribeConfigs AlterConfigs DescribeLogDirs CreatePartitions
         DeleteGroups ElectLeaders IncrementalAlterConfigs AlterPartitionReassignments
-        ListPartitionReassignments OffsetDelete DescribeQuorum DescribeCluster DescribeProducers
+        ListPartitionReassignments OffsetDelete DescribeClientQuotas AlterClientQuotas
+        DescribeUserScramCredentials DescribeQuorum DescribeCluster DescribeProducers
         ListConfigResources DescribeTopicPartitions
     }
 }

@@ -128,6 +128,16 @@ impl Response {
                 let partitions = message.topics.iter().flat_map(|topic| &topic.partitions);
                 partitions.for_each(|partition| found(partition.error_code));
             }
+            Self::DescribeClientQuotas(message) => found(message.error_code),
+            Self::AlterClientQuotas(message) => {
+                let entries = message.entries.iter();
+                entries.for_each(|entity| found(entity.error_code));
+            }
+            Self::DescribeUserScramCredentials(message) => {
+                found(message.error_code);
+                let results = message.results.iter();
+                results.for_each(|user| found(user.error_code));
+            }
             Self::DescribeQuorum(message) => {
                 found(message.error_code);
                 let partitions = message.topics.iter().flat_map(|topic| &topic.partitions);

@@ -71,6 +71,9 @@ fn blank_responses() -> Vec<Response> {
         AlterPartitionReassignments(kafka::AlterPartitionReassignmentsResponse),
         ListPartitionReassignments(kafka::ListPartitionReassignmentsResponse),
         OffsetDelete(kafka::OffsetDeleteResponse),
+        DescribeClientQuotas(kafka::DescribeClientQuotasResponse),
+        AlterClientQuotas(kafka::AlterClientQuotasResponse),
+        DescribeUserScramCredentials(kafka::DescribeUserScramCredentialsResponse),
         DescribeQuorum(kafka::DescribeQuorumResponse),
         DescribeCluster(kafka::DescribeClusterResponse),
         DescribeProducers(kafka::DescribeProducersResponse),
@@ -111,7 +114,10 @@ fn is_read_whole(key: ApiKey, version: i16, mut body: Bytes) -> bool {
         IncrementalAlterConfigs IncrementalAlterConfigsResponse,
         AlterPartitionReassignments AlterPartitionReassignmentsResponse,
         ListPartitionReassignments ListPartitionReassignmentsResponse,
-        OffsetDelete OffsetDeleteResponse, DescribeQuorum DescribeQuorumResponse,
+        OffsetDelete OffsetDeleteResponse,
+        DescribeClientQuotas DescribeClientQuotasResponse,
+        AlterClientQuotas AlterClientQuotasResponse,
+        DescribeUserScramCredentials DescribeUserScramCredentialsResponse, DescribeQuorum DescribeQuorumResponse,
         DescribeCluster DescribeClusterResponse, DescribeProducers DescribeProducersResponse,
         ListConfigResources ListConfigResourcesResponse,
         DescribeTopicPartitions DescribeTopicPartitionsResponse,
@@ -133,6 +139,43 @@ fn every_served_version_has_an_answer_that_a_client_reads_whole() {
                 api.key
             );
         }
+    }
+}
+
+#[test]
+fn every_served_version_can_tell_a_client_to_wait_or_leaves_that_out() {
+    const MILLIS: i32 = 0x0a0b_0c0d;
+    for (blank, api) in blank_responses().into_iter().zip(APIS) {
+        let mut told = 0;
+        for version in api.accepted_min..=api.max {
+            let mut response = blank.clone();
+            response.set_throttle_time_ms(MILLIS);
+            let body = body_of(response, version);
+            let millis = MILLIS.to_be_bytes();
+            told += i16::from(body.windows(4).any(|bytes| bytes == millis));
+            assert!(
+                is_read_whole(api.key, version, body),
+                "{} v{version}",
+                api.key
+            );
+        }
+        let untold = match api.key {
+            ApiKey::DescribeQuorum => 3,
+            ApiKey::ApiVersions | ApiKey::FindCoordinator | ApiKey::Heartbeat => 1,
+            ApiKey::ListOffsets | ApiKey::LeaveGroup | ApiKey::SyncGroup => 1,
+            ApiKey::DescribeGroups | ApiKey::ListGroups => 1,
+            ApiKey::Metadata => 3,
+            ApiKey::JoinGroup => 2,
+            ApiKey::OffsetCommit => 1,
+            ApiKey::OffsetFetch => 2,
+            _ => 0,
+        };
+        assert_eq!(
+            api.max - api.accepted_min + 1 - told,
+            untold,
+            "{} does not tell",
+            api.key
+        );
     }
 }
 

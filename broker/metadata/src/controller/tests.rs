@@ -8,6 +8,7 @@ use crate::image::ResourceKind;
 use crate::setting::{Kind, Setting, Synonym, Table, Valid, setting};
 use crate::topic_config::Configs;
 
+mod client_quotas;
 mod configs;
 mod model;
 mod topics;

@@ -4,9 +4,10 @@
 use klamm_model::{BrokerId, PartitionIndex, ProducerId, TopicId, TopicName};
 
 use super::{
-    CLUSTER, CONFIG, CorruptRecord, ListenerAddress, MetadataRecord, PARTITION, PRODUCER_IDS,
-    REGISTER_BROKER, REMOVE_TOPIC, TOPIC, VERSION,
+    CLIENT_QUOTA, CLUSTER, CONFIG, CorruptRecord, DEFAULT_NAME, ListenerAddress, MetadataRecord,
+    NAMED, NO_NAME, PARTITION, PRODUCER_IDS, REGISTER_BROKER, REMOVE_TOPIC, TOPIC, VERSION,
 };
+use crate::client_quota::{EntityName, QuotaEntity, QuotaKey, QuotaLimit};
 use crate::image::{ConfigResource, ResourceKind};
 
 impl MetadataRecord {
@@ -46,6 +47,7 @@ impl MetadataRecord {
             PRODUCER_IDS => Self::ProducerIds {
                 next: input.producer_id()?,
             },
+            CLIENT_QUOTA => input.client_quota()?,
             kind => return Err(CorruptRecord::UnknownKind(kind)),
         };
         match bytes.len() - input.position {
@@ -176,6 +178,43 @@ impl Input<'_> {
     fn resource_kind(&mut self) -> Result<ResourceKind, CorruptRecord> {
         let code = i8::from_be_bytes(self.array()?);
         ResourceKind::from_wire(code).ok_or_else(|| self.invalid("resource kind"))
+    }
+
+    fn client_quota(&mut self) -> Result<MetadataRecord, CorruptRecord> {
+        let (user, client_id) = (self.entity_name()?, self.entity_name()?);
+        if user.is_none() && client_id.is_none() {
+            return Err(self.invalid("entity"));
+        }
+        let code = self.byte()?;
+        let key = QuotaKey::ALL.into_iter().find(|key| *key as u8 == code);
+        Ok(MetadataRecord::ClientQuota {
+            entity: QuotaEntity { user, client_id },
+            key: key.ok_or_else(|| self.invalid("quota"))?,
+            limit: self.limit()?,
+        })
+    }
+
+    fn entity_name(&mut self) -> Result<Option<EntityName>, CorruptRecord> {
+        match self.byte()? {
+            NO_NAME => Ok(None),
+            DEFAULT_NAME => Ok(Some(EntityName::Default)),
+            NAMED => match self.text()? {
+                name if name.is_empty() => Err(self.invalid("entity name")),
+                name => Ok(Some(EntityName::Named(name))),
+            },
+            _ => Err(self.invalid("entity name")),
+        }
+    }
+
+    fn limit(&mut self) -> Result<Option<QuotaLimit>, CorruptRecord> {
+        match self.byte()? {
+            0 => Ok(None),
+            1 => {
+                let limit = QuotaLimit::new(f64::from_be_bytes(self.array()?));
+                limit.map(Some).ok_or_else(|| self.invalid("limit"))
+            }
+            _ => Err(self.invalid("limit")),
+        }
     }
 
     fn producer_id(&mut self) -> Result<ProducerId, CorruptRecord> {

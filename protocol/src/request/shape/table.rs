@@ -3,14 +3,15 @@
 //! Source: the schemas of Kafka 4.4 (`clients/src/main/resources/common/message/*Request.json`).
 
 use kafka_protocol::messages::{
-    alter_configs_request, alter_partition_reassignments_request, create_partitions_request,
-    create_topics_request, delete_records_request, delete_topics_request, describe_configs_request,
+    alter_client_quotas_request, alter_configs_request, alter_partition_reassignments_request,
+    create_partitions_request, create_topics_request, delete_records_request,
+    delete_topics_request, describe_client_quotas_request, describe_configs_request,
     describe_log_dirs_request, describe_producers_request, describe_quorum_request,
-    describe_topic_partitions_request, elect_leaders_request, incremental_alter_configs_request,
-    join_group_request, leave_group_request, list_offsets_request,
-    list_partition_reassignments_request, metadata_request, offset_commit_request,
-    offset_delete_request, offset_fetch_request, offset_for_leader_epoch_request,
-    sync_group_request,
+    describe_topic_partitions_request, describe_user_scram_credentials_request,
+    elect_leaders_request, incremental_alter_configs_request, join_group_request,
+    leave_group_request, list_offsets_request, list_partition_reassignments_request,
+    metadata_request, offset_commit_request, offset_delete_request, offset_fetch_request,
+    offset_for_leader_epoch_request, sync_group_request,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -51,6 +52,9 @@ pub(super) fn fields(key: ApiKey) -> &'static [Field] {
         ApiKey::AlterPartitionReassignments => ALTER_PARTITION_REASSIGNMENTS,
         ApiKey::ListPartitionReassignments => LIST_PARTITION_REASSIGNMENTS,
         ApiKey::OffsetDelete => OFFSET_DELETE,
+        ApiKey::DescribeClientQuotas => DESCRIBE_CLIENT_QUOTAS,
+        ApiKey::AlterClientQuotas => ALTER_CLIENT_QUOTAS,
+        ApiKey::DescribeUserScramCredentials => DESCRIBE_USER_SCRAM_CREDENTIALS,
         ApiKey::DescribeQuorum => DESCRIBE_QUORUM,
         ApiKey::DescribeCluster => DESCRIBE_CLUSTER,
         ApiKey::DescribeProducers => DESCRIBE_PRODUCERS,
@@ -421,6 +425,47 @@ const OFFSET_DELETE: &[Field] = &[
         ]),
     ),
 ];
+
+const DESCRIBE_CLIENT_QUOTAS: &[Field] = &[
+    field(
+        0,
+        structs::<describe_client_quotas_request::ComponentData>(&[
+            field(0, Text),
+            field(0, Fixed(1)),
+            field(0, Text),
+        ]),
+    ),
+    field(0, Fixed(1)),
+];
+
+const ALTER_CLIENT_QUOTAS: &[Field] = &[
+    field(
+        0,
+        structs::<alter_client_quotas_request::EntryData>(&[
+            field(
+                0,
+                structs::<alter_client_quotas_request::EntityData>(&[
+                    field(0, Text),
+                    field(0, Text),
+                ]),
+            ),
+            field(
+                0,
+                structs::<alter_client_quotas_request::OpData>(&[
+                    field(0, Text),
+                    field(0, Fixed(8)),
+                    field(0, Fixed(1)),
+                ]),
+            ),
+        ]),
+    ),
+    field(0, Fixed(1)),
+];
+
+const DESCRIBE_USER_SCRAM_CREDENTIALS: &[Field] = &[field(
+    0,
+    structs::<describe_user_scram_credentials_request::UserName>(&[field(0, Text)]),
+)];
 
 const DESCRIBE_QUORUM: &[Field] = &[field(
     0,

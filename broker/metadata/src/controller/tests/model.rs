@@ -73,7 +73,7 @@ fn what_is_decided_at_random_is_replayed_to_the_same_image() {
 fn decide(world: &mut World, dice: &mut Dice) -> Vec<MetadataRecord> {
     let mut records = Vec::new();
     let topic = dice.topic();
-    let choice = dice.below(8);
+    let choice = dice.below(9);
     world.with(|controller| {
         records = decision(controller, dice, topic, choice);
         Decision {
@@ -149,7 +149,24 @@ fn decision(
             };
             c.alter_configs(&[resource], false).records
         }
-        6 => c.allocate_producer_ids().expect("there are plenty").records,
+        6 => {
+            let mut entity = EntityParts::new();
+            for part in ["user", "client-id", "ip"] {
+                let name = [None, Some("a".to_owned()), Some(String::new())];
+                if dice.below(5) < 3 {
+                    entity.insert(part.to_owned(), name[dice.below(5) as usize / 2].clone());
+                }
+            }
+            let op = QuotaOp {
+                key: ["producer_byte_rate", "request_percentage"][dice.below(2) as usize]
+                    .to_owned(),
+                value: [None, Some(1.5), Some(2.0)][dice.below(3) as usize],
+            };
+            let ops = vec![op];
+            c.alter_client_quotas(&[QuotaAlteration { entity, ops }], false)
+                .records
+        }
+        7 => c.allocate_producer_ids().expect("there are plenty").records,
         _ => {
             let id = BrokerId(dice.below(4) as i32 + 1);
             c.register_broker(id, Some(dice.below(2).to_string()), Vec::new())

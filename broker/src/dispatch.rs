@@ -4,12 +4,15 @@
 //! appends, reading) happens inside the call; what may take longer keeps the [`Call`] and answers
 //! later. Replies leave in request order either way.
 
+mod metered;
+
 use std::rc::Rc;
 
 use bytes::Bytes;
 use klamm_model::Instant;
 use klamm_protocol::{DecodeError, Request, RequestHeader, Response};
 
+use self::metered::MeteredCall;
 use crate::handler;
 use crate::metrics::counters::{Refusal, RequestKind};
 use crate::net::ReplySlot;
@@ -22,6 +25,8 @@ pub(crate) struct Call {
     pub(crate) shard: Rc<Shard>,
     pub(crate) header: RequestHeader,
     pub(crate) slot: ReplySlot,
+    /// `None` unless there are quotas.
+    metered: Option<MeteredCall>,
 }
 
 impl Call {
@@ -50,6 +55,13 @@ impl Call {
     pub(crate) fn reply(self, response: impl Into<Response>) {
         let response = response.into();
         self.shard.counters().answered(&response);
+        if self.metered.is_some() {
+            return self.reply_metered(response);
+        }
+        self.send(response);
+    }
+
+    fn send(self, response: Response) {
         match response.encode(&self.header) {
             Ok(encoded) => self.slot.send(encoded.into_pieces()),
             Err(error) => {
@@ -77,19 +89,32 @@ impl Dispatcher {
 }
 
 impl FrameHandler for Dispatcher {
-    fn handle(&self, frame: Bytes, mut slot: ReplySlot) {
+    fn handle(&self, frame: Bytes, slot: ReplySlot) {
+        let shard = &self.shard;
+        if !shard.quotas.are_set() {
+            return self.take(frame, slot, None);
+        }
+        self.take(frame, slot, Some(shard.clock.now()));
+        shard.quotas.end(shard.clock.now());
+    }
+}
+
+impl Dispatcher {
+    /// `begun` is when it is taken, if there are quotas.
+    fn take(&self, frame: Bytes, mut slot: ReplySlot, begun: Option<Instant>) {
         match Request::decode(frame) {
             Ok((header, request)) => {
                 self.shard.counters().requested(header.api_key);
                 slot.is_of(RequestKind::of(header.api_key));
-                dispatch(
-                    Call {
-                        shard: self.shard.clone(),
-                        header,
-                        slot,
-                    },
-                    request,
-                );
+                let metered =
+                    begun.map(|begun| MeteredCall::begin(&self.shard, &header, &slot, begun));
+                let call = Call {
+                    shard: self.shard.clone(),
+                    header,
+                    slot,
+                    metered,
+                };
+                dispatch(call, request);
             }
             Err(error) => {
                 self.shard.counters().refused(Refusal::Request);

@@ -28,6 +28,7 @@ mod log_dirs;
 mod net;
 mod producer_ids;
 mod purgatory;
+mod quota;
 mod shard;
 mod tasks;
 mod topics;

@@ -37,6 +37,7 @@ use crate::partition::driver::{AppendOrigin, Outcome, StageError, Staged};
 use crate::partition::{AckWhen, Partition};
 use crate::producer_ids::ProducerIds;
 use crate::purgatory::Purgatory;
+use crate::quota::{QuotaManager, Window};
 use crate::tasks;
 use crate::topics::Topics;
 use klamm_storage::log_dir::DeleteLogTicket;
@@ -52,6 +53,7 @@ pub(crate) struct Shard {
     pub(crate) controller: Controller,
     pub(crate) coordinators: Coordinators,
     pub(crate) producer_ids: ProducerIds,
+    pub(crate) quotas: QuotaManager,
     pub(crate) log_dirs: LogDirs,
     pub(crate) background: Background,
     listeners: Vec<ListenerAddress>,
@@ -96,6 +98,13 @@ impl Shard {
                 entropy::seed(),
             )),
             producer_ids: ProducerIds::default(),
+            quotas: QuotaManager::new(
+                Window {
+                    samples: parts.config.quotas.window_samples,
+                    length: parts.config.quotas.window_length,
+                },
+                parts.image.client_quotas(),
+            ),
             log_dirs: parts.log_dirs,
             background: parts.background,
             listeners: parts.listeners,

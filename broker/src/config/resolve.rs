@@ -12,7 +12,7 @@ use super::listeners::{ListenerSettings, host_and_port};
 use super::typed::{
     AdminListener, BrokerConfig, DiagnosticsConfig, FetchConfig, GroupConfig, IdentityConfig,
     LogConfig, LogFormat, NetworkConfig, OffsetsConfig, ProduceValidation, ProducerConfig,
-    TopicCreationConfig, WriterMode,
+    QuotaConfig, TopicCreationConfig, WriterMode,
 };
 use super::{Impossible, Settings, memory};
 
@@ -41,6 +41,7 @@ pub(super) fn resolve(
         network: r.network()?,
         fetch: r.fetch(),
         producers: r.producers(),
+        quotas: r.quotas(),
         groups: r.groups()?,
         offsets: r.offsets(),
         diagnostics: r.diagnostics()?,
@@ -185,6 +186,13 @@ impl Resolver<'_> {
                 "header" => ProduceValidation::Header,
                 _ => ProduceValidation::Records,
             },
+        }
+    }
+
+    fn quotas(&self) -> QuotaConfig {
+        QuotaConfig {
+            window_samples: u32::try_from(self.number("quota.window.num")).unwrap_or(u32::MAX),
+            window_length: Duration::from_secs(self.size("quota.window.size.seconds") as u64),
         }
     }
 

@@ -35,6 +35,8 @@ pub struct BrokerConfig {
     pub fetch: FetchConfig,
     /// Idempotent producers.
     pub producers: ProducerConfig,
+    /// What client quotas are measured over.
+    pub quotas: QuotaConfig,
     /// Consumer groups.
     pub groups: GroupConfig,
     /// Committed offsets.
@@ -185,6 +187,15 @@ pub enum ProduceValidation {
     Records,
     /// Checksum and header only.
     Header,
+}
+
+/// What client quotas are measured over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuotaConfig {
+    /// `quota.window.num`.
+    pub window_samples: u32,
+    /// `quota.window.size.seconds`.
+    pub window_length: Duration,
 }
 
 /// Consumer groups.

@@ -82,17 +82,21 @@ pub(super) fn perform(shard: &Rc<Shard>, records: &[MetadataRecord], opened: Vec
     for partition in opened {
         shard.host(partition);
     }
+    let mut quotas_changed = false;
     for record in records {
         match record {
             MetadataRecord::RemoveTopic { id } => remove_topic(shard, *id),
             MetadataRecord::Config { resource, .. } => reconfigure(shard, resource),
+            MetadataRecord::ClientQuota { .. } => quotas_changed = true,
             MetadataRecord::Cluster { .. }
             | MetadataRecord::RegisterBroker { .. }
             | MetadataRecord::Topic { .. }
             | MetadataRecord::Partition { .. }
-            | MetadataRecord::ClientQuota { .. }
             | MetadataRecord::ProducerIds { .. } => {}
         }
+    }
+    if quotas_changed {
+        shard.quotas.changed(shard.image().client_quotas());
     }
 }
 

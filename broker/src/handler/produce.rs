@@ -62,6 +62,9 @@ pub(crate) fn handle(call: Call, request: ProduceRequest) {
             ErrorCode::TransactionalIdAuthorizationFailed,
         );
     }
+    if acks == Acks::Zero {
+        call.exempt_time();
+    }
     let admission = Admission::new(&call, acks);
     let pending = PendingProduce::new(&call, &request);
     let parts = request.topics.into_iter().flat_map(parts_of);

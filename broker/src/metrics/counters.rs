@@ -1,5 +1,6 @@
 //! What the data plane counts. Its thread alone adds; with several shards each would have its own.
 
+use klamm_metadata::QuotaKey;
 use klamm_protocol::{APIS, ApiKey, ErrorCode, Response};
 
 use super::count::{Count, Histogram};
@@ -14,6 +15,7 @@ pub(crate) struct Counters {
     request_times: [Histogram; RequestKind::ALL.len()],
     turn_times: [Histogram; Stage::ALL.len()],
     refusals: [Count; Refusal::ALL.len()],
+    throttle_times: [Histogram; QuotaKey::ALL.len()],
     pub(crate) turn_records: Histogram,
     pub(crate) turn_batches: Histogram,
     /// Appended by producers and coordinators.
@@ -154,6 +156,7 @@ impl Default for Counters {
             request_times: RequestKind::ALL.map(|_| Histogram::of_times()),
             turn_times: Stage::ALL.map(|_| Histogram::of_times()),
             refusals: Refusal::ALL.map(|_| Count::default()),
+            throttle_times: QuotaKey::ALL.map(|_| Histogram::of_times()),
             turn_records: Histogram::of_amounts(),
             turn_batches: Histogram::of_amounts(),
             appended: Flow::default(),
@@ -195,6 +198,11 @@ impl Counters {
 
     pub(crate) fn turn_time(&self, stage: Stage) -> &Histogram {
         &self.turn_times[stage as usize]
+    }
+
+    /// Of requests that were throttled for such a quota.
+    pub(crate) fn throttle_time(&self, key: QuotaKey) -> &Histogram {
+        &self.throttle_times[key.index()]
     }
 
     pub(crate) fn refusals(&self, reason: Refusal) -> u64 {

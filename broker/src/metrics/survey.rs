@@ -31,6 +31,8 @@ pub(crate) struct Survey {
     pub(crate) request_bytes: u64,
     pub(crate) request_bytes_max: u64,
     pub(crate) delayed_requests: u64,
+    pub(crate) muted_connections: u64,
+    pub(crate) quota_sensors: u64,
     /// By state, in the order of [`GROUP_STATES`].
     pub(crate) groups: [u64; GROUP_STATES.len()],
     /// CPU time of the data plane's thread.
@@ -78,6 +80,8 @@ async fn take(shard: &Rc<Shard>) -> Survey {
         request_bytes: net.budget.used_bytes() as u64,
         request_bytes_max: net.budget.limit_bytes() as u64,
         delayed_requests: shard.purgatory.len() as u64,
+        muted_connections: net.muted() as u64,
+        quota_sensors: shard.quotas.sensor_count() as u64,
         ..Survey::default()
     };
     for (dir, writer) in shard.log_dirs.iter().zip(shard.log_dirs.writers()) {

@@ -3,6 +3,8 @@
 //! To add one: a row here, and `KLAMM_WRITE_DOCS=1 cargo test -p klamm-broker metrics_page`. Names
 //! follow Prometheus' habits: base units, `_total` for what only grows.
 
+use klamm_metadata::QuotaKey;
+
 use super::counters::{Refusal, RequestKind, Stage};
 use super::exposition::{Samples, Sources};
 use super::survey::GROUP_STATES;
@@ -211,6 +213,23 @@ pub const METRICS: &[Metric] = &[
     })
     .labels(&["reason"])
     .says("Connections that the broker closed or did not get: `address_limit`, too many of one address; `accept_failed`, mostly for want of open files; `frame`, no Kafka client, or too large a request; `request`, one that cannot be read or is not served."),
+    // ---- Quotas ----
+    histogram("klamm_throttle_seconds", |from, to| {
+        for key in QuotaKey::ALL {
+            to.add_histogram(&[key.name()], from.counters.throttle_time(key));
+        }
+    })
+    .unit(Unit::Seconds)
+    .labels(&["quota"])
+    .says("How long clients were told to wait when they had used up a quota, by Kafka's name of it. Of a request that is over two of them the longer counts."),
+    gauge("klamm_muted_connections", |from, to| {
+        to.add(&[], from.survey.muted_connections);
+    })
+    .says("Connections that are not read at present because their clients are throttled."),
+    gauge("klamm_quota_sensors", |from, to| {
+        to.add(&[], from.survey.quota_sensors);
+    })
+    .says("Users and client-ids whose use of a quota is remembered, one for each quota; 10,000 at the most, beyond which new ones share one."),
     // ---- Logs ----
     gauge("klamm_topics", |from, to| to.add(&[], from.survey.topics)).says("Topics."),
     gauge("klamm_partitions", |from, to| {

@@ -20,6 +20,8 @@ use super::outbox::{Outbox, SlotNumber};
 use super::quota::ConnectionQuota;
 use crate::metrics::counters::{Refusal, RequestKind};
 use crate::metrics::meter::Meter;
+use crate::quota::ANONYMOUS;
+use crate::quota::client::CachedClient;
 
 /// Bounds of one connection.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +37,8 @@ pub(crate) struct ConnectionConfig {
 /// Replies that a client has not taken off its socket, in bytes, beyond which no further request
 /// is read from it.
 const UNSENT_BYTES_MAX: usize = 1 << 20;
+/// What precedes each frame.
+const LENGTH_BYTES: usize = 4;
 /// Pieces of one vectored write; the kernel takes at most 1,024.
 const WRITE_PIECES_MAX: usize = 256;
 
@@ -48,6 +52,7 @@ pub(crate) struct NetShared {
     open: RefCell<Vec<Weak<Connection>>>,
     flush_queue: RefCell<Vec<Rc<Connection>>>,
     batching: Cell<bool>,
+    muted: Cell<usize>,
 }
 
 impl NetShared {
@@ -65,7 +70,13 @@ impl NetShared {
             open: RefCell::default(),
             flush_queue: RefCell::default(),
             batching: Cell::new(false),
+            muted: Cell::new(0),
         }
+    }
+
+    /// Connections that are not read because their clients are throttled.
+    pub(crate) fn muted(&self) -> usize {
+        self.muted.get()
     }
 
     /// Runs `work`, whose replies leave together: one write per connection at the end.
@@ -122,6 +133,8 @@ pub(crate) struct Connection {
     pub(crate) peer: SocketAddr,
     /// Which of the broker's listeners it came in by; index into the configured list.
     pub(crate) listener: usize,
+    /// What its client may ask for.
+    pub(crate) quota_client: CachedClient,
     shared: Rc<NetShared>,
     writer: OwnedWriteHalf,
     outbox: RefCell<Outbox>,
@@ -131,6 +144,8 @@ pub(crate) struct Connection {
     ending: Cell<bool>,
     /// The task does not read because too much waits to be answered or written.
     paused: Cell<bool>,
+    /// Nothing is read, or taken of what was read, until then: the client is throttled (KIP-219).
+    muted_until: Cell<Option<Instant>>,
     changed: Notify,
 }
 
@@ -153,6 +168,7 @@ impl Connection {
         let connection = Rc::new(Connection {
             peer,
             listener,
+            quota_client: CachedClient::default(),
             shared,
             writer,
             outbox: RefCell::default(),
@@ -160,6 +176,7 @@ impl Connection {
             closing: Cell::new(false),
             ending: Cell::new(false),
             paused: Cell::new(false),
+            muted_until: Cell::new(None),
             changed: Notify::new(),
         });
         connection.shared.opened(&connection);
@@ -183,12 +200,18 @@ impl Connection {
         }
         let unread_bytes = reading.decoder.pending_bytes();
         connection.shared.budget.release(unread_bytes);
+        connection.unmute();
         connection.close();
         // Replies still being made hold the connection; the client shall not wait for them.
         let socket = SockRef::from(connection.writer.as_ref());
         if let Err(error) = socket.shutdown(std::net::Shutdown::Both) {
             tracing::trace!(client = %connection.peer, %error, "socket was closed already");
         }
+    }
+
+    /// Who the client is: nobody is asked yet.
+    pub(crate) fn user(&self) -> &str {
+        ANONYMOUS
     }
 
     /// Ends the connection as soon as its task runs; later replies go nowhere.
@@ -204,9 +227,31 @@ impl Connection {
         self.shared.flush_soon(self);
     }
 
+    /// Mutes the connection until then, or longer if it is muted for longer already.
+    fn mute_until(&self, until: Instant) {
+        if self.closing.get() {
+            return;
+        }
+        match self.muted_until.get() {
+            Some(already) if already >= until => return,
+            Some(_) => {}
+            None => self.shared.muted.set(self.shared.muted.get() + 1),
+        }
+        self.muted_until.set(Some(until));
+        // Its task may be reading.
+        self.changed.notify_one();
+    }
+
+    fn unmute(&self) {
+        if self.muted_until.take().is_some() {
+            self.shared.muted.set(self.shared.muted.get() - 1);
+        }
+    }
+
     fn may_accept(&self) -> bool {
         let outbox = self.outbox.borrow();
         !self.ending.get()
+            && self.muted_until.get().is_none()
             && outbox.in_flight() < self.shared.config.in_flight_max
             && outbox.unsent_bytes() < UNSENT_BYTES_MAX
     }
@@ -293,6 +338,7 @@ impl Reading {
             let between_requests = self.decoder.pending_bytes() == 0;
             let starved = between_requests && shared.budget.is_exhausted();
             let may_read = !connection.paused.get() && !starved;
+            let muted_until = connection.muted_until.get();
             tokio::select! {
                 biased;
                 () = connection.changed.notified() => {}
@@ -309,6 +355,12 @@ impl Reading {
                     Err(error) => return End::Socket(error),
                 },
                 () = shared.budget.released(), if starved => {}
+                () = muted(&shared, muted_until), if muted_until.is_some() => {
+                    // Unless it was muted for longer meanwhile.
+                    if connection.muted_until.get() == muted_until {
+                        connection.unmute();
+                    }
+                }
                 () = &mut idle => {
                     if connection.outbox.borrow().in_flight() == 0 {
                         return End::Idle;
@@ -355,6 +407,14 @@ impl Reading {
     }
 }
 
+/// Sleeps until the throttle is over. Not polled, it costs nothing.
+async fn muted(shared: &NetShared, until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(shared.meter.clock().at(until)).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Waits for bytes before it makes room for them, so that idle connections hold no buffer.
 async fn read_some(reader: &mut OwnedReadHalf, decoder: &mut FrameDecoder) -> io::Result<usize> {
     if decoder.pending_bytes() == 0 {
@@ -390,6 +450,16 @@ impl ReplySlot {
     /// Says what the request is, once that is known.
     pub(crate) fn is_of(&mut self, kind: RequestKind) {
         self.kind = kind;
+    }
+
+    /// What the request takes on the wire, in bytes, its length left out.
+    pub(crate) fn request_bytes(&self) -> usize {
+        self.charged_bytes.saturating_sub(LENGTH_BYTES)
+    }
+
+    /// Nothing more is read from the client until then. Its answers leave all the same.
+    pub(crate) fn mute_until(&self, until: Instant) {
+        self.connection.mute_until(until);
     }
 
     /// Answers with the pieces of one frame.

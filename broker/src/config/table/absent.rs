@@ -16,7 +16,7 @@ const QUEUE: &str =
 const PURGATORY: &str = "a waiting request is forgotten as soon as it is answered";
 const REPLICATION: &str = "replicas are kept in step by Raft, which has no fetchers to adjust";
 const LEADERS: &str = "leaders are elected by the replicas themselves";
-const QUOTA: &str = "there are no quotas yet";
+const MUTATION_QUOTA: &str = "changes of the metadata have no quota of their own";
 const METRICS: &str = "metrics are not reported through Java classes";
 const TLS: &str = "connections are not encrypted yet; only PLAINTEXT listeners can be opened";
 const SASL: &str = "connections are not authenticated yet; only PLAINTEXT listeners can be opened";
@@ -33,7 +33,8 @@ const LOGGING: &str =
 const TELEMETRY: &str = "clients' metrics are not collected";
 const TIMEOUTS: &str = "this time-out of Kafka's own threads has no counterpart";
 const LISTENERS: &str = "use listeners and advertised.listeners instead";
-const NO_QUOTA_CLASS: &str = "there are no quotas and no Java classes here, and to start without them would lift the limits: leave it unset";
+const NO_QUOTA_CLASS: &str = "there are no Java classes here, and to start without this one would lift its limits: leave it unset, and set quotas with kafka-configs";
+const DYNAMIC_QUOTA: &str = "Kafka has this no longer, and to start without it would lift the limit: set a quota with kafka-configs --entity-type clients --entity-default";
 
 /// Accepted with a warning.
 const fn absent(name: &'static str, reason: &'static str) -> Setting {
@@ -68,6 +69,8 @@ pub(super) const ROWS: &[Setting] = &[
         .internal()
         .default_only(NO_QUOTA_CLASS)
         .says("Which class sets the limits of clients."),
+    gone("quota.producer.default", DYNAMIC_QUOTA),
+    gone("quota.consumer.default", DYNAMIC_QUOTA),
     gone("host.name", LISTENERS),
     gone("port", LISTENERS),
     gone("advertised.host.name", LISTENERS),
@@ -77,7 +80,7 @@ pub(super) const ROWS: &[Setting] = &[
     absent("control.plane.listener.name", CONTROLLER),
     absent("controller.quorum.*", CONTROLLER),
     absent("controller.performance.*", CONTROLLER),
-    absent("controller.quota.*", QUOTA),
+    absent("controller.quota.*", MUTATION_QUOTA),
     absent("controller.socket.timeout.ms", CONTROLLER),
     absent("sasl.mechanism.controller.protocol", CONTROLLER),
     absent("broker.heartbeat.interval.ms", CONTROLLER),
@@ -125,9 +128,8 @@ pub(super) const ROWS: &[Setting] = &[
         "cordoned.log.dirs",
         "every log directory takes new partitions",
     ),
-    absent("quota.*", QUOTA),
-    absent("replication.quota.*", QUOTA),
-    absent("alter.log.dirs.replication.quota.*", QUOTA),
+    absent("replication.quota.*", REPLICATION),
+    absent("alter.log.dirs.replication.quota.*", REPLICATION),
     absent("metric.reporters", METRICS),
     absent("metrics.*", METRICS),
     absent("kafka.metrics.*", METRICS),

@@ -52,6 +52,13 @@ pub(super) const ROWS: &[Setting] = &[
     int("max.incremental.fetch.session.cache.slots", "1000")
         .valid(Valid::AtLeast(0))
         .says("How many fetch sessions (KIP-227) are remembered; a client without one sends its partitions each time."),
+    int("quota.window.num", "11")
+        .valid(Valid::Between(1, 3_600))
+        .says("How many samples a client's rate is taken from when there are quotas: after a pause a client may use up what is allowed in all of them but one at once."),
+    int("quota.window.size.seconds", "1")
+        .unit(Unit::Seconds)
+        .valid(Valid::AtLeast(1))
+        .says("How long each of these samples is; also the longest throttle for `request_percentage`."),
     string("klamm.produce.validate", "records")
         .valid(Valid::OneOf(&["records", "header"]))
         .says("How much of a produced batch is looked at: `records`, every record as Kafka does it, or `header`, checksum and header only, which spares decompression."),

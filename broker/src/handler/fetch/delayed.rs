@@ -37,8 +37,7 @@ impl DelayedFetch {
         let look = read::look(&plan, false);
         let is_due = plan.wait.is_zero();
         if look.cold.is_empty() && (is_due || plan.is_satisfied(&look)) {
-            let response = plan.response(&call.shard, look);
-            return call.reply(response);
+            return plan.answer(call, look);
         }
         let shard = call.shard.clone();
         shard.counters().delayed_fetches.add(1);
@@ -114,8 +113,7 @@ impl DelayedFetch {
         for partition in self.plan.hosted() {
             partition.remove_waiter(&waiter);
         }
-        let response = self.plan.response(&call.shard, look);
-        call.reply(response);
+        self.plan.answer(call, look);
     }
 }
 

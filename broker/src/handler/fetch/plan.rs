@@ -55,7 +55,10 @@ impl Plan {
     /// Resolves the partitions that a request, or its session, asks for.
     pub(super) fn new(call: &Call, request: &FetchRequest, context: FetchContext) -> Self {
         let shard = &call.shard;
-        let bytes_max = count(request.max_bytes).min(shard.config().fetch.max_bytes);
+        let quota_max = call.fetch_bytes_max().unwrap_or(usize::MAX);
+        let bytes_max = count(request.max_bytes)
+            .min(shard.config().fetch.max_bytes)
+            .min(quota_max);
         let mut partitions = Vec::new();
         for topic in context.topics() {
             add_topic(&mut partitions, call, request, topic);
@@ -95,8 +98,19 @@ impl Plan {
 }
 
 impl Plan {
+    /// Answers with what was found, or with nothing if the client is throttled.
+    pub(super) fn answer(&self, mut call: Call, look: Look) {
+        let response = if call.withholds(look.bytes) {
+            let sessions = call.shard.sessions.borrow();
+            sessions.throttled(&self.context)
+        } else {
+            self.response(&call.shard, look)
+        };
+        call.reply(response);
+    }
+
     /// The answer that returns what was found.
-    pub(super) fn response(&self, shard: &Shard, look: Look) -> FetchResponse {
+    fn response(&self, shard: &Shard, look: Look) -> FetchResponse {
         let mut response = FetchResponse::default();
         let mut hints = false;
         for (planned, found) in self.partitions.iter().zip(look.partitions) {

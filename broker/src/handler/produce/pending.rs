@@ -163,9 +163,9 @@ impl PendingProduce {
     /// looks for the leader anew.
     fn finish_without_reply(&self, call: Call) {
         if self.has_error() {
-            call.slot.close();
+            call.close();
         } else {
-            call.slot.send_nothing();
+            call.reply_nothing();
         }
     }
 

@@ -121,6 +121,47 @@ fn what_went_through_the_broker_is_in_its_metrics() {
     broker.stop();
 }
 
+#[test]
+fn clients_that_are_throttled_are_in_the_metrics_and_do_not_hold_up_the_end() {
+    let dir = TempDir::new();
+    let broker = Broker::start(&dir, &[SOMEWHERE]);
+    let port = port_of(&broker.process);
+    let mut client = broker.client().named("app");
+    client.create_topic("t", &[]);
+    client.limit_default_producer(1.0);
+    client
+        .produce("t", &batch(&[&[7; 1_000]]))
+        .expect("it is appended");
+    let samples = scrape(port);
+    let value = |name: &str| *samples.get(name).unwrap_or_else(|| panic!("{name}"));
+    for (name, expected) in [
+        (
+            "klamm_throttle_seconds_count{quota=\"producer_byte_rate\"}",
+            1.0,
+        ),
+        (
+            "klamm_throttle_seconds_count{quota=\"consumer_byte_rate\"}",
+            0.0,
+        ),
+        (
+            "klamm_throttle_seconds_count{quota=\"request_percentage\"}",
+            0.0,
+        ),
+        ("klamm_muted_connections", 1.0),
+        ("klamm_quota_sensors", 1.0),
+    ] {
+        assert!(
+            (value(name) - expected).abs() < 0.1,
+            "{name} {}",
+            value(name)
+        );
+    }
+    let told = value("klamm_throttle_seconds_sum{quota=\"producer_byte_rate\"}");
+    assert!(told > 900.0, "{told}");
+    broker.assert_no_errors();
+    broker.stop();
+}
+
 /// Joins, and leaves the group waiting for its leader's assignment.
 fn join_a_group(client: &mut crate::client::Client) {
     let group = || GroupId(text("g"));

@@ -14,7 +14,11 @@ use crate::support::LIMIT;
 pub(crate) struct Client {
     stream: TcpStream,
     correlation_id: i32,
+    client_id: StrBytes,
 }
+
+/// What a client calls itself unless told otherwise.
+const CLIENT_ID: &str = "binary-test";
 
 impl Client {
     pub(crate) fn connect(port: u16) -> Self {
@@ -29,7 +33,14 @@ impl Client {
         Ok(Self {
             stream,
             correlation_id: 0,
+            client_id: StrBytes::from_static_str(CLIENT_ID),
         })
+    }
+
+    /// The same connection under another client-id.
+    pub(crate) fn named(mut self, client_id: &str) -> Self {
+        self.client_id = StrBytes::from_string(client_id.to_owned());
+        self
     }
 
     /// Asks and waits for the answer.
@@ -50,7 +61,7 @@ impl Client {
     /// Asks without waiting.
     pub(crate) fn send<R: Request>(&mut self, version: i16, request: &R) -> io::Result<()> {
         self.correlation_id += 1;
-        let frame = frame(version, self.correlation_id, request);
+        let frame = frame_of(&self.client_id, version, self.correlation_id, request);
         self.send_bytes(&frame)
     }
 
@@ -103,11 +114,21 @@ impl Client {
 
 /// A request with its header and its length.
 pub(crate) fn frame<R: Request>(version: i16, correlation_id: i32, request: &R) -> Bytes {
+    let client_id = StrBytes::from_static_str(CLIENT_ID);
+    frame_of(&client_id, version, correlation_id, request)
+}
+
+fn frame_of<R: Request>(
+    client_id: &StrBytes,
+    version: i16,
+    correlation_id: i32,
+    request: &R,
+) -> Bytes {
     let header = RequestHeader::default()
         .with_request_api_key(R::KEY)
         .with_request_api_version(version)
         .with_correlation_id(correlation_id)
-        .with_client_id(Some(StrBytes::from_static_str("binary-test")));
+        .with_client_id(Some(client_id.clone()));
     let mut body = BytesMut::new();
     header
         .encode(&mut body, R::header_version(version))

@@ -3,6 +3,7 @@
 use std::io;
 
 use bytes::Bytes;
+use kafka_protocol::messages::alter_client_quotas_request::{EntityData, EntryData, OpData};
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::incremental_alter_configs_request::{
@@ -12,9 +13,9 @@ use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListO
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
-    BrokerId, CreateTopicsRequest, FetchRequest, IncrementalAlterConfigsRequest,
-    InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, MetadataResponse, ProduceRequest,
-    TopicName,
+    AlterClientQuotasRequest, BrokerId, CreateTopicsRequest, FetchRequest,
+    IncrementalAlterConfigsRequest, InitProducerIdRequest, ListOffsetsRequest, MetadataRequest,
+    MetadataResponse, ProduceRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use klamm_model::record_batch::BatchBuilder;
@@ -100,6 +101,21 @@ pub(crate) struct Fetched {
 }
 
 impl Client {
+    /// Limits what clients without a quota of their own may produce, in bytes a second each.
+    pub(crate) fn limit_default_producer(&mut self, bytes: f64) {
+        let entity = EntityData::default()
+            .with_entity_type(text("client-id"))
+            .with_entity_name(None);
+        let op = OpData::default()
+            .with_key(text("producer_byte_rate"))
+            .with_value(bytes);
+        let entry = EntryData::default()
+            .with_entity(vec![entity])
+            .with_ops(vec![op]);
+        let request = AlterClientQuotasRequest::default().with_entries(vec![entry]);
+        assert_eq!(self.call(1, &request).entries[0].error_code, 0);
+    }
+
     /// Appends with `acks=all`: the first offset, or the error code.
     pub(crate) fn produce(&mut self, topic: &str, batch: &RecordBatch) -> Result<i64, i16> {
         self.try_produce(topic, 0, batch)

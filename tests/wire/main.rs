@@ -4,7 +4,7 @@
 //! The numbers are those of the list of quirks that a compatible broker must get right. Not here,
 //! because nothing that is served touches them: 29 (Raft's own entries; the log's tests), 34, 35,
 //! 37–40, 73 (transactions), 47 (archived records), 61–66 (consumer, share and streams groups), 70
-//! (access control), 71 (SASL), 74 (quotas).
+//! (access control), 71 (SASL).
 //!
 //! Each test starts its own broker on a free port. `KLAMM_BINARY` names another binary than
 //! `target/release/klamm`.
@@ -47,6 +47,7 @@ mod member;
 mod metadata;
 mod offsets;
 mod produce;
+mod quotas;
 mod raw;
 mod settings;
 mod topic_ids;

@@ -17,7 +17,7 @@ pub(crate) fn handle(call: Call, request: &DescribeClientQuotasRequest) {
         match_name: component._match.as_ref().map(|name| name.to_string()),
     });
     let components: Vec<_> = components.collect();
-    let response = DescribeClientQuotasResponse::default();
+    let response = DescribeClientQuotasResponse::default().with_error_message(None);
     let response = match describe(image.client_quotas(), &components, request.strict) {
         Ok(found) => {
             let entries = found

@@ -35,5 +35,8 @@ pub(crate) fn handle(call: Call, request: &DescribeUserScramCredentialsRequest) 
             .with_error_message(Some(text_of(&format!("{text}{}", &**name))))
     });
     let results = results.collect();
-    call.reply(DescribeUserScramCredentialsResponse::default().with_results(results));
+    let response = DescribeUserScramCredentialsResponse::default()
+        .with_error_message(None)
+        .with_results(results);
+    call.reply(response);
 }

@@ -7,6 +7,7 @@ public final class ClientChecks {
         DataChecks.run();
         GroupChecks.run();
         AdminChecks.run();
+        QuotaChecks.run();
         RestartChecks.run();
         Report.done();
     }

@@ -35,6 +35,7 @@ public final class ToolChecks {
         Report.check("console", ToolChecks::console);
         Report.check("configs/topic", ToolChecks::topicConfigs);
         Report.check("configs/broker", ToolChecks::brokerConfigs);
+        Report.check("configs/quotas", ToolChecks::quotas);
         Report.check("get-offsets", ToolChecks::getOffsets);
         Report.check("delete-records", ToolChecks::deleteRecords);
         Report.check("log-dirs", ToolChecks::logDirs);
@@ -125,6 +126,55 @@ public final class ToolChecks {
         tool(ConfigCommand::main, with(all, "--describe")).ok().has("log.retention.ms=123456");
         tool(ConfigCommand::main, with(all, "--alter", "--delete-config", "log.retention.ms")).ok();
         tool(ConfigCommand::main, with(all, "--describe")).ok().lacks("log.retention.ms");
+    }
+
+    private static void quotas() throws Exception {
+        String[] user = {"--entity-type", "users", "--entity-name", "alice"};
+        String[] app = {"--entity-type", "clients", "--entity-name", "app"};
+        String[] clients = {"--entity-type", "clients", "--entity-default"};
+        String[] users = {"--entity-type", "users", "--entity-default"};
+        quota(user, "user-principal 'alice'");
+        quota(app, "client-id 'app'");
+        quota(clients, "the default client-id");
+        quota(users, "the default user-principal");
+        quota(with(user, app), "user-principal 'alice', client-id 'app'");
+        quota(with(user, clients), "user-principal 'alice', the default client-id");
+        quota(with(users, clients), "the default user-principal, the default client-id");
+
+        tool(ConfigCommand::main, "--alter", "--user", "bob", "--add-config",
+            "producer_byte_rate=1024").ok();
+        tool(ConfigCommand::main, "--describe", "--entity-type", "users").ok()
+            .has("Quota configs for user-principal 'bob' are producer_byte_rate=1024.0")
+            .lacks("SCRAM credential configs").lacks("Error");
+        tool(ConfigCommand::main, "--describe", "--entity-type", "users", "--entity-name", "bob")
+            .ok().has("producer_byte_rate=1024.0").lacks("SCRAM credential configs")
+            .lacks("Error");
+        tool(ConfigCommand::main, "--alter", "--user", "bob", "--delete-config",
+            "producer_byte_rate").ok();
+        tool(ConfigCommand::main, "--describe", "--entity-type", "users").ok().lacks("bob");
+        tool(ConfigCommand::main, "--describe", "--entity-type", "ips").ok().lacks("Error");
+        Tool wrong = tool(ConfigCommand::main, with(app, "--alter", "--add-config",
+            "producer_byte_rate=-1"));
+        Report.same(1, wrong.status, "exit status");
+        wrong.has("Quota producer_byte_rate must be greater than 0");
+    }
+
+    /** Sets limits of an entity, finds them, and takes them back. */
+    private static void quota(String[] entity, String shown) throws Exception {
+        tool(ConfigCommand::main, with(entity, "--alter", "--add-config",
+            "producer_byte_rate=100000,consumer_byte_rate=200000,request_percentage=12.5")).ok();
+        Tool described = tool(ConfigCommand::main, with(entity, "--describe")).ok()
+            .has("Quota configs for " + shown + " are ", "producer_byte_rate=100000.0",
+                "consumer_byte_rate=200000.0", "request_percentage=12.5");
+        Report.same(1L, count(described, "Quota configs for"), "entities in\n" + described.output);
+        tool(ConfigCommand::main, with(entity, "--alter", "--delete-config",
+            "consumer_byte_rate,request_percentage")).ok();
+        tool(ConfigCommand::main, with(entity, "--describe")).ok()
+            .has("Quota configs for " + shown + " are producer_byte_rate=100000.0")
+            .lacks("consumer_byte_rate");
+        tool(ConfigCommand::main, with(entity, "--alter", "--delete-config",
+            "producer_byte_rate")).ok();
+        tool(ConfigCommand::main, with(entity, "--describe")).ok().lacks("Quota configs for");
     }
 
     private static void getOffsets() throws Exception {

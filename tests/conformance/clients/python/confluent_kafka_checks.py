@@ -1,11 +1,14 @@
 """librdkafka through confluent-kafka."""
 
+import time
+
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource,
                                    NewPartitions, NewTopic)
 
 from matrix import Matrix, Record, Refused
-from report import BOOTSTRAP
+from quotas import alter_quota
+from report import BOOTSTRAP, check, same
 
 NAMES = {
     "MSG_SIZE_TOO_LARGE": "MESSAGE_TOO_LARGE",
@@ -199,4 +202,68 @@ class Librdkafka:
         return [(node.id, node.host, node.port) for node in nodes]
 
 
+# A client may use up ten seconds of its limit at once.
+SECONDS_AHEAD = 10
+LIMIT = 100_000
+VALUE = b"v" * 10_000
+
+
+class Throttled:
+    """Counts how often a client was told to wait."""
+
+    def __init__(self):
+        self.times = []
+
+    def config(self, client_id):
+        return {"bootstrap.servers": BOOTSTRAP, "client.id": client_id,
+                "throttle_cb": lambda event: self.times.append(event.throttle_time)}
+
+    def held(self, started, seconds):
+        took = time.monotonic() - started
+        assert took >= seconds, f"it took {took} s and not {seconds}"
+        assert self.times, "the client was not told to wait"
+
+
+def quota_topic(name):
+    Librdkafka().create_topic(name, 1, {})
+    return name
+
+
+def quota_producer():
+    topic, count, throttled = quota_topic("slow-producer"), 130, Throttled()
+    alter_quota("slow-producer", "producer_byte_rate", LIMIT)
+    producer = Producer({**throttled.config("slow-producer"), "max.in.flight": 1,
+                         "message.timeout.ms": 120_000, "batch.size": 20_000})
+    producer.list_topics(topic, timeout=30)
+    started = time.monotonic()
+    for _ in range(count):
+        producer.produce(topic, VALUE, partition=0)
+    same(0, producer.flush(120), "not delivered")
+    # The last request, of two values at the most, is acknowledged before it is paid for.
+    throttled.held(started, (count - 2) * len(VALUE) / LIMIT - SECONDS_AHEAD)
+    alter_quota("slow-producer", "producer_byte_rate", None)
+
+
+def quota_consumer():
+    # An eleventh second would wait until the window has passed.
+    topic, count, throttled = quota_topic("slow-consumer"), 109, Throttled()
+    filling = Producer({"bootstrap.servers": BOOTSTRAP})
+    for _ in range(count):
+        filling.produce(topic, VALUE, partition=0)
+    same(0, filling.flush(30), "not delivered")
+    alter_quota("slow-consumer", "consumer_byte_rate", LIMIT)
+    consumer = Consumer({**throttled.config("slow-consumer"), "group.id": "unused"})
+    consumer.assign([TopicPartition(topic, 0, 0)])
+    started, found, deadline = time.monotonic(), 0, time.monotonic() + 120
+    while found < count or not throttled.times:
+        assert time.monotonic() < deadline, f"found {found} of {count}, {throttled.times}"
+        found += sum(1 for message in consumer.consume(500, 0.1) if not message.error())
+    throttled.held(started, count * len(VALUE) / LIMIT - SECONDS_AHEAD)
+    consumer.close()
+    same(count, found, "records")
+    alter_quota("slow-consumer", "consumer_byte_rate", None)
+
+
+check("quotas/producer", quota_producer)
+check("quotas/consumer", quota_consumer)
 Matrix(Librdkafka()).run()

@@ -13,6 +13,9 @@ use tokio::sync::Semaphore;
 /// not any more, the machine has no memory to spare, and the reader waits where it is.
 pub(crate) const POPULATE_ROUNDS_MAX: usize = 16;
 
+/// The lowest priority (`nice`).
+const NICE_MAX: i32 = 19;
+
 /// A pool of threads. They start when there is work and end when there has been none for a while.
 #[derive(Debug)]
 pub(crate) struct Background {
@@ -25,9 +28,26 @@ pub(crate) struct Background {
 impl Background {
     /// Makes a pool of at most `threads_max`. Whoever holds the runtime decides when they end.
     pub(crate) fn start(name: &str, threads_max: usize) -> std::io::Result<(Runtime, Self)> {
+        Self::start_with(name, threads_max, || {})
+    }
+
+    /// As [`start`](Self::start), with threads that run when no other wants to.
+    pub(crate) fn start_idle(name: &str, threads_max: usize) -> std::io::Result<(Runtime, Self)> {
+        Self::start_with(name, threads_max, || {
+            // On Linux, of the thread that calls. Refused, they are merely as others are.
+            rustix::process::setpriority_process(None, NICE_MAX).ok();
+        })
+    }
+
+    fn start_with(
+        name: &str,
+        threads_max: usize,
+        on_start: impl Fn() + Send + Sync + 'static,
+    ) -> std::io::Result<(Runtime, Self)> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .max_blocking_threads(threads_max)
             .thread_name(name)
+            .on_thread_start(on_start)
             .build()?;
         let handle = runtime.handle().clone();
         let background = Self {

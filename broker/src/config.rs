@@ -33,9 +33,9 @@ pub(crate) use resolve::checked_log_level;
 pub use source::{Sources, process_environment};
 pub use table::BROKER_SETTINGS;
 pub use typed::{
-    AdminListener, BrokerConfig, DiagnosticsConfig, FetchConfig, GroupConfig, IdentityConfig,
-    Listener, LogConfig, LogFormat, NetworkConfig, OffsetsConfig, ProduceValidation,
-    ProducerConfig, TopicCreationConfig, WriterMode,
+    AdminListener, BrokerConfig, CleanerConfig, DiagnosticsConfig, FetchConfig, GroupConfig,
+    IdentityConfig, Listener, LogConfig, LogFormat, NetworkConfig, OffsetsConfig,
+    ProduceValidation, ProducerConfig, TopicCreationConfig, WriterMode,
 };
 
 /// The settings as they were given at start, as text; cheap to clone.

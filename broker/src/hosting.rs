@@ -209,9 +209,14 @@ pub(crate) fn wanted_of(
 pub(crate) fn log_config(topic: &TopicConfig, broker: &BrokerConfig) -> LogConfig {
     let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let or_unlimited = |number: Option<u64>| number.map_or(-1, signed);
+    // Only closed segments are compacted (`LogConfig.maxSegmentMs`).
+    let segment_ms = match topic.cleanup_policy.compact {
+        true => topic.segment_ms.min(topic.max_compaction_lag_ms),
+        false => topic.segment_ms,
+    };
     LogConfig {
         segment_bytes: topic.segment_bytes,
-        segment_ms: signed(topic.segment_ms),
+        segment_ms: signed(segment_ms),
         segment_jitter_ms: signed(topic.segment_jitter_ms),
         segment_index_bytes: topic.segment_index_bytes,
         index_interval_bytes: topic.index_interval_bytes,

@@ -17,6 +17,7 @@ pub mod server;
 
 mod admin;
 mod background;
+mod cleaner;
 mod clock;
 mod controller;
 mod coordinator;

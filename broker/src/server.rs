@@ -131,6 +131,8 @@ struct Threads {
     background: Background,
     /// One for each log directory.
     writers: Vec<Background>,
+    /// For compaction.
+    cleaner: Background,
 }
 
 /// Threads of the background that may wait for the disk at once. Concurrent fsyncs are merged by
@@ -147,11 +149,15 @@ impl Threads {
             runtimes.push(runtime);
             writers.push(writer);
         }
+        let threads_max = config.cleaner.threads.max(1);
+        let (runtime, cleaner) = Background::start_idle("klamm-cleaner", threads_max)?;
+        runtimes.push(runtime);
         Ok((
             runtimes,
             Self {
                 background,
                 writers,
+                cleaner,
             },
         ))
     }

@@ -21,6 +21,7 @@ use klamm_protocol::fetch_session::FetchSessions;
 use tokio::sync::{Notify, oneshot};
 
 use crate::background::Background;
+use crate::cleaner::Cleaner;
 use crate::clock::Clock;
 use crate::config::BrokerConfig;
 use crate::controller::Controller;
@@ -56,6 +57,7 @@ pub(crate) struct Shard {
     pub(crate) quotas: QuotaManager,
     pub(crate) log_dirs: LogDirs,
     pub(crate) background: Background,
+    pub(crate) cleaner: Cleaner,
     listeners: Vec<ListenerAddress>,
     config: RefCell<Arc<BrokerConfig>>,
     pub(crate) sessions: RefCell<FetchSessions>,
@@ -80,6 +82,7 @@ pub(crate) struct ShardParts {
     pub(crate) coordinators: Coordinators,
     pub(crate) log_dirs: LogDirs,
     pub(crate) background: Background,
+    pub(crate) cleaner: Cleaner,
     pub(crate) image: MetadataImage,
 }
 
@@ -107,6 +110,7 @@ impl Shard {
             ),
             log_dirs: parts.log_dirs,
             background: parts.background,
+            cleaner: parts.cleaner,
             listeners: parts.listeners,
             config: RefCell::new(Arc::new(parts.config)),
             image: RefCell::new(Arc::new(parts.image)),

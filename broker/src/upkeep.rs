@@ -6,6 +6,7 @@ use std::time::Duration;
 use klamm_model::TopicPartition;
 use klamm_storage::log_dir::LogCheckpoint;
 
+use crate::cleaner;
 use crate::controller;
 use crate::partition::Partition;
 use crate::shard::Shard;
@@ -26,6 +27,7 @@ pub(crate) fn start(shard: &Rc<Shard>) {
         apply_retention,
     ));
     tasks::spawn(open_missing(shard.clone()));
+    cleaner::start(shard);
     let checkpoints = [
         config.log.recovery_point_checkpoint_interval,
         config.log.log_start_checkpoint_interval,

@@ -80,7 +80,7 @@ pub struct TopicConfig {
 pub struct CleanupPolicy {
     /// Segments past the limits of retention are removed.
     pub delete: bool,
-    /// The newest record of each key is kept. (Not done yet; but such a topic demands keys.)
+    /// The newest record of each key is kept; such a topic demands keys.
     pub compact: bool,
 }
 

@@ -10,9 +10,9 @@ use klamm_model::BrokerId;
 
 use super::listeners::{ListenerSettings, host_and_port};
 use super::typed::{
-    AdminListener, BrokerConfig, DiagnosticsConfig, FetchConfig, GroupConfig, IdentityConfig,
-    LogConfig, LogFormat, NetworkConfig, OffsetsConfig, ProduceValidation, ProducerConfig,
-    QuotaConfig, TopicCreationConfig, WriterMode,
+    AdminListener, BrokerConfig, CleanerConfig, DiagnosticsConfig, FetchConfig, GroupConfig,
+    IdentityConfig, LogConfig, LogFormat, NetworkConfig, OffsetsConfig, ProduceValidation,
+    ProducerConfig, QuotaConfig, TopicCreationConfig, WriterMode,
 };
 use super::{Impossible, Settings, memory};
 
@@ -38,6 +38,7 @@ pub(super) fn resolve(
         topics: r.topic_creation(),
         topic_defaults: Arc::new(TopicConfig::defaults(&layers)),
         log: r.log(),
+        cleaner: r.cleaner(),
         network: r.network()?,
         fetch: r.fetch(),
         producers: r.producers(),
@@ -129,6 +130,18 @@ impl Resolver<'_> {
                 "offload" => WriterMode::Offload,
                 _ => WriterMode::Auto,
             },
+        }
+    }
+
+    fn cleaner(&self) -> CleanerConfig {
+        CleanerConfig {
+            enabled: self.flag("log.cleaner.enable"),
+            threads: self.size("log.cleaner.threads"),
+            backoff: self.millis("log.cleaner.backoff.ms"),
+            dedupe_buffer_bytes: self.size("log.cleaner.dedupe.buffer.size"),
+            load_factor: self.real("log.cleaner.io.buffer.load.factor"),
+            io_buffer_bytes: self.size("log.cleaner.io.buffer.size"),
+            io_max_bytes_per_second: self.real("log.cleaner.io.max.bytes.per.second"),
         }
     }
 
@@ -288,6 +301,13 @@ impl Resolver<'_> {
 
     fn millis(&self, name: &str) -> Duration {
         Duration::from_millis(self.size(name) as u64)
+    }
+
+    fn real(&self, name: &str) -> f64 {
+        match self.value(name) {
+            Value::Real(real) => real,
+            other => unreachable!("{name} is a double, not {other}"),
+        }
     }
 
     fn flag(&self, name: &str) -> bool {

@@ -6,6 +6,7 @@
 use klamm_metadata::setting::{Kind, Setting, Table, setting};
 
 mod absent;
+mod cleaner;
 mod groups;
 mod identity;
 mod log;
@@ -18,6 +19,7 @@ pub static BROKER_SETTINGS: Table = Table::new(&[
     network::ROWS,
     topic_defaults::ROWS,
     log::ROWS,
+    cleaner::ROWS,
     groups::ROWS,
     absent::ROWS,
 ]);
@@ -28,6 +30,7 @@ pub(super) const PARTS: &[(&str, &[Setting])] = &[
     ("Connections and requests", network::ROWS),
     ("Defaults of the topic settings", topic_defaults::ROWS),
     ("Housekeeping of the log", log::ROWS),
+    ("Compaction", cleaner::ROWS),
     ("Producers, consumer groups and offsets", groups::ROWS),
     ("Settings of Kafka without effect here", absent::ROWS),
 ];

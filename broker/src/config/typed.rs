@@ -29,6 +29,8 @@ pub struct BrokerConfig {
     pub topic_defaults: Arc<TopicConfig>,
     /// The log directories' housekeeping.
     pub log: LogConfig,
+    /// Compaction.
+    pub cleaner: CleanerConfig,
     /// Connections and their limits.
     pub network: NetworkConfig,
     /// Reading.
@@ -120,6 +122,25 @@ pub struct LogConfig {
     pub flush_bytes: u64,
     /// `klamm.log.writer`.
     pub writer: WriterMode,
+}
+
+/// How logs are compacted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CleanerConfig {
+    /// `log.cleaner.enable`.
+    pub enabled: bool,
+    /// `log.cleaner.threads`.
+    pub threads: usize,
+    /// `log.cleaner.backoff.ms`.
+    pub backoff: Duration,
+    /// `log.cleaner.dedupe.buffer.size`, of all threads.
+    pub dedupe_buffer_bytes: usize,
+    /// `log.cleaner.io.buffer.load.factor`, 0 to 1.
+    pub load_factor: f64,
+    /// `log.cleaner.io.buffer.size`, of all threads.
+    pub io_buffer_bytes: usize,
+    /// `log.cleaner.io.max.bytes.per.second`, of all threads.
+    pub io_max_bytes_per_second: f64,
 }
 
 /// Which thread writes to the logs (`klamm.log.writer`).

@@ -31,6 +31,10 @@ pub(crate) struct Counters {
     pub(crate) fsync_times: Histogram,
     pub(crate) segments_rolled: Count,
     pub(crate) segments_deleted: Count,
+    /// Compactions that came to their end.
+    pub(crate) compactions: Count,
+    pub(crate) compacted_bytes_before: Count,
+    pub(crate) compacted_bytes_after: Count,
 }
 
 /// What a request is, as far as its latency goes: those of a kind are about as quick.
@@ -169,6 +173,9 @@ impl Default for Counters {
             fsync_times: Histogram::of_times(),
             segments_rolled: Count::default(),
             segments_deleted: Count::default(),
+            compactions: Count::default(),
+            compacted_bytes_before: Count::default(),
+            compacted_bytes_after: Count::default(),
         }
     }
 }

@@ -25,6 +25,8 @@ pub(crate) struct Survey {
     /// Taken offline, or never opened.
     pub(crate) partitions_offline: u64,
     pub(crate) segments: u64,
+    /// Partitions that compaction has given up.
+    pub(crate) uncleanable: u64,
     pub(crate) log_dirs: Vec<LogDirSurvey>,
     pub(crate) connections: u64,
     pub(crate) connections_max: u64,
@@ -121,6 +123,7 @@ impl Survey {
             Some(_) => self.partitions_offline += 1,
         }
         self.segments += driver.log().segment_count() as u64;
+        self.uncleanable += u64::from(driver.log().is_uncleanable());
         let mut writers = shard.log_dirs.writers();
         let dir = writers
             .position(|writer| Rc::ptr_eq(writer, partition.writer()))

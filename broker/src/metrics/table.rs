@@ -248,6 +248,21 @@ pub const METRICS: &[Metric] = &[
         to.add(&[], from.counters.segments_deleted.get());
     })
     .says("Segments dropped by retention or by DeleteRecords."),
+    counter("klamm_compactions_total", |from, to| {
+        to.add(&[], from.counters.compactions.get());
+    })
+    .says("Compactions of a log."),
+    counter("klamm_compacted_bytes_total", |from, to| {
+        to.add(&["before"], from.counters.compacted_bytes_before.get());
+        to.add(&["after"], from.counters.compacted_bytes_after.get());
+    })
+    .unit(Unit::Bytes)
+    .labels(&["when"])
+    .says("Segments that compactions copied: their size `before`, and that of the copies `after`."),
+    gauge("klamm_uncleanable_partitions", |from, to| {
+        to.add(&[], from.survey.uncleanable);
+    })
+    .says("Partitions that compaction gave up because records in them are damaged or cannot be read."),
     gauge("klamm_log_dir_bytes", |from, to| {
         for dir in &from.survey.log_dirs {
             to.add(&[&dir.path], dir.bytes);

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 
 use super::listeners::Bound;
 use super::{ServeError, Threads, identity, open_files};
+use crate::cleaner::Cleaner;
 use crate::clock::Clock;
 use crate::config::BrokerConfig;
 use crate::controller::{self, Controller, METADATA_PARTITION, METADATA_TOPIC, METADATA_TOPIC_ID};
@@ -50,6 +51,7 @@ pub(super) async fn start(
     let Threads {
         background,
         writers,
+        cleaner,
     } = threads;
     let mode = config.log.writer;
     let writer = |thread| Rc::new(Writer::new(mode, clock, thread, counters.clone()));
@@ -79,6 +81,7 @@ pub(super) async fn start(
         coordinators: Coordinators::new(),
         log_dirs,
         background,
+        cleaner: Cleaner::new(cleaner),
         image,
         config,
     }));

@@ -35,6 +35,7 @@ impl Signals {
 /// Closes every log, writes the checkpoints, and marks the directories as closed.
 pub(super) async fn stop(shard: &Rc<Shard>) -> Result<(), ServeError> {
     shard.net.close_all();
+    shard.cleaner.stop();
     let mut partitions = shard.topics.borrow_mut().take_all();
     partitions.push(shard.controller.partition().clone());
     shard.finish_writes(&partitions).await;

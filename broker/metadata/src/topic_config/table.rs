@@ -10,7 +10,6 @@ pub static TOPIC_SETTINGS: Table =
 /// What `LogConfig` holds for "never": the largest 64-bit number.
 const NEVER: Option<&str> = Some("9223372036854775807");
 
-const NOT_COMPACTED: &str = "records of compacted topics are all kept for now";
 const NO_REMOTE: &str = "there is no remote storage yet, so segments live here until retention.ms or retention.bytes removes them";
 const ONE_REPLICA: &str = "a partition has one replica, so nothing is copied between brokers";
 
@@ -137,24 +136,20 @@ const COMPACTION: &[Setting] = &[
         .unit(Unit::Millis)
         .valid(Valid::AtLeast(0))
         .synonyms(&[Synonym::same("log.cleaner.delete.retention.ms")])
-        .ignored(NOT_COMPACTED)
         .says("How long compaction keeps the record that deletes a key."),
     topic("min.compaction.lag.ms", Kind::Long, Some("0"))
         .unit(Unit::Millis)
         .valid(Valid::AtLeast(0))
         .synonyms(&[Synonym::same("log.cleaner.min.compaction.lag.ms")])
-        .ignored(NOT_COMPACTED)
         .says("How long a record is safe from compaction; not more than `max.compaction.lag.ms`."),
     topic("max.compaction.lag.ms", Kind::Long, NEVER)
         .unit(Unit::Millis)
         .valid(Valid::AtLeast(1))
         .synonyms(&[Synonym::same("log.cleaner.max.compaction.lag.ms")])
-        .ignored(NOT_COMPACTED)
         .says("How long a record may wait for compaction."),
     topic("min.cleanable.dirty.ratio", Kind::Double, Some("0.5"))
         .valid(Valid::RealBetween(0.0, 1.0))
         .synonyms(&[Synonym::same("log.cleaner.min.cleanable.ratio")])
-        .ignored(NOT_COMPACTED)
         .says("Which share of a log must be new before it is compacted."),
 ];
 

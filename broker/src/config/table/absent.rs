@@ -25,7 +25,6 @@ const TRANSACTIONS: &str = "there are no transactions yet";
 const NEW_GROUPS: &str =
     "groups of the new protocols (KIP-848, KIP-932, KIP-1071) are not served yet";
 const GROUPS: &str = "groups are served in memory on the broker's own threads";
-const CLEANER: &str = "records of compacted topics are all kept for now";
 const VERSIONS: &str = "there is one version of the formats, so none is chosen";
 const OTHER_BROKERS: &str = "there are no other brokers to speak to yet";
 const LOGGING: &str =
@@ -158,11 +157,6 @@ pub(super) const ROWS: &[Setting] = &[
     absent("errors.deadletterqueue.*", NEW_GROUPS),
     absent("group.coordinator.*", GROUPS),
     absent("offsets.commit.required.acks", GROUPS),
-    absent("log.cleaner.backoff.ms", CLEANER),
-    absent("log.cleaner.dedupe.buffer.size", CLEANER),
-    absent("log.cleaner.enable", CLEANER),
-    absent("log.cleaner.io.*", CLEANER),
-    absent("log.cleaner.threads", CLEANER),
     absent("inter.broker.protocol.version", VERSIONS),
     absent("log.message.format.version", VERSIONS),
     absent("log.message.downconversion.enable", VERSIONS),

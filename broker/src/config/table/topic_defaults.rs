@@ -5,7 +5,6 @@ use klamm_metadata::setting::{Kind, Setting, Synonym, Unit, Valid, setting};
 use super::{boolean, int, long, string, unset};
 
 const NEVER: &str = "9223372036854775807";
-const NOT_COMPACTED: &str = "records of compacted topics are all kept for now";
 const NO_REMOTE: &str = "there is no remote storage yet";
 
 const RETENTION: &[Synonym] = &[
@@ -142,24 +141,20 @@ pub(super) const ROWS: &[Setting] = &[
         .unit(Unit::Millis)
         .valid(Valid::AtLeast(0))
         .at_once()
-        .ignored(NOT_COMPACTED)
         .says("The default of `delete.retention.ms`."),
     long("log.cleaner.min.compaction.lag.ms", "0")
         .unit(Unit::Millis)
         .valid(Valid::AtLeast(0))
         .at_once()
-        .ignored(NOT_COMPACTED)
         .says("The default of `min.compaction.lag.ms`."),
     long("log.cleaner.max.compaction.lag.ms", NEVER)
         .unit(Unit::Millis)
         .valid(Valid::AtLeast(1))
         .at_once()
-        .ignored(NOT_COMPACTED)
         .says("The default of `max.compaction.lag.ms`."),
     setting("log.cleaner.min.cleanable.ratio", Kind::Double, Some("0.5"))
         .valid(Valid::RealBetween(0.0, 1.0))
         .at_once()
-        .ignored(NOT_COMPACTED)
         .says("The default of `min.cleanable.dirty.ratio`."),
     int("min.insync.replicas", "1")
         .valid(Valid::AtLeast(1))

@@ -25,6 +25,7 @@ mod support;
 mod admin_port;
 mod cold;
 mod commands;
+mod compaction;
 mod damage;
 mod directories;
 mod dynamic;

@@ -89,6 +89,7 @@ pub(crate) fn produce_request(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Read {
     pub(crate) offset: i64,
+    pub(crate) key: Option<Vec<u8>>,
     pub(crate) value: Vec<u8>,
 }
 
@@ -98,6 +99,8 @@ pub(crate) struct Fetched {
     pub(crate) error: i16,
     pub(crate) high_watermark: i64,
     pub(crate) records: Vec<Read>,
+    /// After the last batch, which may have no records.
+    pub(crate) next_offset: i64,
 }
 
 impl Client {
@@ -161,10 +164,12 @@ impl Client {
             .with_topics(vec![topic]);
         let answer = self.call(FETCH_VERSION, &request);
         let partition = &answer.responses[0].partitions[0];
+        let (records, next_offset) = records(partition.records.clone().unwrap_or_default(), from);
         Fetched {
             error: partition.error_code,
             high_watermark: partition.high_watermark,
-            records: records(partition.records.clone().unwrap_or_default(), from),
+            records,
+            next_offset,
         }
     }
 
@@ -175,14 +180,14 @@ impl Client {
         loop {
             let fetched = self.fetch(topic, partition, next);
             assert_eq!(fetched.error, 0, "{topic}-{partition} from {next}");
-            let Some(last) = fetched.records.last() else {
+            if fetched.next_offset == next {
                 assert_eq!(
                     next, fetched.high_watermark,
                     "{topic}-{partition} is read to its end"
                 );
                 return all;
-            };
-            next = last.offset + 1;
+            }
+            next = fetched.next_offset;
             all.extend(fetched.records);
         }
     }
@@ -282,19 +287,23 @@ impl Client {
     }
 }
 
-fn records(mut bytes: Bytes, from: i64) -> Vec<Read> {
+/// The records from an offset on, and where to go on: a batch may have none.
+fn records(mut bytes: Bytes, from: i64) -> (Vec<Read>, i64) {
     let mut read = Vec::new();
+    let mut next = from;
     while !bytes.is_empty() {
         let batch = RecordBatch::parse(&mut bytes).expect("whole, sound batches are served");
+        next = batch.next_offset().get();
         let records = batch.records(INFLATED_BYTES_MAX).expect("sound records");
         for record in records {
             let record = record.expect("sound records");
             read.push(Read {
                 offset: record.offset.get(),
+                key: record.key.map(|key| key.to_vec()),
                 value: record.value.unwrap_or_default().to_vec(),
             });
         }
     }
     read.retain(|record| record.offset >= from);
-    read
+    (read, next)
 }

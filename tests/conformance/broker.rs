@@ -15,8 +15,9 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
 /// Settings of both targets; everything else is at its default.
-const SETTINGS: [(&str, &str); 2] = [
+const SETTINGS: [(&str, &str); 3] = [
     ("group.initial.rebalance.delay.ms", "0"),
+    ("log.cleaner.backoff.ms", "100"),
     ("offsets.topic.num.partitions", "8"),
 ];
 

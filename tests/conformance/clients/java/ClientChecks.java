@@ -8,6 +8,7 @@ public final class ClientChecks {
         GroupChecks.run();
         AdminChecks.run();
         QuotaChecks.run();
+        CompactionChecks.run();
         RestartChecks.run();
         Report.done();
     }

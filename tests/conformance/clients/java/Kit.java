@@ -29,7 +29,10 @@ final class Kit {
 
     /** A new topic with a name of its own. */
     static String topic(int partitions, String... configs) throws Exception {
-        String name = "topic-" + ++topics;
+        return named("topic-" + ++topics, partitions, configs);
+    }
+
+    static String named(String name, int partitions, String... configs) throws Exception {
         create(name, partitions, configs);
         // Kafka answers before its partitions have leaders. A batch that is refused for that while
         // the next one is taken leaves an idempotent producer out of sequence for good.

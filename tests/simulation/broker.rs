@@ -9,7 +9,10 @@ use klamm_model::{
 };
 use klamm_replication::ReplicaId;
 use klamm_storage::log_dir::{LogCheckpoint, LogDirIdentity, LogDirOptions};
-use klamm_storage::{AppendDone, AppendTicket, DeleteTicket, Disk, LogConfig, LogDir, SyncTicket};
+use klamm_storage::{
+    AppendDone, AppendTicket, Compaction, DeleteTicket, Disk, LogConfig, LogDir, SwapTicket,
+    SyncTicket,
+};
 
 /// One life of a process.
 pub(crate) struct Broker {
@@ -25,6 +28,9 @@ pub(crate) struct Partition {
     /// A flush that has begun, and where the log ended then.
     pub(crate) flush: Option<(SyncTicket, i64)>,
     pub(crate) deletions: Vec<DeleteTicket>,
+    pub(crate) compaction: Option<Compaction>,
+    /// A compacted copy that takes its place elsewhere.
+    pub(crate) swap: Option<SwapTicket>,
 }
 
 /// How far a write has got that is not made by the data plane itself.
@@ -73,6 +79,8 @@ impl Broker {
                 write: None,
                 flush: None,
                 deletions: Vec::new(),
+                compaction: None,
+                swap: None,
             }
         });
         let partitions = partitions.collect();

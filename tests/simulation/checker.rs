@@ -27,11 +27,12 @@ pub(crate) fn positions(driver: &PartitionDriver) {
     assert!(log.damages().is_empty(), "{:?}", log.damages());
 }
 
-/// Reads records from `from` to the high watermark: offsets without gaps, epochs that do not fall,
-/// checksums right, and each record the one the oracle knows.
+/// Reads records from `from` to the high watermark: offsets without gaps but where compaction has
+/// been, epochs that do not fall, checksums right, and each record the one the oracle knows.
 pub(crate) fn records(driver: &mut PartitionDriver, from: Offset, oracle: &Oracle) {
     let end = driver.high_watermark();
-    let mut seen = BTreeSet::new();
+    let whole_from = driver.log().whole_from();
+    let (mut seen, mut offsets) = (BTreeSet::new(), BTreeSet::new());
     let mut epoch = -1;
     let mut next = from;
     while next < end {
@@ -40,17 +41,17 @@ pub(crate) fn records(driver: &mut PartitionDriver, from: Offset, oracle: &Oracl
         let mut bytes = read.records;
         while bytes.has_remaining() {
             let batch = RecordBatch::parse(&mut bytes).expect("whole, undamaged batches");
-            assert!(
-                next == from || batch.base_offset() == next,
-                "a gap at {next}"
-            );
+            let gap = batch.base_offset() > next && next >= whole_from;
+            let back = batch.base_offset() < next && next != from;
+            assert!(!gap && !back, "{} after {next}", batch.base_offset());
             let found = batch.header().leader_epoch().0;
             assert!(found >= epoch, "leader epochs fall at {next}");
             epoch = found;
-            check_batch(&batch, oracle, &mut seen);
+            offsets.extend(check_batch(&batch, oracle, &mut seen));
             next = batch.next_offset();
         }
     }
+    oracle.all_read(&offsets, from.get()..end.get(), whole_from.get());
 }
 
 /// Reads as a broker does for a consumer: what is not in memory is brought there elsewhere.
@@ -66,7 +67,9 @@ fn read_cold(log: &mut Log, from: Offset, end: Offset) -> ReadResult {
     panic!("what was brought into memory is not seen there at {from}")
 }
 
-fn check_batch(batch: &RecordBatch, oracle: &Oracle, seen: &mut BTreeSet<u64>) {
+/// The offsets of its records.
+fn check_batch(batch: &RecordBatch, oracle: &Oracle, seen: &mut BTreeSet<u64>) -> Vec<i64> {
+    let mut offsets = Vec::new();
     for record in batch.records(1 << 20).expect("not compressed") {
         let record = record.expect("a whole record");
         let number = number_of(&record.value.expect("a value"));
@@ -76,7 +79,9 @@ fn check_batch(batch: &RecordBatch, oracle: &Oracle, seen: &mut BTreeSet<u64>) {
             "a record stands twice, again at {offset}"
         );
         oracle.read(offset, number);
+        offsets.push(offset);
     }
+    offsets
 }
 
 /// A record's number leads its value.

@@ -39,6 +39,7 @@ fn no_acknowledged_record_is_lost_in_any_world() {
 
 #[test]
 fn a_seed_lives_the_same_life_twice() {
+    let mut compacted = 0;
     for seed in 0..5 {
         let lives = [(); 2].map(|()| {
             let trace = Trace::default();
@@ -48,7 +49,10 @@ fn a_seed_lives_the_same_life_twice() {
         });
         assert!(lives[0].len() > 100, "something happens");
         assert_eq!(lives[0], lives[1], "seed {seed}");
+        let swaps = lives[0].iter().filter(|line| line.contains("swapped"));
+        compacted += swaps.count();
     }
+    assert!(compacted > 0, "something is compacted");
 }
 
 #[test]

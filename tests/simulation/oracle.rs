@@ -4,9 +4,12 @@
 //! tried at which offset, which of them were acknowledged, and up to where the log must survive
 //! what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use klamm_storage::Crash;
+
+use crate::workload::key_of;
 
 /// Offsets here are plain numbers: the oracle shares no arithmetic with what it judges.
 #[derive(Default)]
@@ -75,6 +78,23 @@ impl Oracle {
     pub(crate) fn read(&self, offset: i64, record: u64) {
         let expected = self.tried.get(&offset).copied();
         assert_eq!(Some(record), expected, "another record at offset {offset}");
+    }
+
+    /// All records from the first of these offsets on have been read, up to the last: none was
+    /// missing that must be there. Before `whole_from` that is the newest of each key.
+    pub(crate) fn all_read(&self, seen: &BTreeSet<i64>, range: Range<i64>, whole_from: i64) {
+        let mut newest: BTreeMap<u64, i64> = BTreeMap::new();
+        for (offset, number) in self.tried.range(range) {
+            newest.insert(key_of(*number), *offset);
+            let must_be_there = *offset >= whole_from;
+            assert!(!must_be_there || seen.contains(offset), "{offset} is gone");
+        }
+        for offset in newest.values() {
+            assert!(
+                seen.contains(offset),
+                "{offset} is gone, the newest of its key"
+            );
+        }
     }
 
     /// The partition was opened again and spans these offsets. Says whether acknowledged records

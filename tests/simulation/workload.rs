@@ -42,6 +42,12 @@ pub(crate) struct Numbers {
     last_producer: i64,
 }
 
+/// The key of a record: few, so that most are written again.
+pub(crate) fn key_of(number: u64) -> u64 {
+    const KEYS: u64 = 12;
+    number % KEYS
+}
+
 /// As Kafka's `max.in.flight.requests.per.connection` for idempotence.
 const IN_FLIGHT_MAX: usize = 5;
 
@@ -99,7 +105,8 @@ impl Producer {
         for number in &records {
             let mut value = number.to_be_bytes().to_vec();
             value.resize(8 + random.below(300) as usize, b'.');
-            builder.append(wall, None, Some(&value), &[]);
+            let key = key_of(*number).to_be_bytes();
+            builder.append(wall, Some(&key), Some(&value), &[]);
         }
         Sent {
             batch: builder.build(),
@@ -114,11 +121,11 @@ impl Producer {
         self.taken += 1;
     }
 
-    /// Whether retention has deleted a batch that may be sent again: of those, the broker
-    /// remembers the last one only when it starts anew.
-    pub(crate) fn stood_below(&self, log_start: i64) -> bool {
+    /// Whether retention or compaction has taken a batch that may be sent again: of those, the
+    /// broker remembers the last one only when it starts anew.
+    pub(crate) fn stood_below(&self, whole_from: i64) -> bool {
         let mut bases = self.unacknowledged.iter().filter_map(|sent| sent.base);
-        bases.any(|base| base < log_start)
+        bases.any(|base| base < whole_from)
     }
 
     /// The broker has acknowledged a batch; or has forgotten all of them, with a crash.

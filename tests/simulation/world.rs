@@ -2,6 +2,7 @@
 //! goes wrong. Every choice follows from the seed.
 
 mod clients;
+mod compaction;
 mod faults;
 mod upkeep;
 
@@ -61,6 +62,8 @@ struct Pending {
 }
 
 const PARTITIONS: usize = 3;
+/// The partition of which only the newest record of each key stays.
+const COMPACTED: usize = 2;
 const PRODUCERS: usize = 7;
 const EVENTS: u64 = 250;
 
@@ -106,17 +109,20 @@ impl World {
         self.now = self.now + Duration::from_millis(self.random.below(200));
         self.wall = self.wall.plus_millis(self.random.below(200) as i64);
         match self.random.below(100) {
-            0..38 => self.produce(),
+            0..36 => self.produce(),
+            36..38 => self.compact(),
             38..45 => self.progress_write(),
             45..57 => self.begin_flush(),
             57..69 => self.end_flush(),
             69..73 => self.consume(),
             73..76 => self.retention(),
             76..78 => self.delete_records(),
-            78..80 => self.roll(),
+            78 => self.roll(),
+            79 => self.compact(),
             80..82 => self.checkpoint(),
             82..84 => self.run_deletions(),
-            84..86 => self.jump_clock(),
+            84 => self.jump_clock(),
+            85 => self.compact(),
             86..88 => self.change_config(),
             88 => self.run_out_of_files(),
             89 => self.fill_disk(),

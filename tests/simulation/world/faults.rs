@@ -153,6 +153,7 @@ impl World {
         self.trace.note(format!(
             "{number} restarted after {crash:?}: {start}..{end}"
         ));
+        let whole_from = driver.log().whole_from().max(start);
         let lost = self.oracles[number].restarted(crash, start.get(), end.get());
         let driver = &mut self.partition(number).driver;
         assert_eq!(
@@ -165,7 +166,7 @@ impl World {
         // Unacknowledged batches may be gone after any crash, acknowledged ones after a power
         // loss only; producers send the former again, and must start over after the latter.
         for producer in self.producers.iter_mut().filter(|p| p.partition == number) {
-            producer.may_be_unknown |= lost || producer.stood_below(start.get());
+            producer.may_be_unknown |= lost || producer.stood_below(whole_from.get());
         }
     }
 

@@ -68,13 +68,12 @@ fn next_copy(partition: &mut Partition) -> &'static str {
     };
     let log = partition.driver.log_mut();
     match compaction.next_group(&mut Unhurried) {
-        Ok(Some(group)) => match log.begin_swap(group) {
-            Ok(Some(ticket)) => {
+        Ok(Some(group)) => {
+            if let Ok(Some(ticket)) = log.begin_swap(group) {
                 partition.swap = Some(ticket);
                 return "copied";
             }
-            Ok(None) | Err(_) => {}
-        },
+        }
         Ok(None) => log.compacted(compaction.cleaned_to()),
         Err(CompactionError::Damaged(damage)) => panic!("nothing is damaged here: {damage:?}"),
         Err(_) => {}

@@ -5,28 +5,30 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::contestant::{Contestant, root};
-use crate::plan::Plan;
+use crate::plan::{Part, Plan, Rate};
 
 const USAGE: &str = "\
 usage: cargo bench-kafka [OPTION…]
   --only klamm|kafka   one broker alone
-  --pairs N            how often both are measured, in turn (3)
+  --measure A,B,…      start, latency, throughput, scale (all of them)
+  --pairs N            how often both are measured, in turn (5)
   --seconds N          measured time at each rate (15)
   --warm-up N          load before that, in seconds (20)
-  --rates A,B,…        messages per second (1000,10000)
+  --rates A@L,B@L,…    messages per second, and linger.ms if not 0
+                       (1000,10000,73800,73800@1,73800@5)
   --size N             bytes per message (200)
   --klamm FILE         the binary (target/release/klamm)
-  --skip-latency       only cold start and memory
 To keep other work of the machine out of the figures: chrt -r 1 target/release/bench-kafka";
 
 /// Reads the arguments; the error is the text to print.
 pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Plan, String> {
     let mut plan = Plan {
         contestants: vec![Contestant::Klamm, Contestant::Kafka],
-        pairs: 3,
+        parts: Part::ALL.to_vec(),
+        pairs: 5,
         measured: Duration::from_secs(15),
         warm_up: Duration::from_secs(20),
-        rates: vec![1_000, 10_000],
+        rates: rates("1000,10000,73800,73800@1,73800@5")?,
         size_bytes: 200,
         klamm: root().join("target/release/klamm"),
     };
@@ -41,15 +43,32 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Plan,
             "--pairs" => plan.pairs = number(&value()?)?,
             "--seconds" => plan.measured = Duration::from_secs(number(&value()?)?),
             "--warm-up" => plan.warm_up = Duration::from_secs(number(&value()?)?),
-            "--rates" => plan.rates = value()?.split(',').map(number).collect::<Result<_, _>>()?,
+            "--rates" => plan.rates = rates(&value()?)?,
+            "--measure" => plan.parts = value()?.split(',').map(part).collect::<Result<_, _>>()?,
             "--size" => plan.size_bytes = number::<usize>(&value()?)?.max(16),
             "--klamm" => plan.klamm = PathBuf::from(value()?),
-            "--skip-latency" => plan.rates.clear(),
             "--help" | "-h" => return Err(USAGE.to_owned()),
             unknown => return Err(format!("unknown option {unknown}\n{USAGE}")),
         }
     }
     Ok(plan)
+}
+
+fn rates(text: &str) -> Result<Vec<Rate>, String> {
+    text.split(',').map(rate).collect()
+}
+
+fn rate(text: &str) -> Result<Rate, String> {
+    let (per_second, linger_ms) = text.split_once('@').unwrap_or((text, "0"));
+    Ok(Rate {
+        per_second: number::<u32>(per_second)?.max(1).into(),
+        linger_ms: number(linger_ms)?,
+    })
+}
+
+fn part(name: &str) -> Result<Part, String> {
+    let known = Part::ALL.into_iter().find(|part| part.name() == name);
+    known.ok_or_else(|| format!("nothing is called {name}\n{USAGE}"))
 }
 
 fn contestant(name: &str) -> Result<Contestant, String> {

@@ -47,17 +47,26 @@ pub(crate) struct Setting {
     folder: PathBuf,
     klamm: PathBuf,
     kafka_jars: PathBuf,
+    tool_jars: PathBuf,
 }
 
 impl Setting {
     /// Makes the folder, fetches Kafka from Maven Central when it is not there yet, and sees that
     /// Klamm's binary exists.
-    pub(crate) fn prepare(klamm: &Path, contestants: &[Contestant]) -> Result<Self, String> {
+    pub(crate) fn prepare(
+        klamm: &Path,
+        contestants: &[Contestant],
+        with_tools: bool,
+    ) -> Result<Self, String> {
         let folder = root().join("target/bench");
         std::fs::create_dir_all(&folder).map_err(|error| format!("target/bench: {error}"))?;
         let kafka_jars = folder.join(format!("kafka-{KAFKA_VERSION}"));
         if contestants.contains(&Contestant::Kafka) && !kafka_jars.is_dir() {
-            fetch_kafka(&kafka_jars)?;
+            fetch("Apache Kafka", "benches/kafka/pom.xml", &kafka_jars)?;
+        }
+        let tool_jars = folder.join("kafka-tools");
+        if with_tools && !tool_jars.is_dir() {
+            fetch("Kafka's tools", "benches/kafka/tools/pom.xml", &tool_jars)?;
         }
         if contestants.contains(&Contestant::Klamm) && !klamm.is_file() {
             let klamm = klamm.display();
@@ -69,6 +78,7 @@ impl Setting {
             folder,
             klamm: klamm.to_owned(),
             kafka_jars,
+            tool_jars,
         })
     }
 
@@ -122,6 +132,13 @@ impl Setting {
             .args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"])
             .arg(properties);
         succeed(command)
+    }
+
+    /// One of Kafka's tools, by its class.
+    pub(crate) fn tool(&self, class: &str) -> Command {
+        let mut command = Command::new("java");
+        command.arg("-cp").arg(self.tool_jars.join("*")).arg(class);
+        command
     }
 
     fn java(&self, options: &[&str]) -> Command {
@@ -237,12 +254,12 @@ fn free_port() -> u16 {
         .port()
 }
 
-fn fetch_kafka(jars: &Path) -> Result<(), String> {
-    println!("fetching Apache Kafka {KAFKA_VERSION} from Maven Central");
+fn fetch(what: &str, pom: &str, jars: &Path) -> Result<(), String> {
+    println!("fetching {what} from Maven Central");
     let mut command = Command::new("mvn");
     command
         .args(["--quiet", "--batch-mode", "--file"])
-        .arg(root().join("benches/kafka/pom.xml"));
+        .arg(root().join(pom));
     command.args(["dependency:copy-dependencies", "-DincludeScope=runtime"]);
     command.arg(format!("-DoutputDirectory={}", jars.display()));
     succeed(command)

@@ -26,8 +26,6 @@ pub(crate) enum Client {
 }
 
 impl Client {
-    pub(crate) const ALL: [Self; 2] = [Self::Librdkafka, Self::Bare];
-
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Librdkafka => "librdkafka",
@@ -41,6 +39,8 @@ pub(crate) struct Load {
     pub(crate) client: Client,
     /// Messages per second.
     pub(crate) rate: u64,
+    /// How long a client of [`Client::Librdkafka`] waits for more to send at once (`linger.ms`).
+    pub(crate) linger_ms: u32,
     /// Bytes of each, at least 16.
     pub(crate) size_bytes: usize,
     pub(crate) topic: String,
@@ -136,6 +136,11 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// In milliseconds; infinite if more never arrived.
+    pub(crate) fn p99_ms(&self) -> f64 {
+        self.latencies.percentile_ms(99.0)
+    }
+
     /// Name and value of each figure.
     pub(crate) fn figures(&self) -> Vec<(String, f64)> {
         let latencies = &self.latencies;

@@ -2,13 +2,14 @@
 //!
 //! What is measured: end-to-end latency under open loop (a message is stamped with the time it was
 //! *due*, so that a broker that stalls cannot hide its stall), CPU time of the broker per message,
-//! cold start to the first acknowledged record, and resident memory at rest. Both brokers run
-//! their defaults but for ports, folders and the number of partitions.
+//! cold start to the first acknowledged record, saturated throughput with Kafka's own tools, and
+//! memory: at rest, with many partitions, with many connections. Both brokers run their defaults
+//! but for ports, folders and the number of partitions.
 //!
-//! What it is not: a measurement of clusters, of other clients, or of throughput. On a shared
-//! virtual machine only the ratio between two brokers measured in turn means something.
+//! What it is not: a measurement of clusters, or of other clients. On a shared virtual machine only
+//! the ratio between two brokers measured in turn means something.
 //!
-//! Start with [`plan`], then [`latency`]. [`contestant`] starts and stops the brokers, [`machine`]
+//! Start with [`plan`], then [`latency`], [`throughput`] and [`scale`]. [`contestant`] starts and stops the brokers, [`machine`]
 //! reads what the kernel counts, [`report`] writes the table.
 #![forbid(unsafe_code)]
 #![expect(
@@ -23,8 +24,10 @@ mod latency;
 mod machine;
 mod plan;
 mod report;
+mod scale;
 mod start;
 mod statistics;
+mod throughput;
 
 use std::process::ExitCode;
 

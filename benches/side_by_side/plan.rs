@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::contestant::{Contestant, Setting};
+use crate::contestant::{Broker, Contestant, Setting};
 use crate::latency::{self, Client, Load};
 use crate::machine;
 use crate::report::{Measurement, Report};
-use crate::start;
+use crate::{scale, start, throughput};
 
 /// A run of the comparison.
 pub(crate) struct Plan {
@@ -18,12 +18,65 @@ pub(crate) struct Plan {
     pub(crate) measured: Duration,
     /// How long before that a broker is under the same load.
     pub(crate) warm_up: Duration,
-    /// Messages per second.
-    pub(crate) rates: Vec<u64>,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) rates: Vec<Rate>,
     /// Bytes of a message's value.
     pub(crate) size_bytes: usize,
     /// Klamm's binary.
     pub(crate) klamm: PathBuf,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Cold start, and memory at rest.
+    Start,
+    /// End-to-end latency at each rate.
+    Latency,
+    /// As much as goes through.
+    Throughput,
+    /// Many partitions and connections.
+    Scale,
+}
+
+impl Part {
+    pub(crate) const ALL: [Self; 4] = [Self::Start, Self::Latency, Self::Throughput, Self::Scale];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Latency => "latency",
+            Self::Throughput => "throughput",
+            Self::Scale => "scale",
+        }
+    }
+}
+
+/// How much is sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rate {
+    /// Messages per second.
+    pub(crate) per_second: u64,
+    /// `linger.ms` of the producer.
+    pub(crate) linger_ms: u32,
+}
+
+impl Rate {
+    fn name(self) -> String {
+        match self.linger_ms {
+            0 => format!("{}/s", self.per_second),
+            linger => format!("{}/s, linger.ms={linger}", self.per_second),
+        }
+    }
+
+    /// A request for each message shows a broker as long as the machine has time for as many.
+    fn clients(self) -> &'static [Client] {
+        const REQUESTS_MAX: u64 = 10_000;
+        match self.linger_ms == 0 && self.per_second <= REQUESTS_MAX {
+            true => &[Client::Librdkafka, Client::Bare],
+            false => &[Client::Librdkafka],
+        }
+    }
 }
 
 /// How long an idle broker is left alone before its memory is read.
@@ -32,7 +85,11 @@ const REST: Duration = Duration::from_secs(10);
 impl Plan {
     /// Runs everything, prints as it goes, and writes the report. The error is the text to print.
     pub(crate) fn run(&self) -> Result<(), String> {
-        let setting = Setting::prepare(&self.klamm, &self.contestants)?;
+        let setting = Setting::prepare(
+            &self.klamm,
+            &self.contestants,
+            self.parts.contains(&Part::Throughput),
+        )?;
         let mut report = Report::new(self.contestants.clone());
         println!("{}", machine::description());
         for pair in 1..=self.pairs {
@@ -49,7 +106,7 @@ impl Plan {
         Ok(())
     }
 
-    /// One life of one broker.
+    /// The lives of one broker in one pair.
     fn measure(
         &self,
         contestant: Contestant,
@@ -64,38 +121,61 @@ impl Plan {
                 value,
             });
         };
-        let (broker, cold_start) = start::to_first_produce(contestant, setting)?;
-        record(
-            "cold start to first acknowledged record, ms".into(),
-            millis(cold_start),
-        );
-        std::thread::sleep(REST);
-        record(
-            "resident memory at rest, MiB".into(),
-            machine::resident_mib(broker.pid())?,
-        );
+        let measures = |part| self.parts.contains(&part);
+        if measures(Part::Start) || measures(Part::Latency) {
+            let (broker, cold_start) = start::to_first_produce(contestant, setting)?;
+            if measures(Part::Start) {
+                record(
+                    "cold start to first acknowledged record, ms".into(),
+                    millis(cold_start),
+                );
+                std::thread::sleep(REST);
+                let name = "resident memory at rest, MiB";
+                record(name.into(), machine::resident_mib(broker.pid())?);
+            }
+            if measures(Part::Latency) {
+                self.measure_latency(&broker, &mut record)?;
+                let name = "resident memory after the load, MiB";
+                record(name.into(), machine::resident_mib(broker.pid())?);
+            }
+        }
+        if measures(Part::Throughput) {
+            let (broker, _) = start::to_first_produce(contestant, setting)?;
+            let figures = throughput::run(&broker, setting)?;
+            figures
+                .into_iter()
+                .for_each(|(name, value)| record(name, value));
+        }
+        if measures(Part::Scale) {
+            let figures = scale::run(contestant, setting)?;
+            figures
+                .into_iter()
+                .for_each(|(name, value)| record(name, value));
+        }
+        Ok(())
+    }
 
-        for &rate in &self.rates {
-            for client in Client::ALL {
+    fn measure_latency(
+        &self,
+        broker: &Broker,
+        record: &mut dyn FnMut(String, f64),
+    ) -> Result<(), String> {
+        for rate in &self.rates {
+            for &client in rate.clients() {
                 let load = Load {
                     client,
-                    rate,
+                    rate: rate.per_second,
+                    linger_ms: rate.linger_ms,
                     size_bytes: self.size_bytes,
-                    topic: format!("latency-{rate}"),
+                    topic: format!("latency-{}-{}", rate.per_second, rate.linger_ms),
                 };
-                latency::run(&broker, &load, self.warm_up)?;
-                let result = latency::run(&broker, &load, self.measured)?;
+                latency::run(broker, &load, self.warm_up)?;
+                let result = latency::run(broker, &load, self.measured)?;
                 for (name, value) in result.figures() {
-                    record(format!("{rate}/s, {}: {name}", client.name()), value);
+                    record(format!("{}, {}: {name}", rate.name(), client.name()), value);
                 }
                 println!("  {}", result.remarks());
             }
-        }
-        if !self.rates.is_empty() {
-            record(
-                "resident memory after the load, MiB".into(),
-                machine::resident_mib(broker.pid())?,
-            );
         }
         Ok(())
     }

@@ -29,7 +29,7 @@ pub(super) struct Clients {
 impl Clients {
     pub(super) fn new(broker: &Broker, load: &Load) -> Result<Self, String> {
         let failures = Arc::new(AtomicU64::new(0));
-        let producer = producer(broker, Arc::clone(&failures))?;
+        let producer = producer(broker, load.linger_ms, Arc::clone(&failures))?;
         let begin_at = prepare_topic(&producer, &load.topic)?;
         Ok(Self {
             topic: load.topic.clone(),
@@ -147,12 +147,13 @@ fn prepare_topic(
 
 fn producer(
     broker: &Broker,
+    linger_ms: u32,
     failures: Arc<AtomicU64>,
 ) -> Result<BaseProducer<CountFailures>, String> {
     ClientConfig::new()
         .set("bootstrap.servers", broker.address())
         .set("acks", "all")
-        .set("linger.ms", "0")
+        .set("linger.ms", linger_ms.to_string())
         .set("allow.auto.create.topics", "true")
         .create_with_context(CountFailures(failures))
         .map_err(|error| error.to_string())

@@ -1,0 +1,112 @@
+//! Much of everything: memory with a thousand partitions and connections, and what ten thousand
+//! idle connections cost those that are not.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+
+use crate::contestant::{Broker, Contestant, Setting};
+use crate::latency::{self, Client, Load};
+use crate::machine;
+use crate::start;
+
+const PARTITIONS: i32 = 1_000;
+const CONNECTIONS: usize = 1_000;
+const IDLE_CONNECTIONS: usize = 10_000;
+const KIB_PER_MIB: f64 = 1024.0;
+
+/// Messages per second of those that are not idle.
+const RATE: u64 = 1_000;
+/// How long their latency is measured.
+const MEASURED: Duration = Duration::from_secs(15);
+
+/// What was measured about a life of its own.
+pub(crate) fn run(contestant: Contestant, setting: &Setting) -> Result<Vec<(String, f64)>, String> {
+    let (broker, _) = start::to_first_produce(contestant, setting)?;
+    let mut figures = Vec::new();
+    create_partitions(&broker)?;
+    let connections = connect(&broker, CONNECTIONS)?;
+    figures.push((
+        "resident memory with 1,000 partitions and 1,000 connections, MiB".into(),
+        machine::resident_mib(broker.pid())?,
+    ));
+    drop(connections);
+
+    let alone = p99(&broker)?;
+    let before = machine::resident_mib(broker.pid())?;
+    let idle = connect(&broker, IDLE_CONNECTIONS)?;
+    let after = machine::resident_mib(broker.pid())?;
+    figures.push((
+        "memory of an idle connection (of 10,000), KiB".into(),
+        (after - before) * KIB_PER_MIB / IDLE_CONNECTIONS as f64,
+    ));
+    figures.push((
+        format!("{RATE}/s, bare client: p99 beside 10,000 idle connections, × that without"),
+        p99(&broker)? / alone,
+    ));
+    drop(idle);
+    Ok(figures)
+}
+
+fn p99(broker: &Broker) -> Result<f64, String> {
+    let load = Load {
+        client: Client::Bare,
+        rate: RATE,
+        linger_ms: 0,
+        size_bytes: 200,
+        topic: "scale".into(),
+    };
+    let outcome = latency::run(broker, &load, MEASURED)?;
+    Ok(outcome.p99_ms())
+}
+
+fn create_partitions(broker: &Broker) -> Result<(), String> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", broker.address());
+    let admin: AdminClient<DefaultClientContext> =
+        config.create().map_err(|error| error.to_string())?;
+    let topic = NewTopic::new("wide", PARTITIONS, TopicReplication::Fixed(1));
+    let created = admin.create_topics([&topic], &AdminOptions::new());
+    let created = block_on(created).map_err(|error| error.to_string())?;
+    for result in created {
+        result.map_err(|(name, error)| format!("{name}: {error}"))?;
+    }
+    Ok(())
+}
+
+/// Waits for librdkafka, whose own thread does the work.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    loop {
+        if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Connections that have asked for the versions once, as every client does.
+fn connect(broker: &Broker, count: usize) -> Result<Vec<TcpStream>, String> {
+    (0..count)
+        .map(|number| {
+            connect_one(broker).map_err(|error| format!("connection {number} of {count}: {error}"))
+        })
+        .collect()
+}
+
+fn connect_one(broker: &Broker) -> std::io::Result<TcpStream> {
+    // Length, ApiVersions version 0, correlation id 1, no client id.
+    const REQUEST: [u8; 14] = [0, 0, 0, 10, 0, 18, 0, 0, 0, 0, 0, 1, 0xff, 0xff];
+    let mut stream = TcpStream::connect(broker.address())?;
+    stream.write_all(&REQUEST)?;
+    let mut length = [0; 4];
+    stream.read_exact(&mut length)?;
+    let mut answer = vec![0; u32::from_be_bytes(length) as usize];
+    stream.read_exact(&mut answer)?;
+    Ok(stream)
+}

@@ -151,9 +151,10 @@ impl Written {
         let Ok(header) = BatchHeader::peek(&bytes) else {
             return Ok(None);
         };
-        // Sums of fields from outside: an offset that does not fit is damage, not our mistake.
-        let last = i128::from(header.base_offset().get()) + i128::from(header.last_offset_delta());
-        let fits = header.size_bytes() as u64 <= left && last < i128::from(i64::MAX);
+        // No checksum covers offsets: those that a segment cannot hold are damage, not our mistake.
+        let relative = header.last_offset().since(self.base_offset);
+        let in_segment = (0..=i64::from(i32::MAX)).contains(&relative);
+        let fits = header.size_bytes() as u64 <= left && in_segment;
         Ok(fits.then_some(header))
     }
 

@@ -205,3 +205,22 @@ fn a_log_whose_files_all_vanished_is_damaged_not_new() {
     assert_eq!(world.log.log_end_offset(), Offset::new(24));
     assert_eq!(read_around(&mut world.log), (vec![], vec![(0, 24)]));
 }
+
+/// No checksum covers the base offset: behind other damage, a batch may claim to be anywhere.
+#[test]
+fn an_offset_that_no_segment_can_hold_is_damage() {
+    let mut world = World::new(LogConfig::default());
+    for number in 0..3 {
+        append(&mut world.log, vec![batch(number, &["value"])]).unwrap();
+    }
+    let length = world.log.size_bytes() / 3;
+    let (path, _) = log_files(&world).remove(0);
+    let disk = world.disk.fork();
+    disk.restart(Crash::Kill);
+    assert!(disk.damage(&path, length + 70, 1));
+    assert!(disk.damage(&path, 2 * length + 2, 1));
+    let mut world = World::open(disk, LogConfig::default());
+    let (records, _) = read_around(&mut world.log);
+    assert_eq!(records, [(0, "value".to_owned())]);
+    append(&mut world.log, vec![batch(9, &["more"])]).unwrap();
+}

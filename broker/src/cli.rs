@@ -1,7 +1,8 @@
 //! The command line.
 //!
 //! `klamm` alone serves with defaults; `klamm serve` takes settings; `klamm settings` prints the
-//! table of all of them. What is done *with* a cluster is the crate `klamm-cli`'s.
+//! table of all of them; `klamm dump` looks into files. What is done *with* a cluster is the crate
+//! `klamm-cli`'s.
 //!
 //! A module of the binary, not of the library: the library does not know librdkafka.
 
@@ -16,6 +17,8 @@ use klamm_broker::config::{
 use klamm_broker::logging;
 use klamm_broker::server::{self, ServeError};
 use klamm_cli::EXIT_CODES;
+
+use crate::dump::Dump;
 
 /// What the process was asked to do.
 #[derive(Debug, Parser)]
@@ -42,6 +45,8 @@ enum Command {
     /// Runs the broker until SIGTERM or Ctrl-C.
     #[command(after_help = EXAMPLES)]
     Serve(Serve),
+    /// Shows what is in the files of a log directory, and whether it is sound.
+    Dump(Dump),
     /// Prints every setting with its default, its range and what it does, in Markdown.
     Settings,
     #[command(flatten)]
@@ -89,6 +94,7 @@ impl Cli {
             None => serve(self.serve),
             Some(Command::Serve(arguments)) => serve(arguments),
             Some(Command::Settings) => settings(),
+            Some(Command::Dump(dump)) => return dump.run(),
             Some(Command::Client(command)) => return command.run(Self::command()),
         };
         match done {

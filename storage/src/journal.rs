@@ -24,8 +24,28 @@ use klamm_model::{LogIndex, Offset, PartitionIndex, TopicId};
 use crate::disk::{Disk, DiskError, DiskFile, Open};
 use frame::Scan;
 pub use group::{Anchor, Compacted, GroupState};
-use record::Record;
+pub(crate) use record::Record;
 pub use sync::{JournalSyncDone, JournalSyncTicket};
+
+/// Hands every record up to the first damage to `each`, and says where that is, in bytes. An error
+/// says why the bytes are no journal.
+pub(crate) fn scan_records(
+    bytes: &[u8],
+    mut each: impl FnMut(&Record),
+) -> Result<Option<u64>, &'static str> {
+    let scan = frame::scan(bytes, |payload| match Record::decode(payload) {
+        Some(record) => {
+            each(&record);
+            true
+        }
+        None => false,
+    });
+    match scan {
+        Scan::Empty | Scan::Whole => Ok(None),
+        Scan::Damaged { position, .. } => Ok(Some(position)),
+        Scan::Foreign => Err("not a journal, or one of another version"),
+    }
+}
 
 /// Names a Raft group: a partition of a topic that lives once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -22,6 +22,7 @@ pub mod checkpoint;
 mod compaction;
 pub mod disk;
 mod file_disk;
+pub mod inspect;
 pub mod journal;
 mod leader_epochs;
 pub mod log;

@@ -28,6 +28,7 @@ use klamm_model::{LogIndex, Offset, Timestamp};
 
 use crate::compaction::Source;
 use crate::disk::{Disk, DiskError, DiskFile, Mapping, Open};
+pub(crate) use entry::{parse_pair, parse_time};
 use index_file::IndexFile;
 use mappings::{MappingKey, Mappings};
 pub(crate) use read::active_mapping_bytes;

@@ -2,6 +2,7 @@
 //! and with which code they end.
 
 mod bench;
+mod dump;
 mod groups;
 mod manners;
 mod records;

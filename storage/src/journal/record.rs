@@ -9,7 +9,7 @@ use crate::EpochEntry;
 
 /// One change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Record {
+pub(crate) enum Record {
     HardState {
         group: GroupId,
         hard_state: HardState,
@@ -59,7 +59,7 @@ const NOOP: u8 = 0;
 const MEMBERSHIP: u8 = 1;
 
 impl Record {
-    pub(super) fn group(&self) -> GroupId {
+    pub(crate) fn group(&self) -> GroupId {
         match self {
             Self::HardState { group, .. }
             | Self::Meta { group, .. }

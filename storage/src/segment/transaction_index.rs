@@ -125,6 +125,18 @@ impl TransactionIndex {
     }
 }
 
+/// All entries; `None` if one cannot be read, or bytes are left over.
+pub(crate) fn decode_all(bytes: &[u8]) -> Option<Vec<AbortedTransaction>> {
+    let entries = bytes.chunks(ENTRY_BYTES);
+    entries
+        .map(|entry| {
+            (entry.len() == ENTRY_BYTES)
+                .then_some(entry)
+                .and_then(decode)
+        })
+        .collect()
+}
+
 fn encode(entry: &AbortedTransaction) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(ENTRY_BYTES);
     bytes.put_i16(VERSION);

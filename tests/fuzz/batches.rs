@@ -7,6 +7,7 @@ use klamm_protocol::validate::{Depth, ProduceRules, validate};
 
 use crate::budget::{allocated, alone, rounds};
 use crate::damage::{Draw, damage};
+use crate::targets;
 
 const CODECS: [Compression; 5] = [
     Compression::None,
@@ -88,6 +89,7 @@ fn damaged_batches_neither_panic_nor_inflate_beyond_the_limit() {
             repair(&mut bytes);
         }
         let bytes = Bytes::from(bytes);
+        targets::batches(bytes.clone());
         let allowed = ALLOCATED_BYTES_MAX + 4 * bytes.len();
         let (result, allocated) = allocated(|| validate(Some(bytes), &rules, Timestamp(0)));
         assert!(

@@ -8,7 +8,9 @@
 mod batches;
 mod budget;
 mod damage;
+mod files;
 mod frames;
+mod targets;
 
 use std::alloc::System;
 

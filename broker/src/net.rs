@@ -4,6 +4,7 @@
 
 pub(crate) mod budget;
 pub(crate) mod connection;
+pub(crate) mod deadlines;
 pub(crate) mod listener;
 pub(crate) mod occasional;
 pub(crate) mod outbox;

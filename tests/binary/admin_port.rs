@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::net::TcpListener;
 
-use kafka_protocol::messages::JoinGroupRequest;
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
-use kafka_protocol::messages::{FindCoordinatorRequest, GroupId};
+use kafka_protocol::messages::{
+    FetchRequest, FindCoordinatorRequest, GroupId, JoinGroupRequest, TopicName,
+};
 use klamm_broker::metrics::METRICS;
 use rustix::process::Signal;
 
@@ -414,4 +416,32 @@ fn the_default_port_is_done_without_and_none_is_opened_when_switched_off() {
         "{lines:?}"
     );
     broker.stop();
+}
+
+#[test]
+fn a_fetch_that_nobody_waits_for_any_more_is_forgotten() {
+    let dir = TempDir::new();
+    let broker = Broker::start(&dir, &[SOMEWHERE]);
+    let port = port_of(&broker.process);
+    let mut client = broker.client();
+    client.create_topic("t", &[]);
+    let wanted = FetchPartition::default().with_partition_max_bytes(1 << 20);
+    let topic = FetchTopic::default()
+        .with_topic(TopicName(text("t")))
+        .with_partitions(vec![wanted]);
+    let request = FetchRequest::default()
+        .with_max_wait_ms(i32::MAX)
+        .with_min_bytes(1)
+        .with_max_bytes(1 << 20)
+        .with_topics(vec![topic]);
+    client.send(4, &request).expect("it is open");
+    let waiting = |count: f64| {
+        eventually("the number of requests that wait", || {
+            (scrape(port)["klamm_delayed_requests"] == count).then_some(())
+        });
+    };
+    waiting(1.0);
+    drop(client);
+    waiting(0.0);
+    broker.assert_no_errors();
 }

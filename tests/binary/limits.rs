@@ -156,3 +156,45 @@ fn few_open_files_are_enough_to_start_with_a_warning() {
     assert_eq!(client.produce("t", &batch(&[b"a"])), Ok(0));
     broker.assert_no_errors();
 }
+
+/// Two halves of a request, cut in its middle.
+fn halves(client_id: &str, correlation_id: i32) -> (Vec<u8>, Vec<u8>) {
+    let request = kafka_protocol::messages::MetadataRequest::default().with_topics(Some(vec![]));
+    let mut frame = crate::client::frame(4, correlation_id, &request).to_vec();
+    assert!(frame.len() > 8, "{client_id}");
+    let second = frame.split_off(frame.len() / 2);
+    (frame, second)
+}
+
+#[test]
+fn a_request_that_does_not_get_whole_ends_its_connection_and_no_other() {
+    let dir = TempDir::new();
+    let broker = Broker::start(&dir, &[("klamm.request.receive.timeout.ms", "300")]);
+    let mut slow = broker.client();
+    let mut busy = broker.client();
+    let (first, _) = halves("slow", 1);
+    slow.send_bytes(&first[..first.len() - 1])
+        .expect("it is open");
+    let (sender, closed) = std::sync::mpsc::channel();
+    std::thread::spawn(move || sender.send(slow.is_closed_by_broker()));
+
+    // Always in the middle of some request, but each becomes whole.
+    let begun = Instant::now();
+    let (mut first, mut second) = halves("busy", 1);
+    busy.send_bytes(&first).expect("it is open");
+    let mut next = 2;
+    let mut is_closed = None;
+    while begun.elapsed() < Duration::from_millis(1_200) || is_closed.is_none() {
+        let end = std::mem::take(&mut second);
+        (first, second) = halves("busy", next);
+        next += 1;
+        busy.send_bytes(&[end, first].concat()).expect("it is open");
+        busy.receive_frame().expect("it is answered");
+        is_closed = is_closed.or_else(|| closed.try_recv().ok());
+        assert!(
+            begun.elapsed() < crate::support::LIMIT,
+            "the slow one stays"
+        );
+    }
+    assert_eq!(is_closed, Some(true));
+}

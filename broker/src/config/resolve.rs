@@ -147,9 +147,11 @@ impl Resolver<'_> {
 
     fn network(&self) -> Result<NetworkConfig, Impossible> {
         let idle = self.number("connections.max.idle.ms");
+        let receive = self.number("klamm.request.receive.timeout.ms");
         let buffer = |name| Some(self.number(name)).filter(|n| *n > 0).map(clamp);
         Ok(NetworkConfig {
             connections_max_idle: u64::try_from(idle).ok().map(Duration::from_millis),
+            request_receive_timeout: u64::try_from(receive).ok().map(Duration::from_millis),
             max_connections: self.size("max.connections"),
             max_connections_per_ip: self.size("max.connections.per.ip"),
             max_connections_per_ip_overrides: counts_by_address(
@@ -187,6 +189,7 @@ impl Resolver<'_> {
     fn fetch(&self) -> FetchConfig {
         FetchConfig {
             max_bytes: self.size("fetch.max.bytes"),
+            max_wait: self.millis("klamm.fetch.max.wait.ms"),
             session_cache_slots: self.size("max.incremental.fetch.session.cache.slots"),
         }
     }

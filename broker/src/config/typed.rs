@@ -159,6 +159,8 @@ pub enum WriterMode {
 pub struct NetworkConfig {
     /// `connections.max.idle.ms`; `None` is for ever.
     pub connections_max_idle: Option<Duration>,
+    /// `klamm.request.receive.timeout.ms`; `None` is for ever.
+    pub request_receive_timeout: Option<Duration>,
     /// `max.connections`.
     pub max_connections: usize,
     /// `max.connections.per.ip`.
@@ -186,6 +188,8 @@ pub struct NetworkConfig {
 pub struct FetchConfig {
     /// `fetch.max.bytes`.
     pub max_bytes: usize,
+    /// `klamm.fetch.max.wait.ms`.
+    pub max_wait: Duration,
     /// `max.incremental.fetch.session.cache.slots`.
     pub session_cache_slots: usize,
 }

@@ -113,14 +113,17 @@ pub(crate) enum Refusal {
     Frame,
     /// It sends a request that cannot be read, or that is not served.
     Request,
+    /// Its request takes too long to arrive.
+    Slow,
 }
 
 impl Refusal {
-    pub(crate) const ALL: [Self; 4] = [
+    pub(crate) const ALL: [Self; 5] = [
         Self::AddressLimit,
         Self::AcceptFailed,
         Self::Frame,
         Self::Request,
+        Self::Slow,
     ];
 
     pub(crate) fn label(self) -> &'static str {
@@ -129,6 +132,7 @@ impl Refusal {
             Self::AcceptFailed => "accept_failed",
             Self::Frame => "frame",
             Self::Request => "request",
+            Self::Slow => "slow",
         }
     }
 }
@@ -278,6 +282,6 @@ mod tests {
         let numbers = RequestKind::ALL.map(|kind| kind as usize);
         assert_eq!(numbers, [0, 1, 2, 3, 4]);
         assert_eq!(Stage::ALL.map(|stage| stage as usize), [0, 1, 2]);
-        assert_eq!(Refusal::ALL.map(|reason| reason as usize), [0, 1, 2, 3]);
+        assert_eq!(Refusal::ALL.map(|reason| reason as usize), [0, 1, 2, 3, 4]);
     }
 }

@@ -212,7 +212,7 @@ pub const METRICS: &[Metric] = &[
         }
     })
     .labels(&["reason"])
-    .says("Connections that the broker closed or did not get: `address_limit`, too many of one address; `accept_failed`, mostly for want of open files; `frame`, no Kafka client, or too large a request; `request`, one that cannot be read or is not served."),
+    .says("Connections that the broker closed or did not get: `address_limit`, too many of one address; `accept_failed`, mostly for want of open files; `frame`, no Kafka client, or too large a request; `request`, one that cannot be read or is not served; `slow`, one that took longer than `klamm.request.receive.timeout.ms` to arrive."),
     // ---- Quotas ----
     histogram("klamm_throttle_seconds", |from, to| {
         for key in QuotaKey::ALL {

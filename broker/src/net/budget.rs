@@ -2,18 +2,30 @@
 //! KIP-72).
 //!
 //! Bytes are charged as they arrive and released when their request has been answered. While the
-//! budget is used up, connections between two requests are not read; one in the middle of a
-//! request goes on, since only a whole request can be answered and give its bytes back.
+//! budget is used up, connections are not read, but for one: the first that was in the middle of a
+//! request, since only a whole request can be answered and give its bytes back. So the budget is
+//! overdrawn by one request at most. That one has [`OVERDRAFT_TIME`] to arrive: were it allowed to
+//! dawdle, a stranger who begins large requests and never ends them would stop everybody else.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use tokio::sync::Notify;
+
+/// How long a request may take to arrive beyond the budget.
+pub(crate) const OVERDRAFT_TIME: Duration = Duration::from_secs(5);
+
+/// Names a connection to the budget.
+pub(crate) type ReaderId = u64;
 
 /// The budget that all connections share.
 #[derive(Debug)]
 pub(crate) struct RequestBudget {
     limit_bytes: usize,
     used_bytes: Cell<usize>,
+    /// Who is read although the budget is used up.
+    overdrawn_by: Cell<Option<ReaderId>>,
+    next_reader: Cell<ReaderId>,
     released: Notify,
 }
 
@@ -22,8 +34,17 @@ impl RequestBudget {
         Self {
             limit_bytes,
             used_bytes: Cell::new(0),
+            overdrawn_by: Cell::new(None),
+            next_reader: Cell::new(0),
             released: Notify::new(),
         }
+    }
+
+    /// A name that no other connection has.
+    pub(crate) fn new_reader(&self) -> ReaderId {
+        let id = self.next_reader.get();
+        self.next_reader.set(id + 1);
+        id
     }
 
     pub(crate) fn is_exhausted(&self) -> bool {
@@ -53,7 +74,27 @@ impl RequestBudget {
         }
     }
 
-    /// Waits until bytes were given back after the budget had been used up.
+    /// Whether `reader`, in the middle of a request, may be read although the budget is used up.
+    pub(crate) fn may_overdraw(&self, reader: ReaderId) -> bool {
+        match self.overdrawn_by.get() {
+            Some(holder) => holder == reader,
+            None => {
+                self.overdrawn_by.set(Some(reader));
+                true
+            }
+        }
+    }
+
+    /// `reader` overdraws no more: its request is whole, or its connection has ended.
+    pub(crate) fn settle(&self, reader: ReaderId) {
+        if self.overdrawn_by.get() == Some(reader) {
+            self.overdrawn_by.set(None);
+            self.released.notify_waiters();
+        }
+    }
+
+    /// Waits until bytes were given back after the budget had been used up, or until another
+    /// connection may overdraw it.
     pub(crate) async fn released(&self) {
         self.released.notified().await;
     }
@@ -72,5 +113,17 @@ mod tests {
         assert!(budget.is_exhausted());
         budget.release(6);
         assert!(!budget.is_exhausted());
+    }
+
+    #[test]
+    fn one_request_at_a_time_may_go_on_beyond_a_used_up_budget() {
+        let budget = RequestBudget::new(10);
+        let (first, second) = (budget.new_reader(), budget.new_reader());
+        assert!(budget.may_overdraw(first) && budget.may_overdraw(first));
+        assert!(!budget.may_overdraw(second));
+        budget.settle(second);
+        assert!(!budget.may_overdraw(second), "it was not the second's");
+        budget.settle(first);
+        assert!(budget.may_overdraw(second) && !budget.may_overdraw(first));
     }
 }

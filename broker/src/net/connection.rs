@@ -15,7 +15,8 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
 
-use super::budget::RequestBudget;
+use super::budget::{OVERDRAFT_TIME, ReaderId, RequestBudget};
+use super::deadlines::Deadlines;
 use super::outbox::{Outbox, SlotNumber};
 use super::quota::ConnectionQuota;
 use crate::metrics::counters::{Refusal, RequestKind};
@@ -32,11 +33,13 @@ pub(crate) struct ConnectionConfig {
     pub(crate) in_flight_max: usize,
     /// How long a connection may be silent (`connections.max.idle.ms`).
     pub(crate) idle_max: Duration,
+    /// How long a request may take to arrive (`klamm.request.receive.timeout.ms`).
+    pub(crate) receive_max: Duration,
 }
 
-/// Replies that a client has not taken off its socket, in bytes, beyond which no further request
-/// is read from it.
-const UNSENT_BYTES_MAX: usize = 1 << 20;
+/// Replies that a client has not taken off its socket, or that wait for one before them, in bytes,
+/// beyond which no further request is read from it.
+const STORED_BYTES_MAX: usize = 1 << 20;
 /// What precedes each frame.
 const LENGTH_BYTES: usize = 4;
 /// Pieces of one vectored write; the kernel takes at most 1,024.
@@ -147,6 +150,14 @@ pub(crate) struct Connection {
     /// Nothing is read, or taken of what was read, until then: the client is throttled (KIP-219).
     muted_until: Cell<Option<Instant>>,
     changed: Notify,
+    /// Requests that wait for something to happen, and need not if nobody is there for the answer.
+    parked: RefCell<Vec<Rc<dyn Parked>>>,
+}
+
+/// A request that waits: for records, until its time is up.
+pub(crate) trait Parked: std::fmt::Debug {
+    /// The client is gone: there is nothing to wait for.
+    fn abandoned(self: Rc<Self>);
 }
 
 /// Where complete requests go.
@@ -178,6 +189,7 @@ impl Connection {
             paused: Cell::new(false),
             muted_until: Cell::new(None),
             changed: Notify::new(),
+            parked: RefCell::default(),
         });
         connection.shared.opened(&connection);
         let mut reading = Reading {
@@ -185,10 +197,17 @@ impl Connection {
             reader,
             connection: connection.clone(),
             handler,
+            reader_id: connection.shared.budget.new_reader(),
+            took_frame: false,
             fault: None,
         };
         let end = reading.run().await;
         match end {
+            End::Slow => {
+                let counters = connection.shared.meter.counters();
+                counters.refused(Refusal::Slow);
+                tracing::debug!(client = %connection.peer, reason = %End::Slow, "connection closed");
+            }
             End::Frame(reason) => {
                 let counters = connection.shared.meter.counters();
                 counters.refused(Refusal::Frame);
@@ -201,7 +220,12 @@ impl Connection {
         let unread_bytes = reading.decoder.pending_bytes();
         connection.shared.budget.release(unread_bytes);
         connection.unmute();
+        connection.shared.budget.settle(reading.reader_id);
         connection.close();
+        // What they remember is freed now, not when their time is up.
+        for parked in connection.parked.take() {
+            parked.abandoned();
+        }
         // Replies still being made hold the connection; the client shall not wait for them.
         let socket = SockRef::from(connection.writer.as_ref());
         if let Err(error) = socket.shutdown(std::net::Shutdown::Both) {
@@ -218,6 +242,19 @@ impl Connection {
     pub(crate) fn close(&self) {
         self.closing.set(true);
         self.changed.notify_one();
+    }
+
+    /// Has `parked` told when the connection ends, until it is [taken back](Self::unpark).
+    pub(crate) fn park(&self, parked: Rc<dyn Parked>) {
+        self.parked.borrow_mut().push(parked);
+    }
+
+    /// It waits no longer.
+    pub(crate) fn unpark(&self, parked: &Rc<dyn Parked>) {
+        let mut all = self.parked.borrow_mut();
+        if let Some(position) = all.iter().position(|other| Rc::ptr_eq(other, parked)) {
+            all.swap_remove(position);
+        }
     }
 
     /// Ends the connection in place of a reply, after those before it.
@@ -253,7 +290,7 @@ impl Connection {
         !self.ending.get()
             && self.muted_until.get().is_none()
             && outbox.in_flight() < self.shared.config.in_flight_max
-            && outbox.unsent_bytes() < UNSENT_BYTES_MAX
+            && outbox.stored_bytes() < STORED_BYTES_MAX
     }
 
     fn has_unsent(&self) -> bool {
@@ -300,6 +337,8 @@ enum End {
     ByClient,
     #[error("idle")]
     Idle,
+    #[error("its request takes too long to arrive")]
+    Slow,
     #[error("closed by the broker")]
     ByBroker,
     #[error("{0}")]
@@ -314,6 +353,9 @@ struct Reading {
     reader: OwnedReadHalf,
     connection: Rc<Connection>,
     handler: Rc<dyn FrameHandler>,
+    reader_id: ReaderId,
+    /// A request has become whole since the deadlines were told.
+    took_frame: bool,
     /// Why no more is read.
     fault: Option<FrameError>,
 }
@@ -322,9 +364,9 @@ impl Reading {
     async fn run(&mut self) -> End {
         let connection = self.connection.clone();
         let shared = connection.shared.clone();
-        let idle_max = shared.config.idle_max;
-        let idle = tokio::time::sleep(idle_max);
-        tokio::pin!(idle);
+        let mut deadlines = Deadlines::new(&shared.config, tokio::time::Instant::now());
+        let timer = tokio::time::sleep_until(deadlines.next());
+        tokio::pin!(timer);
         loop {
             let drained = self.handle_frames();
             if connection.closing.get() {
@@ -335,10 +377,12 @@ impl Reading {
                 // The limit was reached, but what was answered meanwhile has made room.
                 continue;
             }
-            let between_requests = self.decoder.pending_bytes() == 0;
-            let starved = between_requests && shared.budget.is_exhausted();
+            let starved = self.is_starved(&mut deadlines);
             let may_read = !connection.paused.get() && !starved;
             let muted_until = connection.muted_until.get();
+            if deadlines.next() < timer.deadline() {
+                timer.as_mut().reset(deadlines.next());
+            }
             tokio::select! {
                 biased;
                 () = connection.changed.notified() => {}
@@ -350,7 +394,7 @@ impl Reading {
                     Ok(0) => return End::ByClient,
                     Ok(bytes) => {
                         shared.budget.charge(bytes);
-                        idle.as_mut().reset(tokio::time::Instant::now() + idle_max);
+                        deadlines.has_read(tokio::time::Instant::now());
                     }
                     Err(error) => return End::Socket(error),
                 },
@@ -361,14 +405,45 @@ impl Reading {
                         connection.unmute();
                     }
                 }
-                () = &mut idle => {
-                    if connection.outbox.borrow().in_flight() == 0 {
-                        return End::Idle;
+                () = &mut timer => {
+                    let now = tokio::time::Instant::now();
+                    if deadlines.is_slow(now) {
+                        return End::Slow;
                     }
-                    idle.as_mut().reset(tokio::time::Instant::now() + idle_max);
+                    if deadlines.is_idle(now) {
+                        if connection.outbox.borrow().in_flight() == 0 {
+                            return End::Idle;
+                        }
+                        deadlines.has_read(now);
+                    }
+                    timer.as_mut().reset(deadlines.next());
                 }
             }
         }
+    }
+
+    /// Whether nothing may be read because the memory for requests is used up. Says to the
+    /// deadlines whether a request is arriving, and how long it may take.
+    fn is_starved(&mut self, deadlines: &mut Deadlines) -> bool {
+        let budget = &self.connection.shared.budget;
+        let is_arriving = self.decoder.pending_bytes() > 0 && !self.connection.paused.get();
+        // Behind a request that was just whole, the next may have begun.
+        if std::mem::take(&mut self.took_frame) || !is_arriving {
+            deadlines.request_is_whole();
+            budget.settle(self.reader_id);
+        }
+        if !is_arriving {
+            return budget.is_exhausted();
+        }
+        deadlines.request_is_arriving();
+        if !budget.is_exhausted() {
+            return false;
+        }
+        if budget.may_overdraw(self.reader_id) {
+            deadlines.hurry(tokio::time::Instant::now(), OVERDRAFT_TIME);
+            return false;
+        }
+        true
     }
 
     /// Hands on every whole request that has arrived, as long as the client may have more in
@@ -400,6 +475,7 @@ impl Reading {
                     kind: RequestKind::Other,
                     answered: false,
                 };
+                self.took_frame = true;
                 self.handler.handle(frame, slot);
             }
             false

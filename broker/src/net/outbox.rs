@@ -21,6 +21,15 @@ enum Slot {
     End,
 }
 
+impl Slot {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Done(pieces) => pieces.iter().map(Bytes::len).sum(),
+            Self::Waiting | Self::End => 0,
+        }
+    }
+}
+
 /// What one connection has yet to answer and to write.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
@@ -28,6 +37,8 @@ pub(crate) struct Outbox {
     slots: VecDeque<Slot>,
     unsent: VecDeque<Bytes>,
     unsent_bytes: usize,
+    /// Of replies that are done and wait for one before them.
+    held_bytes: usize,
     ended: bool,
 }
 
@@ -56,21 +67,25 @@ impl Outbox {
         let position = usize::try_from(number.0 - self.first).expect("slots are few");
         let slot = &mut self.slots[position];
         assert!(matches!(slot, Slot::Waiting), "a request is answered once");
+        self.held_bytes += content.bytes();
         *slot = content;
         while let Some(slot) = self
             .slots
             .pop_front_if(|slot| !matches!(slot, Slot::Waiting))
         {
             self.first += 1;
+            let bytes = slot.bytes();
+            self.held_bytes -= bytes;
             match slot {
                 Slot::Done(pieces) => {
-                    self.unsent_bytes += pieces.iter().map(Bytes::len).sum::<usize>();
+                    self.unsent_bytes += bytes;
                     self.unsent
                         .extend(pieces.into_iter().filter(|piece| !piece.is_empty()));
                 }
                 Slot::End | Slot::Waiting => {
                     self.ended = true;
                     self.slots.clear();
+                    self.held_bytes = 0;
                 }
             }
         }
@@ -89,6 +104,12 @@ impl Outbox {
     /// Bytes that may be written now.
     pub(crate) fn unsent_bytes(&self) -> usize {
         self.unsent_bytes
+    }
+
+    /// Bytes of all replies that are here: those that may be written, and those that wait for an
+    /// earlier one.
+    pub(crate) fn stored_bytes(&self) -> usize {
+        self.unsent_bytes + self.held_bytes
     }
 
     /// The next pieces to write, at most as many as `slices` holds.
@@ -133,6 +154,7 @@ mod tests {
         let slots: Vec<_> = (0..4).map(|_| outbox.take_slot()).collect();
         outbox.complete(slots[1], vec![Bytes::from_static(b"b")]);
         assert_eq!((outbox.unsent_bytes(), outbox.in_flight()), (0, 4));
+        assert_eq!(outbox.stored_bytes(), 1, "it is held all the same");
         outbox.complete(
             slots[0],
             vec![Bytes::from_static(b"a1"), Bytes::from_static(b"a2")],

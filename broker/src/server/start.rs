@@ -98,6 +98,7 @@ fn net_shared(config: &BrokerConfig, connections_max: usize, meter: Meter) -> Ne
         request_bytes_max: network.request_max_bytes,
         in_flight_max: network.requests_in_flight_max,
         idle_max: network.connections_max_idle.unwrap_or(FOR_EVER),
+        receive_max: network.request_receive_timeout.unwrap_or(FOR_EVER),
     };
     NetShared::new(
         connection,

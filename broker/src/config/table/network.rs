@@ -8,6 +8,9 @@ pub(super) const ROWS: &[Setting] = &[
     long("connections.max.idle.ms", "600000")
         .unit(Unit::Millis)
         .says("A connection without a request for so long is closed; negative is never."),
+    long("klamm.request.receive.timeout.ms", "60000")
+        .unit(Unit::Millis)
+        .says("How long a request may take to arrive, from its first byte to its last; its connection is closed then. Negative is for ever."),
     int("max.connections", "10000")
         .valid(Valid::AtLeast(0))
         .at_once()
@@ -49,6 +52,10 @@ pub(super) const ROWS: &[Setting] = &[
         .unit(Unit::Bytes)
         .valid(Valid::AtLeast(1024))
         .says("The largest answer to a fetch, whatever the client asks for; but one batch is always sent whole."),
+    int("klamm.fetch.max.wait.ms", "60000")
+        .unit(Unit::Millis)
+        .valid(Valid::AtLeast(0))
+        .says("How long a fetch may wait for records, whatever the client asks for: it is answered with what there is then. (Kafka has no limit.)"),
     int("max.incremental.fetch.session.cache.slots", "1000")
         .valid(Valid::AtLeast(0))
         .says("How many fetch sessions (KIP-227) are remembered; a client without one sends its partitions each time."),

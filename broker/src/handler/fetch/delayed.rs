@@ -2,6 +2,7 @@
 //! into memory.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::rc::Rc;
 
 use klamm_storage::PopulateTicket;
@@ -11,7 +12,8 @@ use super::read::{self, Look};
 use crate::background::POPULATE_ROUNDS_MAX;
 use crate::dispatch::Call;
 use crate::metrics::counters::RequestKind;
-use crate::partition::Waiter;
+use crate::net::connection::{Connection, Parked};
+use crate::partition::{Partition, Waiter};
 use crate::purgatory::{Delayed, Ticket};
 use crate::tasks;
 
@@ -52,14 +54,30 @@ impl DelayedFetch {
             populating: Cell::new(false),
             rounds: Cell::new(0),
         });
-        for partition in delayed.plan.hosted() {
+        for partition in delayed.partitions() {
             partition.add_waiter(delayed.clone());
         }
         if !is_due {
             let ticket = shard.purgatory.insert(deadline, delayed.clone());
             delayed.ticket.set(Some(ticket));
         }
+        delayed.connection_of(|connection| connection.park(delayed.clone()));
         delayed.settle(look);
+    }
+
+    /// The partitions it waits for, each once: a client may name one as often as it likes.
+    fn partitions(&self) -> Vec<&Rc<Partition>> {
+        let mut partitions: Vec<_> = self.plan.hosted().collect();
+        partitions.sort_unstable_by_key(|partition| Rc::as_ptr(partition));
+        partitions.dedup_by_key(|partition| Rc::as_ptr(partition));
+        partitions
+    }
+
+    /// Lets `work` have the connection that asked, if it has no answer yet.
+    fn connection_of(&self, work: impl FnOnce(&Connection)) {
+        if let Some(call) = &*self.call.borrow() {
+            work(call.slot.connection());
+        }
     }
 
     /// Looks, unless somebody will.
@@ -105,15 +123,24 @@ impl DelayedFetch {
     }
 
     fn answer(self: &Rc<Self>, look: Look) {
-        let Some(call) = self.call.take() else { return };
+        if let Some(call) = self.wait_no_longer() {
+            self.plan.answer(call, look);
+        }
+    }
+
+    /// Takes the call out of everything that could wake it; `None` if that has been done.
+    fn wait_no_longer(self: &Rc<Self>) -> Option<Call> {
+        let call = self.call.take()?;
         if let Some(ticket) = self.ticket.take() {
             call.shard.purgatory.remove(ticket);
         }
         let waiter: Rc<dyn Waiter> = self.clone();
-        for partition in self.plan.hosted() {
+        for partition in self.partitions() {
             partition.remove_waiter(&waiter);
         }
-        self.plan.answer(call, look);
+        let parked: Rc<dyn Parked> = self.clone();
+        call.slot.connection().unpark(&parked);
+        Some(call)
     }
 }
 
@@ -126,6 +153,18 @@ impl Waiter for DelayedFetch {
             return;
         }
         self.look();
+    }
+}
+
+impl fmt::Debug for DelayedFetch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DelayedFetch").finish_non_exhaustive()
+    }
+}
+
+impl Parked for DelayedFetch {
+    fn abandoned(self: Rc<Self>) {
+        drop(self.wait_no_longer());
     }
 }
 

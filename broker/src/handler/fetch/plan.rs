@@ -67,7 +67,8 @@ impl Plan {
             partitions,
             bytes_min: count(request.min_bytes).min(bytes_max),
             bytes_max,
-            wait: Duration::from_millis(count(request.max_wait_ms) as u64),
+            wait: Duration::from_millis(count(request.max_wait_ms) as u64)
+                .min(shard.config().fetch.max_wait),
             read_committed: request.isolation_level == READ_COMMITTED,
             version: call.version(),
             listener: call.listener(),

@@ -437,6 +437,8 @@ impl Reading {
         }
         deadlines.request_is_arriving();
         if !budget.is_exhausted() {
+            deadlines.relax();
+            budget.settle(self.reader_id);
             return false;
         }
         if budget.may_overdraw(self.reader_id) {

@@ -17,8 +17,8 @@ pub(crate) struct Deadlines {
     last_read: Instant,
     /// By when the request that is arriving has to be whole.
     whole_by: Option<Instant>,
-    /// It has been given less time than usual.
-    is_hurried: bool,
+    /// And by when, because memory is short.
+    hurried_by: Option<Instant>,
 }
 
 impl Deadlines {
@@ -29,7 +29,7 @@ impl Deadlines {
             receive_max: config.receive_max,
             last_read: now,
             whole_by: None,
-            is_hurried: false,
+            hurried_by: None,
         }
     }
 
@@ -48,27 +48,30 @@ impl Deadlines {
     /// No request is in the middle of arriving.
     pub(crate) fn request_is_whole(&mut self) {
         self.whole_by = None;
-        self.is_hurried = false;
+        self.hurried_by = None;
     }
 
     /// The request that is arriving is given `time` from now, if that is less.
     pub(crate) fn hurry(&mut self, now: Instant, time: Duration) {
-        if !self.is_hurried {
-            self.is_hurried = true;
-            let sooner = now + time;
-            self.whole_by = self.whole_by.map(|by| by.min(sooner));
-        }
+        self.hurried_by.get_or_insert(now + time);
+    }
+
+    /// There is no hurry any more.
+    pub(crate) fn relax(&mut self) {
+        self.hurried_by = None;
     }
 
     /// The next one to look at.
     pub(crate) fn next(&self) -> Instant {
         let idle = self.last_read + self.idle_max;
-        self.whole_by.map_or(idle, |by| by.min(idle))
+        let others = self.whole_by.into_iter().chain(self.hurried_by);
+        others.fold(idle, Instant::min)
     }
 
     /// Whether the request takes too long to arrive.
     pub(crate) fn is_slow(&self, now: Instant) -> bool {
-        self.whole_by.is_some_and(|by| by <= now)
+        let mut both = self.whole_by.into_iter().chain(self.hurried_by);
+        both.any(|by| by <= now)
     }
 
     /// Whether nothing has come for too long.
@@ -91,7 +94,7 @@ mod tests {
             receive_max: 60 * SECOND,
             last_read: begin,
             whole_by: None,
-            is_hurried: false,
+            hurried_by: None,
         };
         deadlines.request_is_arriving();
         deadlines.has_read(at(10));
@@ -101,6 +104,8 @@ mod tests {
         deadlines.hurry(at(13), 5 * SECOND);
         assert_eq!(deadlines.next(), at(15));
         assert!(!deadlines.is_slow(at(14)) && deadlines.is_slow(at(15)));
+        deadlines.relax();
+        assert!(!deadlines.is_slow(at(59)) && deadlines.is_slow(at(60)));
         deadlines.request_is_whole();
         assert!(!deadlines.is_slow(at(100)));
         assert_eq!(deadlines.next(), at(610));

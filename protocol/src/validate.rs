@@ -53,6 +53,8 @@ pub struct Validated {
     pub batch: RecordBatch,
     /// What the answer's `log_append_time_ms` says; [`Timestamp::NONE`] for `CreateTime`.
     pub log_append_time: Timestamp,
+    /// What was inflated to look at it, in bytes.
+    pub inflated_bytes: usize,
 }
 
 const ZSTD_FROM: i16 = 7;
@@ -70,10 +72,14 @@ pub fn validate(
         .compression()
         .ok_or(ProduceError::UnknownCodec)?;
     let target = rules.compression.filter(|(target, _)| *target != codec);
+    let mut inflated_bytes = 0;
     if target.is_some() || needs_records(batch.header(), rules, now) {
         let inflated = batch
             .inflated_record_bytes(rules.inflated_bytes_max)
             .map_err(ProduceError::Records)?;
+        if codec != Compression::None {
+            inflated_bytes = inflated.len();
+        }
         let max_timestamp = check_records(&batch, &inflated, rules, now)?;
         if let Some((target, level)) = target {
             batch = batch.recompressed(target, level, &inflated);
@@ -87,12 +93,14 @@ pub fn validate(
         return Ok(Validated {
             batch,
             log_append_time: Timestamp::NONE,
+            inflated_bytes,
         });
     }
     batch.stamp_log_append_time(now);
     Ok(Validated {
         batch,
         log_append_time: now,
+        inflated_bytes,
     })
 }
 

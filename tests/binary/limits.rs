@@ -140,6 +140,30 @@ fn a_batch_that_inflates_beyond_all_measure_is_refused() {
 }
 
 #[test]
+fn many_batches_of_a_request_do_not_inflate_beyond_all_measure_together() {
+    const PARTITIONS: i32 = 40;
+    let dir = TempDir::new();
+    let broker = Broker::start(&dir, &[]);
+    let mut client = broker.client();
+    let created = client.try_create_topic("t", PARTITIONS, &[]);
+    assert_eq!(created.0, 0);
+    let plain = batch(&[&vec![0; 40 << 20]]);
+    let bomb = plain.recompressed(Compression::Zstd, 1, plain.record_bytes());
+    let mut request = produce_request("t", 0, -1, &bomb);
+    let first = request.topic_data[0].partition_data[0].clone();
+    let all = (0..PARTITIONS).map(|number| first.clone().with_index(number));
+    request.topic_data[0].partition_data = all.collect();
+    client.send_produce(&request).expect("it is open");
+    let answer = client.receive_all_produced().expect("it is answered");
+    let taken = answer.iter().filter(|error| **error == 0).count();
+    assert!((20..PARTITIONS as usize).contains(&taken), "{answer:?}");
+    assert_eq!(answer.last(), Some(&MESSAGE_TOO_LARGE));
+    // The next request begins anew.
+    assert_eq!(client.produce("t", &bomb), Ok(1));
+    broker.assert_no_errors();
+}
+
+#[test]
 fn few_open_files_are_enough_to_start_with_a_warning() {
     let dir = TempDir::new();
     let serve = crate::broker::serve(&dir, &[]);

@@ -149,6 +149,16 @@ impl Client {
         })
     }
 
+    /// The error codes of all partitions.
+    pub(crate) fn receive_all_produced(&mut self) -> io::Result<Vec<i16>> {
+        let answer = self.receive::<ProduceRequest>(PRODUCE_VERSION)?;
+        let partitions = answer
+            .responses
+            .iter()
+            .flat_map(|topic| &topic.partition_responses);
+        Ok(partitions.map(|partition| partition.error_code).collect())
+    }
+
     pub(crate) fn fetch(&mut self, topic: &str, partition: i32, from: i64) -> Fetched {
         let wanted = FetchPartition::default()
             .with_partition(partition)

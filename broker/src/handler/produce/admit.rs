@@ -1,5 +1,6 @@
 //! From the bytes of one partition to a staged batch.
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 use std::rc::Rc;
 
@@ -8,7 +9,7 @@ use klamm_metadata::TopicConfig;
 use klamm_model::Timestamp;
 use klamm_model::record_batch::Compression;
 use klamm_protocol::ErrorCode;
-use klamm_protocol::validate::{Depth, ProduceError, ProduceRules, validate};
+use klamm_protocol::validate::{Depth, ProduceError, ProduceRules, Validated, validate};
 
 use super::Acks;
 use super::pending::{PartitionReply, PendingProduce};
@@ -23,6 +24,10 @@ use crate::shard::Shard;
 const INFLATED_BYTES_FLOOR: usize = 64 << 20;
 /// How many times its own size, if that is more.
 const INFLATED_TIMES: usize = 16;
+
+/// What all batches of a request may inflate to, beside [`INFLATED_TIMES`] their size: one thread
+/// inflates them, and a hundred thousand bytes can hold gigabytes.
+const INFLATED_BYTES_OF_REQUEST: usize = 1 << 30;
 
 /// A bound of the whole batch, which lies in memory at once. `max.decompressed.message.bytes` is
 /// Kafka's, of one record; its default is without effect. Logs can compress to a hundredth and
@@ -44,6 +49,8 @@ pub(super) struct Admission {
     depth: Depth,
     now: Timestamp,
     internal_topics_allowed: bool,
+    /// What the batches that are left may inflate to.
+    inflated_bytes_left: Cell<usize>,
 }
 
 impl Admission {
@@ -58,6 +65,7 @@ impl Admission {
             acks,
             internal_topics_allowed: call.client_id() == ADMIN_CLIENT,
             depth,
+            inflated_bytes_left: Cell::new(INFLATED_BYTES_OF_REQUEST),
             now: shard.clock.wall(),
             shard,
         }
@@ -76,7 +84,8 @@ impl Admission {
         }
         let config = partition.config();
         self.check_replicas(&config)?;
-        let validated = validate(records, &self.rules(&config), self.now)
+        let validated = self
+            .validate(records, &config)
             .map_err(|error| self.refusal(partition, &error))?;
         let target = Some((pending as Rc<_>, part));
         let when = self.acks.when();
@@ -121,6 +130,28 @@ impl Admission {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Checks the records, and counts what they inflate to.
+    fn validate(
+        &self,
+        records: Option<Bytes>,
+        config: &TopicConfig,
+    ) -> Result<Validated, ProduceError> {
+        let size_bytes = records.as_ref().map_or(0, Bytes::len);
+        let left = self.inflated_bytes_left.get() + INFLATED_TIMES * size_bytes;
+        let mut rules = self.rules(config);
+        rules.inflated_bytes_max = rules.inflated_bytes_max.min(left);
+        let validated = validate(records, &rules, self.now);
+        let inflated_bytes = match &validated {
+            Ok(validated) => validated.inflated_bytes,
+            // As far as it went.
+            Err(ProduceError::Records(_)) => rules.inflated_bytes_max,
+            Err(_) => 0,
+        };
+        self.inflated_bytes_left
+            .set(left - inflated_bytes.min(left));
+        validated
     }
 
     fn rules(&self, config: &TopicConfig) -> ProduceRules {

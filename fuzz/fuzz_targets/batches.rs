@@ -1,3 +1,4 @@
+//! Record batches, every codec.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,3 +1,4 @@
+//! Requests, as they come from the network.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

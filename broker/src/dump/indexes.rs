@@ -1,4 +1,8 @@
 //! Everything but records: indexes, compared with the `.log` beside them, producers, the journal.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "files are read as they are, without a broker"
+)]
 
 use std::collections::BTreeMap;
 use std::path::Path;

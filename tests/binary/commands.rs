@@ -2,6 +2,7 @@
 //! and with which code they end.
 
 mod bench;
+mod bench_team;
 mod dump;
 mod groups;
 mod manners;

@@ -13,13 +13,19 @@ pub(crate) fn now() -> Instant {
 
 /// Milliseconds since 1970.
 pub(crate) fn unix_ms() -> u64 {
+    unix_us() / 1_000
+}
+
+/// Microseconds since 1970: what clocks of different machines are compared by.
+pub(crate) fn unix_us() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| {
-        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
     })
 }
 
-/// Waits; only the load generator has to, for the time at which its next message is due.
+/// Waits. For what has no event to wait for: the time at which the next message of a load is due,
+/// a client's queue that is full, a cluster that has no leader yet.
 pub(crate) fn sleep(duration: Duration) {
     std::thread::sleep(duration);
 }

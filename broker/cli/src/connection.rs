@@ -65,6 +65,17 @@ impl Connection {
         Ok(config)
     }
 
+    /// A connection with these properties and no others, which another process has worked out.
+    pub(crate) fn of(property: Vec<(String, String)>, timeout: Duration) -> Self {
+        Self {
+            bootstrap: None,
+            client_config: None,
+            property,
+            timeout,
+            output: Output::Json,
+        }
+    }
+
     fn file(&self) -> Result<Vec<(String, String)>, CliError> {
         match &self.client_config {
             Some(path) => parse(path, &files::read_text(path)?),

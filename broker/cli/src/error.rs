@@ -27,6 +27,10 @@ pub(crate) enum CliError {
         total: u64,
         what: &'static str,
     },
+    /// One of several processes could not do its part: what it says itself, or 3 if it cannot be
+    /// reached.
+    #[error("{part}: {why}")]
+    Part { part: String, why: String, code: u8 },
     /// A file cannot be used: 1.
     #[error("{}: {error}", path.display())]
     File {
@@ -42,11 +46,11 @@ pub(crate) enum CliError {
 }
 
 /// What the command was refused, or not able to do.
-const FAILED: u8 = 1;
+pub(crate) const FAILED: u8 = 1;
 /// The command line makes no sense.
 const USAGE: u8 = 2;
 /// Nobody answered.
-const UNREACHABLE: u8 = 3;
+pub(crate) const UNREACHABLE: u8 = 3;
 /// Done in part.
 const PARTLY: u8 = 4;
 /// What a shell says of a command that Ctrl-C has ended.
@@ -83,14 +87,20 @@ impl CliError {
 
     /// What the process ends with.
     pub(crate) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
+        ExitCode::from(self.code())
+    }
+
+    /// The same as a number.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::Part { code, .. } => *code,
             Self::Stream(_) if self.is_closed_pipe() => 0,
             Self::Refused { .. } | Self::File { .. } | Self::Stream(_) => FAILED,
             Self::Usage(_) => USAGE,
             Self::Unreachable { .. } | Self::TimedOut { .. } => UNREACHABLE,
             Self::Partly { .. } => PARTLY,
             Self::Interrupted(_) => INTERRUPTED,
-        })
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 )]
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read as _};
 use std::path::Path;
 
 use crate::error::CliError;
@@ -16,6 +16,19 @@ pub(crate) fn read_text(path: &Path) -> Result<String, CliError> {
         path: path.to_owned(),
         error,
     })
+}
+
+/// The bytes of a file, `max` of them at most.
+pub(crate) fn read_bytes(path: &Path, max: u64) -> Result<Vec<u8>, CliError> {
+    let mut bytes = Vec::new();
+    let read = open(path)?.take(max).read_to_end(&mut bytes);
+    match read {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(CliError::File {
+            path: path.to_owned(),
+            error,
+        }),
+    }
 }
 
 /// A file to be read line by line.
@@ -41,4 +54,11 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), CliError> {
 /// that is not possible the report shows it as lateness.
 pub(crate) fn ask_for_precise_timers() {
     let _ = std::fs::write("/proc/self/timerslack_ns", "1");
+}
+
+/// Which start of which kernel this process runs on: who has the same has the same clock. `None`
+/// where the system does not say.
+pub(crate) fn boot() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned())
 }

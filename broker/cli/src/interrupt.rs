@@ -23,6 +23,11 @@ impl Interrupt {
         Ok(Self(asked))
     }
 
+    /// As if the user had pressed Ctrl-C: whoever started this process wants it to end.
+    pub(crate) fn ask(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
     pub(crate) fn asked(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

@@ -69,7 +69,7 @@ fn read(mut input: Box<dyn BufRead + Send>, sender: &SyncSender<io::Result<Vec<u
 }
 
 /// One line without its end; `None` where there are no more.
-fn line(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+pub(crate) fn line(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     input.take(LINE_BYTES_MAX).read_until(b'\n', &mut line)?;
     if line.len() as u64 == LINE_BYTES_MAX {

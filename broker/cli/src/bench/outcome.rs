@@ -54,7 +54,29 @@ pub(super) struct Outcome {
     pub(super) consumed_rate: f64,
     /// Refusals and other errors of the clients, with how often.
     pub(super) errors: BTreeMap<String, u64>,
+    /// The processes of one load that were started together, and their clocks.
+    pub(super) clocks: Clocks,
     latencies: [Latencies; Leg::ALL.len()],
+}
+
+/// How comparable the clocks of several processes are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Clocks {
+    /// Empty for a process that was alone.
+    pub(super) parts: Vec<PartClock>,
+    /// What a latency may be off, where a message goes from one process to another.
+    pub(super) error_us: u64,
+}
+
+/// The clock of one process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct PartClock {
+    /// Where the process runs.
+    pub(super) part: String,
+    /// How far the clock is ahead of that of the machine that started it.
+    pub(super) ahead_us: i64,
+    /// How much more or less that may be; 0 if it is the same clock.
+    pub(super) uncertain_us: u64,
 }
 
 impl Outcome {
@@ -67,6 +89,7 @@ impl Outcome {
             acknowledged_rate: 0.0,
             consumed_rate: 0.0,
             errors: BTreeMap::new(),
+            clocks: Clocks::default(),
             latencies: Default::default(),
         }
     }
@@ -88,6 +111,12 @@ impl Outcome {
     /// kind of load.
     pub(super) fn add(&mut self, other: &Self) -> bool {
         let alike = self.parameters.add(&other.parameters);
+        self.add_measured(other);
+        alike
+    }
+
+    /// Adds what another process has measured of the same load.
+    pub(super) fn add_measured(&mut self, other: &Self) {
         self.processes += other.processes;
         self.acknowledged_rate += other.acknowledged_rate;
         self.consumed_rate += other.consumed_rate;
@@ -104,7 +133,9 @@ impl Outcome {
         for leg in Leg::ALL {
             self.of_mut(leg).add(other.of(leg));
         }
-        alike
+        let clocks = &mut self.clocks;
+        clocks.parts.extend(other.clocks.parts.iter().cloned());
+        clocks.error_us = clocks.error_us.max(other.clocks.error_us);
     }
 
     /// The document for programs, with everything that [`Self::from_json`] needs.
@@ -131,6 +162,7 @@ impl Outcome {
                 "consumed": self.consumed_rate,
             },
             "errors": self.errors,
+            "clocks": self.clocks.to_json(),
             "latency_ms": each(&Latencies::summary),
             "histograms_us": each(&|latencies| json!(latencies.encode())),
         })
@@ -167,12 +199,49 @@ impl Outcome {
             let times = times.as_u64().ok_or_else(|| missing("errors"))?;
             outcome.errors.insert(why.clone(), times);
         }
+        outcome.clocks = Clocks::from_json(&value["clocks"])?;
         for leg in Leg::ALL {
             let text = value["histograms_us"][leg.name()].as_str();
             let text = text.ok_or_else(|| missing(leg.name()))?;
             *outcome.of_mut(leg) = Latencies::decode(text)?;
         }
         Ok(outcome)
+    }
+}
+
+impl Clocks {
+    fn to_json(&self) -> Value {
+        let parts = self.parts.iter().map(|clock| {
+            json!({
+                "part": clock.part,
+                "ahead_us": clock.ahead_us,
+                "uncertain_us": clock.uncertain_us,
+            })
+        });
+        json!({ "parts": parts.collect::<Vec<_>>(), "error_us": self.error_us })
+    }
+
+    fn from_json(value: &Value) -> Result<Self, String> {
+        // Results of a process that knows no others do not have it.
+        if value.is_null() {
+            return Ok(Self::default());
+        }
+        let parts = value["parts"].as_array().ok_or_else(|| missing("parts"))?;
+        let parts = parts.iter().map(|part| {
+            let ahead_us = part["ahead_us"].as_i64();
+            Ok(PartClock {
+                part: part["part"]
+                    .as_str()
+                    .ok_or_else(|| missing("part"))?
+                    .to_owned(),
+                ahead_us: ahead_us.ok_or_else(|| missing("ahead_us"))?,
+                uncertain_us: number(part, "uncertain_us")?,
+            })
+        });
+        Ok(Self {
+            parts: parts.collect::<Result<_, String>>()?,
+            error_us: number(value, "error_us")?,
+        })
     }
 }
 
@@ -231,12 +300,12 @@ impl Parameters {
 }
 
 /// A number, small enough that sums of many stay numbers.
-fn number(object: &Value, name: &str) -> Result<u64, String> {
+pub(super) fn number(object: &Value, name: &str) -> Result<u64, String> {
     let found = object[name].as_u64().filter(|number| *number < 1 << 53);
     found.ok_or_else(|| missing(name))
 }
 
-fn missing(name: &str) -> String {
+pub(super) fn missing(name: &str) -> String {
     format!("\"{name}\" is missing, or not what it should be")
 }
 
@@ -271,6 +340,14 @@ pub(super) mod tests {
         outcome.acknowledged_rate = count as f64;
         outcome.consumed_rate = count as f64;
         outcome.errors.insert("Timed out".to_owned(), 1);
+        outcome.clocks = Clocks {
+            parts: vec![PartClock {
+                part: "load1".to_owned(),
+                ahead_us: -812,
+                uncertain_us: 201,
+            }],
+            error_us: 402,
+        };
         for leg in Leg::ALL {
             for n in 1..=count {
                 outcome

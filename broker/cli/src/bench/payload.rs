@@ -1,7 +1,7 @@
 //! What is in the messages of the load: readings as vehicles and sensors send them, made from a
 //! seed, or the messages of a file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore as _, SeedableRng as _};
@@ -20,6 +20,14 @@ pub(super) struct Body {
 /// Messages that are sent in turn, again and again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Payload(Vec<Body>);
+
+/// A file of messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    /// What it is called; its ending says what is in it.
+    pub(super) path: PathBuf,
+    pub(super) bytes: Vec<u8>,
+}
 
 /// More than a batch holds, so that compression finds no repetitions that real messages lack.
 const GENERATED: u64 = 10_000;
@@ -46,13 +54,13 @@ impl Payload {
     /// line that is a JSON object, or the column.
     ///
     /// # Errors
-    /// It cannot be read, is empty, or has no such field.
-    pub(super) fn of_file(path: &Path, key: Option<&str>) -> Result<Self, CliError> {
-        let reader = std::io::Read::take(files::open(path)?, FILE_BYTES_MAX as u64);
+    /// It is empty, or has no such field.
+    pub(super) fn of_file(source: &Source, key: Option<&str>) -> Result<Self, CliError> {
+        let Source { path, bytes } = source;
         let is_csv = path.extension().is_some_and(|ending| ending == "csv");
         let bodies = match is_csv {
-            true => rows(reader, key),
-            false => lines(reader, key),
+            true => rows(bytes.as_slice(), key),
+            false => lines(bytes.as_slice(), key),
         };
         let wrong = |why: String| CliError::Refused {
             what: path.display().to_string(),
@@ -75,6 +83,19 @@ impl Payload {
     pub(super) fn mean_bytes(&self) -> u64 {
         let all: usize = self.0.iter().map(|body| body.value.len()).sum();
         (all / self.0.len()) as u64
+    }
+}
+
+impl Source {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) fn read(path: &Path) -> Result<Self, CliError> {
+        Ok(Self {
+            path: path.to_owned(),
+            bytes: files::read_bytes(path, FILE_BYTES_MAX as u64)?,
+        })
     }
 }
 

@@ -27,6 +27,8 @@ const MESSAGES: &[Column] = &[
 ];
 /// A generator that is later than this at p99 measures itself.
 const LATE_MS: f64 = 1.0;
+/// Clocks that are known no better than to this share of the median are warned of.
+const CLOCKS_PERCENT: f64 = 10.0;
 
 /// Prints tables, and what a reader must know to trust them.
 pub(super) fn print(outcome: &Outcome, printer: &mut Printer) -> Result<(), CliError> {
@@ -125,8 +127,47 @@ pub(super) fn remarks(outcome: &Outcome) -> Vec<String> {
             "The generator itself sent late (p99 {late:.1} ms): it needs more producers or a quieter machine, or the cluster did not take messages fast enough."
         ));
     }
+    remarks.extend(clocks(outcome));
     if outcome.of(Leg::DueToConsumed).count() < 100_000 {
         remarks.push("p99.99 means something from about 100,000 messages on.".to_owned());
+    }
+    remarks
+}
+
+/// How far the clocks of several machines are apart, and whether that can be seen in the figures.
+fn clocks(outcome: &Outcome) -> Vec<String> {
+    let clocks = &outcome.clocks;
+    let ms = |us: u64| us as f64 / 1e3;
+    let others = clocks.parts.iter().filter(|clock| clock.uncertain_us > 0);
+    let others: Vec<_> = others
+        .map(|clock| {
+            let direction = if clock.ahead_us < 0 {
+                "behind"
+            } else {
+                "ahead"
+            };
+            let apart = ms(clock.ahead_us.unsigned_abs());
+            let uncertain = ms(clock.uncertain_us);
+            format!(
+                "{} {apart:.3} ms {direction} (± {uncertain:.3})",
+                clock.part
+            )
+        })
+        .collect();
+    if others.is_empty() {
+        return Vec::new();
+    }
+    let mut remarks = vec![format!(
+        "Clocks, against this machine's when it connected: {}. Latencies allow for it, and may still be {:.3} ms off where a message goes from one machine to another.",
+        others.join(", "),
+        ms(clocks.error_us)
+    )];
+    let median = outcome.of(Leg::DueToConsumed).percentile_ms(50.0);
+    let percent = ms(clocks.error_us) / median.max(1e-3) * 100.0;
+    if percent > CLOCKS_PERCENT {
+        remarks.push(format!(
+            "Beware: that is {percent:.0} % of the median from due to consumed. Start the load from a machine that is nearer to the hosts, or put producers and consumers on one host."
+        ));
     }
     remarks
 }
@@ -152,5 +193,20 @@ mod tests {
     fn a_late_generator_is_told() {
         assert!(remarks(&example(1_000, 7))[0].contains("sent late"));
         assert!(!remarks(&example(100, 1))[0].contains("sent late"));
+    }
+
+    #[test]
+    fn clocks_that_are_too_far_apart_are_told() {
+        let remarks = remarks(&example(100, 1)).join("\n");
+        assert!(
+            remarks.contains("load1 0.812 ms behind (± 0.201)"),
+            "{remarks}"
+        );
+        assert!(remarks.contains("Beware"), "{remarks}");
+        let slow = example(1_000, 10_000);
+        assert!(!clocks(&slow).join("\n").contains("Beware"));
+        let mut one = example(100, 1);
+        one.clocks.parts[0].uncertain_us = 0;
+        assert_eq!(clocks(&one), [""; 0]);
     }
 }

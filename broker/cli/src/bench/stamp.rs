@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use rdkafka::message::{BorrowedMessage, Headers as _, Message as _};
 
+use crate::clock;
+
 /// Name of the header; one letter, since it travels with every message.
 pub(super) const HEADER: &str = "k";
 
@@ -21,6 +23,12 @@ pub(super) struct Stamp {
 }
 
 const BYTES: usize = 20;
+
+/// A number for a run that no other run has, though it begins in the same millisecond: that one is
+/// in another process.
+pub(super) fn new_run() -> u64 {
+    clock::unix_ms() << 22 | u64::from(std::process::id() & 0x3f_ffff)
+}
 
 impl Stamp {
     pub(super) fn encode(self) -> [u8; BYTES] {

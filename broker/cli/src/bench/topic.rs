@@ -5,7 +5,7 @@ use rdkafka::admin::{NewTopic, TopicReplication};
 use rdkafka::consumer::Consumer as _;
 use rdkafka::topic_partition_list::Offset;
 
-use super::Plan;
+use super::plan::Plan;
 use crate::clock::{self, Deadline};
 use crate::cluster::{Cluster, END, Partition};
 use crate::error::CliError;
@@ -44,10 +44,24 @@ impl Topic {
         }
     }
 
+    /// A topic that another process has made or looked at, and looks after.
+    pub(super) fn known(name: String, ends: Vec<(i32, i64)>) -> Self {
+        let ours = false;
+        Self { name, ends, ours }
+    }
+
+    /// How many consumers can have a partition of it, of so many.
+    pub(super) fn consumers(&self, wanted: u64) -> u64 {
+        wanted.min(self.ends.len() as u64)
+    }
+
     /// The partitions of one of several consumers, and where it begins.
-    pub(super) fn share(&self, one: usize, of: usize) -> Result<TopicPartitionList, CliError> {
+    pub(super) fn share(&self, one: u64, of: u64) -> Result<TopicPartitionList, CliError> {
         let mut share = TopicPartitionList::new();
-        for (partition, end) in self.ends.iter().skip(one).step_by(of) {
+        for (partition, end) in (self.ends.iter().zip(0..))
+            .filter(|(_, nth)| nth % of == one)
+            .map(|(end, _)| end)
+        {
             share
                 .add_partition_offset(&self.name, *partition, Offset::Offset(*end))
                 .map_err(|error| CliError::of_cluster("offsets", &error, 0))?;

@@ -9,7 +9,7 @@ use super::Consumer;
 use super::run::{Measured, Run};
 use crate::bench::stamp::Stamp;
 
-/// How long nothing may come before somebody looks whether the run is over.
+/// How long nothing may come before somebody looks whether the run has ended.
 const TURN: Duration = Duration::from_millis(20);
 
 /// What one consumer received.
@@ -21,10 +21,10 @@ pub(super) struct Received {
     seen: Vec<u64>,
 }
 
-/// Receives until the run is over.
+/// Receives until the run has ended.
 pub(super) fn receive(run: &Run, consumer: &Consumer) -> Received {
     let mut received = Received::of(run.schedule.total());
-    while !run.is_over() {
+    while !run.has_ended() {
         match consumer.poll(TURN) {
             None => {}
             Some(Ok(message)) => received.take(run, &message),

@@ -10,15 +10,14 @@ use rdkafka::error::KafkaError;
 use crate::bench::latencies::Latencies;
 use crate::bench::schedule::Schedule;
 use crate::bench::stamp::Stamp;
+use crate::bench::totals::Totals;
 use crate::clock;
 use crate::error::words;
 
-/// Threads are up and waiting by then.
-const START: Duration = Duration::from_millis(500);
 /// Kinds of errors that are told apart; there are fewer codes than that.
 const ERRORS_MAX: usize = 500;
 
-/// One run.
+/// One run, or the part of this process in one.
 pub(in crate::bench) struct Run {
     /// Tells its messages from those of other runs.
     pub(super) id: u64,
@@ -27,10 +26,8 @@ pub(in crate::bench) struct Run {
     origin: OnceLock<Instant>,
     /// Producers that still send, or wait for acknowledgements.
     sending: AtomicU64,
-    /// When they ended.
-    sent_all: OnceLock<Instant>,
-    /// Consumers need not wait for what is missing.
-    gave_up: AtomicBool,
+    /// Consumers need not wait for anything more.
+    ended: AtomicBool,
     counters: Counters,
     acknowledged: Mutex<Measured>,
     errors: Mutex<BTreeMap<String, u64>>,
@@ -38,13 +35,13 @@ pub(in crate::bench) struct Run {
 
 /// Messages so far, those of the warm-up too.
 #[derive(Debug, Default)]
-pub(in crate::bench) struct Counters {
-    pub(in crate::bench) sent: AtomicU64,
-    pub(in crate::bench) acknowledged: AtomicU64,
-    pub(in crate::bench) failed: AtomicU64,
-    pub(in crate::bench) consumed: AtomicU64,
+pub(super) struct Counters {
+    pub(super) sent: AtomicU64,
+    pub(super) acknowledged: AtomicU64,
+    pub(super) failed: AtomicU64,
+    pub(super) consumed: AtomicU64,
     /// The longest way from due to consumed since somebody looked, in microseconds.
-    pub(in crate::bench) worst_us: AtomicU64,
+    pub(super) worst_us: AtomicU64,
 }
 
 /// Messages that arrived somewhere.
@@ -76,26 +73,23 @@ impl Measured {
 }
 
 impl Run {
-    pub(super) fn new(schedule: Schedule, drain: Duration, producers: u64) -> Arc<Self> {
-        // Two runs that begin in the same millisecond are in two processes.
-        let id = clock::unix_ms() << 22 | u64::from(std::process::id() & 0x3f_ffff);
+    pub(super) fn new(id: u64, schedule: Schedule, drain: Duration, producers: u64) -> Arc<Self> {
         Arc::new(Self {
             id,
             schedule,
             drain,
             origin: OnceLock::new(),
             sending: AtomicU64::new(producers),
-            sent_all: OnceLock::new(),
-            gave_up: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             counters: Counters::default(),
             acknowledged: Mutex::default(),
             errors: Mutex::default(),
         })
     }
 
-    /// From now on messages are due.
-    pub(super) fn begin(&self) {
-        self.origin.get_or_init(|| clock::now() + START);
+    /// The first message is due at `origin`.
+    pub(super) fn begin(&self, origin: Instant) {
+        self.origin.get_or_init(|| origin);
     }
 
     /// Time since the first message was due.
@@ -113,7 +107,7 @@ impl Run {
         *self.origin.get_or_init(clock::now)
     }
 
-    pub(in crate::bench) fn counters(&self) -> &Counters {
+    pub(super) fn counters(&self) -> &Counters {
         &self.counters
     }
 
@@ -128,27 +122,37 @@ impl Run {
 
     /// A producer has sent all, and waited for its acknowledgements.
     pub(super) fn producer_ended(&self) {
-        if self.sending.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.sent_all.get_or_init(clock::now);
+        self.sending.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// What has happened until now.
+    pub(in crate::bench) fn totals(&self) -> Totals {
+        let Counters {
+            sent,
+            acknowledged,
+            failed,
+            consumed,
+            worst_us,
+        } = &self.counters;
+        Totals {
+            // First: once nobody sends, nothing more is acknowledged.
+            sending: self.sending.load(Ordering::Acquire),
+            at: self.elapsed(),
+            sent: sent.load(Ordering::Relaxed),
+            acknowledged: acknowledged.load(Ordering::Acquire),
+            failed: failed.load(Ordering::Relaxed),
+            consumed: consumed.load(Ordering::Acquire),
+            worst_us: worst_us.swap(0, Ordering::Relaxed),
         }
     }
 
-    /// Whether all is sent, and received or given up.
-    pub(in crate::bench) fn is_over(&self) -> bool {
-        let Some(sent_all) = self.sent_all.get() else {
-            return false;
-        };
-        if self.gave_up.load(Ordering::Relaxed) {
-            return true;
-        }
-        let acknowledged = self.counters.acknowledged.load(Ordering::Acquire);
-        let consumed = self.counters.consumed.load(Ordering::Acquire);
-        let waited = clock::now().saturating_duration_since(*sent_all);
-        let over = consumed >= acknowledged || waited > self.drain;
-        if over {
-            self.gave_up.store(true, Ordering::Relaxed);
-        }
-        over
+    /// It is over: who receives need not go on.
+    pub(in crate::bench) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
     }
 
     pub(super) fn acknowledged(&self) -> MutexGuard<'_, Measured> {
@@ -207,18 +211,5 @@ mod tests {
         assert_eq!(measured.last, ms(1_550));
         measured.record(SCHEDULE, stamp(9), ms(60_000));
         assert_eq!(measured.from_due.count(), 1, "the warm-up does not count");
-    }
-
-    #[test]
-    fn a_run_is_over_when_what_was_acknowledged_has_come() {
-        let run = Run::new(SCHEDULE, Duration::from_secs(60), 2);
-        run.begin();
-        run.counters.acknowledged.store(5, Ordering::Relaxed);
-        run.producer_ended();
-        assert!(!run.is_over(), "one still sends");
-        run.producer_ended();
-        assert!(!run.is_over(), "five are missing");
-        run.counters.consumed.store(5, Ordering::Relaxed);
-        assert!(run.is_over());
     }
 }

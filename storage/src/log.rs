@@ -82,6 +82,8 @@ pub struct Log {
     spares_made: u64,
     /// An append's ticket is out.
     appending: bool,
+    /// Room for the plan of the next append: nearly all have one run.
+    spare_runs: Vec<plan::Run>,
     /// Everything before was compacted.
     cleaned_to: Offset,
     /// Compaction met damage: it is not tried again.

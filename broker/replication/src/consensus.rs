@@ -25,6 +25,8 @@ pub(crate) struct Consensus {
     node: RawNode<Store>,
     /// As last handed out in [`Ready::hard_state`].
     term_and_vote: (u64, u64),
+    /// Room for [`Ready::entries`], given back by [`Consensus::recycle`].
+    spare: Vec<(LogIndex, Term)>,
 }
 
 /// What a new [`Consensus`] starts from.
@@ -72,6 +74,9 @@ pub enum MessageKind {
 }
 
 impl Consensus {
+    /// An idle partition does not keep the memory of its busiest second.
+    const SPARE_MAX: usize = 64;
+
     pub(crate) fn new(setup: Setup) -> Self {
         let config = config(setup.id, setup.seed);
         let hard_state = loaded_hard_state(&setup);
@@ -88,6 +93,7 @@ impl Consensus {
         Self {
             node,
             term_and_vote,
+            spare: Vec::new(),
         }
     }
 
@@ -126,7 +132,8 @@ impl Consensus {
         }
         let mut ready = self.node.ready();
         let messages = [ready.take_messages(), ready.take_persisted_messages()].concat();
-        let entries: Vec<_> = ready.entries().iter().map(header).collect();
+        let mut entries = std::mem::take(&mut self.spare);
+        entries.extend(ready.entries().iter().map(header));
         for &(index, term) in &entries {
             self.node.mut_store().append(index, term);
         }
@@ -139,6 +146,15 @@ impl Consensus {
             entries,
             messages: messages.into_iter().map(Envelope::from).collect(),
         })
+    }
+
+    /// Takes back the entries of a ready, of which nobody needs more than a look: the next ones
+    /// need not allocate.
+    pub(crate) fn recycle(&mut self, mut entries: Vec<(LogIndex, Term)>) {
+        if entries.capacity() <= Self::SPARE_MAX {
+            entries.clear();
+            self.spare = entries;
+        }
     }
 
     /// Everything up to this ready survives the loss of power.

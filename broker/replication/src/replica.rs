@@ -296,6 +296,7 @@ impl Replica {
             self.outbox
                 .push(message, self.positions.last().index, &self.persistence);
         }
+        self.consensus.recycle(ready.entries);
     }
 
     fn notice_lost_leadership(&mut self, effects: &mut Vec<Effect>) {

@@ -67,7 +67,8 @@ impl Log {
         self.online()?;
         assert!(!self.appending, "one append at a time");
         self.assert_follows(&entries);
-        let runs = self.plan(&entries, now);
+        let room = std::mem::take(&mut self.spare_runs);
+        let runs = self.plan(&entries, now, room);
         let active = match self.active_end(&runs) {
             Ok(active) => active,
             Err(error) => return Err(self.gave(AppendError::of(error))),
@@ -172,7 +173,7 @@ impl Log {
         let disk = self.disk();
         let interval_bytes = self.config.index_interval_bytes;
         let mut begun = begun.into_iter();
-        for run in runs {
+        for run in &runs {
             if run.rolls {
                 let segment = begun.next().expect("created for this run");
                 self.push_segment(segment)?;
@@ -191,7 +192,7 @@ impl Log {
             active.verified().add(from, to);
             self.bytes_since_snapshot += run.bytes;
             self.tail.appended(run.bytes);
-            for entry in &entries[run.entries] {
+            for entry in &entries[run.entries.clone()] {
                 self.next_index = entry.index.next();
                 let records = entry.batch.next_offset().since(entry.batch.base_offset());
                 self.durable
@@ -199,6 +200,7 @@ impl Log {
                 self.note_producer(entry)?;
             }
         }
+        self.spare_runs = runs;
         Ok(())
     }
 

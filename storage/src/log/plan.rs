@@ -18,14 +18,19 @@ pub(super) struct Run {
 }
 
 impl Log {
-    /// Cuts entries into runs, at most one of them for the active segment.
-    pub(super) fn plan(&self, entries: &[DataEntry], now: Timestamp) -> Vec<Run> {
+    /// Cuts entries into runs, at most one of them for the active segment; `runs` is room for them.
+    pub(super) fn plan(
+        &self,
+        entries: &[DataEntry],
+        now: Timestamp,
+        mut runs: Vec<Run>,
+    ) -> Vec<Run> {
+        runs.clear();
         let active = self.active();
         // Damage stays in a closed segment: nothing is written behind it.
         let mut fresh = !active.holes().is_empty();
         let mut base_offset = active.base_offset();
         let mut planned = Planned::default();
-        let mut runs: Vec<Run> = Vec::with_capacity(1);
         for (at, entry) in entries.iter().enumerate() {
             let header = entry.batch.header();
             let rule = self.roll_rule(base_offset, now);

@@ -80,14 +80,25 @@ impl AppendTicket {
                 }
                 _ => (Arc::clone(&self.active.0), self.active.1),
             };
-            let mut slices: Vec<IoSlice<'_>> = self.entries[run.entries.clone()]
-                .iter()
-                .flat_map(|entry| entry.batch.as_slices().map(IoSlice::new))
-                .collect();
-            file.write_at(&mut slices, position)?;
+            write_entries(&*file, &self.entries[run.entries.clone()], position)?;
         }
         Ok(())
     }
+}
+
+fn write_entries(
+    file: &dyn DiskFile,
+    entries: &[DataEntry],
+    position: u64,
+) -> Result<(), DiskError> {
+    // One batch is what most turns have, and needs no list.
+    if let [entry] = entries {
+        return file.write_at(&mut entry.batch.as_slices().map(IoSlice::new), position);
+    }
+    let slices = entries.iter().flat_map(|entry| entry.batch.as_slices());
+    let mut all = Vec::with_capacity(entries.len() * 2);
+    all.extend(slices.map(IoSlice::new));
+    file.write_at(&mut all, position)
 }
 
 impl Rolling {

@@ -11,6 +11,8 @@ use super::Staged;
 #[derive(Debug)]
 pub(super) struct Staging {
     batches: Vec<RecordBatch>,
+    /// How many the last turn took: the next one is likely to take as many.
+    usual: usize,
     bytes: u64,
     /// What the log does not know of its producers yet: of batches staged, and of those that are
     /// being written.
@@ -23,10 +25,14 @@ pub(super) struct Staging {
     end: Position,
 }
 
+/// Room that is made before a turn is known to need it.
+const USUAL_MAX: usize = 64;
+
 impl Staging {
     pub(super) fn new(log_end: Position) -> Self {
         Self {
             batches: Vec::new(),
+            usual: 0,
             bytes: 0,
             producers: StagedProducers::new(),
             certain: true,
@@ -79,6 +85,9 @@ impl Staging {
             base_offset: batch.base_offset(),
             last_offset: batch.last_offset(),
         };
+        if self.batches.is_empty() {
+            self.batches.reserve(self.usual);
+        }
         self.batches.push(batch);
         staged
     }
@@ -86,6 +95,7 @@ impl Staging {
     /// Hands the batches over, with the position after the last; nothing is staged any more.
     pub(super) fn take(&mut self) -> (Vec<RecordBatch>, Position) {
         self.bytes = 0;
+        self.usual = self.batches.len().min(USUAL_MAX);
         (std::mem::take(&mut self.batches), self.end)
     }
 

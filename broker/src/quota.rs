@@ -14,6 +14,8 @@ mod rate;
 mod sensors;
 
 #[cfg(test)]
+mod allocations;
+#[cfg(test)]
 mod tests;
 
 use std::cell::{Cell, RefCell};

@@ -5,6 +5,8 @@
 //! is bounded: entries leave it with the ready that carries them, and the store beside it answers
 //! from a term table.
 
+#[cfg(test)]
+mod allocations;
 mod store;
 
 use std::fmt;

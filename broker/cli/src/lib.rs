@@ -50,7 +50,7 @@ pub enum Command {
     /// Shows and changes settings of topics and brokers.
     Config(config::Config),
     /// Puts load on a cluster and measures its latency, counted from when a message was due.
-    Bench(bench::Bench),
+    Bench(Box<bench::Bench>),
     /// Prints completions for a shell.
     #[command(after_help = COMPLETIONS)]
     Completions {

@@ -7,7 +7,7 @@ use crate::workspace::members;
 
 /// Subcommands of cargo itself that README may use.
 const CARGO_COMMANDS: &[&str] = &[
-    "bench", "build", "clippy", "doc", "fmt", "install", "run", "test",
+    "bench", "build", "clippy", "doc", "fmt", "fuzz", "install", "run", "test",
 ];
 
 #[test]

@@ -1,7 +1,7 @@
 //! Several processes that make one load: on other hosts, in containers, or here.
 //!
 //! One process [leads](mod@lead): it starts the others, hands out the shares, says when it begins and
-//! when it is over, and adds up what they have measured. The others each do a [part]. They
+//! when it is over, and adds up what they have measured. The others do [a part](mod@part) each. They
 //! talk in lines of JSON ([`words`]) over the standard streams of the parts, whatever those go through
 //! ([`launch`], [`links`]): no port is opened, no file copied, and when the stream ends the part does.
 //!

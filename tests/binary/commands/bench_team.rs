@@ -1,6 +1,7 @@
 //! `klamm bench` in several processes, whatever reaches them.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -216,6 +217,25 @@ fn an_interrupt_ends_all_parts_and_says_what_was_measured() {
     let consumed = result["messages"]["consumed"].as_u64().expect("a number");
     assert!((90..1_000).contains(&consumed), "{result}");
     assert_eq!(world.out(&["topic", "list"]), "there are no topics\n");
+}
+
+#[test]
+fn an_interrupt_does_not_wait_for_a_host_that_does_not_answer() {
+    let world = World::start();
+    let silent = script(
+        &world,
+        "silent.sh",
+        "echo $1 is asked >&2; sleep 600; exit 1",
+    );
+    let mut bench = command(binary());
+    bench.args(["bench", "--on=one", "--ssh-command", &silent]);
+    bench.env("KLAMM_BOOTSTRAP", world.bootstrap());
+    let mut bench = Process::start(bench);
+    bench.says("one is asked");
+    bench.signal(Signal::INT);
+    // Less than a part is given that has something to clean up.
+    assert_eq!(bench.wait(Duration::from_secs(10)).code(), Some(130));
+    bench.says("interrupted: nothing was measured yet");
 }
 
 #[test]

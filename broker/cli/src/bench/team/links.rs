@@ -13,6 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 
 use super::launch::Member;
@@ -167,14 +168,17 @@ impl Drop for Links {
     fn drop(&mut self) {
         for link in &mut self.links {
             link.orders = None;
+            // It has done nothing that would have to be cleaned up, and may be waiting for a host.
+            if !link.has_begun {
+                link.kill();
+            }
         }
         self.await_ends();
         for link in &mut self.links {
             if !link.has_ended {
                 note(&format!("{} does not end and is killed", link.name));
             }
-            // One that has ended is not there to be killed.
-            let _ = link.child.kill();
+            link.kill();
             let _ = link.child.wait();
         }
     }
@@ -228,6 +232,14 @@ impl Link {
             has_ended: false,
             last_note: None,
         })
+    }
+
+    /// Kills the process, and what it has started to reach its host.
+    fn kill(&mut self) {
+        // Of one that has ended the number may be another's by now.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        }
     }
 
     fn take_note(&mut self, text: &[u8]) {

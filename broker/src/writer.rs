@@ -3,8 +3,8 @@
 //! A write to the page cache takes microseconds, less than handing it to another thread does. But a
 //! filesystem can hold one up for milliseconds (its journal commits, dirty pages are throttled),
 //! and then every partition and every connection of the data plane would stand still with it. So
-//! by default the data plane writes, and once it has been held up, the directory's thread does for
-//! a while.
+//! by default the data plane writes, and once it has been held up for longer than the detour would
+//! cost, the directory's thread does for a while.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use klamm_model::Instant;
 use klamm_storage::{AppendDone, AppendTicket};
+use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::background::Background;
 use crate::clock::Clock;
@@ -57,10 +58,9 @@ impl Writer {
 
     /// Writes on this thread; also returns what time it is then.
     pub(crate) fn write_here(&self, ticket: AppendTicket) -> (AppendDone, Instant) {
-        let begun = self.clock.now();
-        let done = ticket.run();
+        let (done, wait) = Wait::of(self.clock, ticket);
         let end = self.clock.now();
-        self.note(end, end.since(begun));
+        self.note(end, wait);
         (done, end)
     }
 
@@ -70,38 +70,80 @@ impl Writer {
         ticket: AppendTicket,
     ) -> impl Future<Output = AppendDone> + 'static {
         let clock = self.clock;
-        let written = self.thread.start_work(move || clock.timed(|| ticket.run()));
+        let written = self.thread.start_work(move || Wait::of(clock, ticket));
         async move {
-            let (done, took) = written.await;
-            self.note(self.clock.now(), took);
+            let (done, wait) = written.await;
+            self.note(self.clock.now(), wait);
             done
         }
     }
 
-    fn note(&self, now: Instant, took: Duration) {
-        self.counters.write_times.observe_time(took);
-        if took > STALL {
+    fn note(&self, now: Instant, wait: Wait) {
+        self.counters.write_times.observe_time(wait.took);
+        if wait.is_stall() {
             self.counters.write_stalls.add(1);
         }
-        if self.stalls.borrow_mut().wrote(now, took) {
+        if self.stalls.borrow_mut().wrote(now, wait) {
             tracing::debug!(
-                ?took,
+                took = ?wait.took,
                 "a write was held up; a thread of its own writes for a while"
             );
         }
     }
 }
 
-/// Finds out that writes are being held up.
+/// How a write went.
+#[derive(Clone, Copy, Debug)]
+struct Wait {
+    took: Duration,
+    /// Whether the thread slept meanwhile. If not, a long write lost its processor to others, and
+    /// would have lost it on another thread too.
+    slept: bool,
+}
+
+/// A write that takes longer, and sleeps, was held up.
+const STALL: Duration = Duration::from_micros(500);
+
+impl Wait {
+    /// Writes, and sees how that goes.
+    fn of(clock: Clock, ticket: AppendTicket) -> (AppendDone, Self) {
+        let sleeps_before = sleeps_of_this_thread();
+        let (done, took) = clock.timed(|| ticket.run());
+        let slept = took > STALL && sleeps_of_this_thread() != sleeps_before;
+        (done, Self { took, slept })
+    }
+
+    fn is_stall(self) -> bool {
+        self.slept && self.took > STALL
+    }
+}
+
+/// How often this thread has given up its processor of its own accord, which in the middle of a
+/// write it does to wait for the filesystem. 0 where the kernel does not tell.
+fn sleeps_of_this_thread() -> i64 {
+    getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.voluntary_context_switches())
+}
+
+/// Finds out that writes are held up for longer than may be.
+///
+/// Time lost fills a bucket that leaks. An fsync each second that holds one write up for a
+/// millisecond costs less than two changes of threads for every write; a hundred milliseconds at
+/// once, or a few in every second, cost more.
 #[derive(Debug, Default)]
 struct StallDetector {
+    /// What was lost and has not leaked yet, when last looked at.
+    lost: Duration,
+    looked_at: Instant,
     until: Option<Instant>,
 }
 
-/// A write that takes longer was held up.
-const STALL: Duration = Duration::from_micros(500);
+/// More than this in the bucket, and the thread takes over.
+const LOST_MAX: Duration = Duration::from_millis(10);
 
-/// How long the thread writes after a write was held up.
+/// What leaks is the elapsed time divided by this: losing 0.5 % of it is accepted.
+const LEAK_DIVISOR: u32 = 200;
+
+/// How long the thread writes after writes were held up.
 const OFFLOAD: Duration = Duration::from_secs(10);
 
 impl StallDetector {
@@ -110,8 +152,15 @@ impl StallDetector {
     }
 
     /// Takes note of a write; whether the thread takes over with it.
-    fn wrote(&mut self, now: Instant, took: Duration) -> bool {
-        if took <= STALL {
+    fn wrote(&mut self, now: Instant, wait: Wait) -> bool {
+        if !wait.is_stall() {
+            return false;
+        }
+        let leaked = now.since(self.looked_at) / LEAK_DIVISOR;
+        // Not more than twice what is too much: the bucket is not to be full for minutes.
+        self.lost = (self.lost.saturating_sub(leaked) + wait.took).min(2 * LOST_MAX);
+        self.looked_at = now;
+        if self.lost <= LOST_MAX {
             return false;
         }
         let begins = !self.is_offloading(now);
@@ -124,19 +173,52 @@ impl StallDetector {
 mod tests {
     use super::*;
 
+    fn wait(took: Duration, slept: bool) -> Wait {
+        Wait { took, slept }
+    }
+
+    fn at(ms: u64) -> Instant {
+        Instant::after_start(Duration::from_millis(ms))
+    }
+
     #[test]
-    fn the_thread_writes_for_a_while_after_a_write_was_held_up() {
-        let at = |ms| Instant::after_start(Duration::from_millis(ms));
+    fn the_thread_writes_for_a_while_after_a_write_was_held_up_for_long() {
+        let held_up = wait(LOST_MAX + STALL, true);
         let mut stalls = StallDetector::default();
-        assert!(!stalls.wrote(at(0), STALL));
+        assert!(!stalls.wrote(at(0), wait(STALL, true)));
         assert!(!stalls.is_offloading(at(0)));
-        assert!(stalls.wrote(at(1), Duration::from_millis(1)));
+        assert!(stalls.wrote(at(1), held_up));
         assert!(stalls.is_offloading(at(2)));
-        assert!(
-            !stalls.wrote(at(9_000), Duration::from_millis(1)),
-            "it does already"
-        );
+        assert!(!stalls.wrote(at(9_000), held_up), "it does already");
         assert!(stalls.is_offloading(at(18_999)));
         assert!(!stalls.is_offloading(at(19_000)));
+    }
+
+    #[test]
+    fn a_millisecond_in_each_second_is_cheaper_than_the_detour() {
+        let mut stalls = StallDetector::default();
+        let each_second = (0..1_000).map(|second| at(second * 1_000));
+        for now in each_second {
+            assert!(!stalls.wrote(now, wait(Duration::from_millis(4), true)));
+        }
+        assert!(
+            (1..20)
+                .any(|ms| stalls.wrote(at(1_000_000 + ms), wait(Duration::from_millis(1), true)))
+        );
+    }
+
+    #[test]
+    fn a_write_that_lost_its_processor_was_not_held_up() {
+        let mut stalls = StallDetector::default();
+        assert!(!stalls.wrote(at(1), wait(Duration::from_millis(40), false)));
+        assert!(!stalls.is_offloading(at(1)));
+    }
+
+    #[test]
+    fn a_thread_that_waits_has_slept() {
+        let before = sleeps_of_this_thread();
+        let (_sender, receiver) = std::sync::mpsc::channel::<()>();
+        assert!(receiver.recv_timeout(Duration::from_millis(1)).is_err());
+        assert!(sleeps_of_this_thread() > before);
     }
 }

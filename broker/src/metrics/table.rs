@@ -300,7 +300,7 @@ pub const METRICS: &[Metric] = &[
     counter("klamm_write_stalls_total", |from, to| {
         to.add(&[], from.counters.write_stalls.get());
     })
-    .says("Writes that took more than 0.5 ms: the file system held them up."),
+    .says("Writes that slept, and took more than 0.5 ms: the file system held them up."),
     histogram("klamm_fsync_seconds", |from, to| {
         to.add_histogram(&[], &from.counters.fsync_times);
     })

@@ -10,12 +10,13 @@ use crate::plan::{Part, Plan, Rate};
 const USAGE: &str = "\
 usage: cargo bench-kafka [OPTION…]
   --only klamm|kafka   one broker alone
-  --measure A,B,…      start, latency, throughput, scale (all of them)
+  --measure A,B,…      start, latency, throughput, highest-rate, scale, growth,
+                       large-log (20 GiB of disk), compaction (all of them)
   --pairs N            how often both are measured, in turn (5)
   --seconds N          measured time at each rate (15)
   --warm-up N          load before that, in seconds (20)
   --rates A@L,B@L,…    messages per second, and linger.ms if not 0
-                       (1000,10000,73800,73800@1,73800@5)
+                       (1000,73800,73800@0.5,73800@1,73800@5)
   --size N             bytes per message (200)
   --klamm FILE         the binary (target/release/klamm)
 To keep other work of the machine out of the figures: chrt -r 1 target/release/bench-kafka";
@@ -28,7 +29,7 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Plan,
         pairs: 5,
         measured: Duration::from_secs(15),
         warm_up: Duration::from_secs(20),
-        rates: rates("1000,10000,73800,73800@1,73800@5")?,
+        rates: rates("1000,73800,73800@0.5,73800@1,73800@5")?,
         size_bytes: 200,
         klamm: root().join("target/release/klamm"),
     };

@@ -89,7 +89,7 @@ impl Setting {
 
     /// An empty data folder, configured and formatted, ready to be started.
     pub(crate) fn fresh(&self, contestant: Contestant) -> Result<Prepared, String> {
-        let folder = self.folder.join(format!("run-{contestant:?}"));
+        let folder = self.home(contestant);
         match std::fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(format!("{}: {error}", folder.display()));
@@ -105,24 +105,58 @@ impl Setting {
             Contestant::Kafka => kafka_properties(port, &data),
         };
         std::fs::write(&properties, text).map_err(|error| error.to_string())?;
+        if contestant == Contestant::Kafka {
+            self.format(&properties)?;
+        }
+        self.prepared(contestant, &folder, port)
+    }
+
+    /// The same broker with the data that a killed one left behind, on the same port.
+    pub(crate) fn again(
+        &self,
+        contestant: Contestant,
+        killed: &Killed,
+    ) -> Result<Prepared, String> {
+        self.prepared(contestant, &self.home(contestant), killed.port)
+    }
+
+    fn home(&self, contestant: Contestant) -> PathBuf {
+        self.folder.join(format!("run-{contestant:?}"))
+    }
+
+    /// Where a broker keeps its logs.
+    pub(crate) fn data(&self, contestant: Contestant) -> PathBuf {
+        self.home(contestant).join("data")
+    }
+
+    fn prepared(
+        &self,
+        contestant: Contestant,
+        folder: &Path,
+        port: u16,
+    ) -> Result<Prepared, String> {
+        let properties = folder.join("server.properties");
         let mut command = match contestant {
             Contestant::Klamm => Command::new(&self.klamm),
             Contestant::Kafka => self.java(JVM_OPTIONS),
         };
         match contestant {
-            Contestant::Klamm => command.args(["serve", "--config"]).arg(&properties),
-            Contestant::Kafka => {
-                self.format(&properties)?;
-                command.arg("kafka.Kafka").arg(&properties)
-            }
+            Contestant::Klamm => command.args(["serve", "--config"]),
+            Contestant::Kafka => command.arg("kafka.Kafka"),
         };
-        let log = File::create(folder.join("output.log")).map_err(|error| error.to_string())?;
+        command.arg(&properties);
+        let mut log = File::options();
+        let log = log
+            .create(true)
+            .append(true)
+            .open(folder.join("output.log"))
+            .map_err(|error| error.to_string())?;
         let same_log = log.try_clone().map_err(|error| error.to_string())?;
         command
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(same_log)
-            .current_dir(&folder);
+            .current_dir(folder);
         Ok(Prepared { command, port })
     }
 
@@ -170,7 +204,11 @@ impl Prepared {
             .command
             .spawn()
             .map_err(|error| format!("{program}: {error}"))?;
-        Ok(Broker { child, address })
+        Ok(Broker {
+            child,
+            address,
+            port: self.port,
+        })
     }
 }
 
@@ -178,6 +216,12 @@ impl Prepared {
 pub(crate) struct Broker {
     child: Child,
     address: String,
+    port: u16,
+}
+
+/// What is left of a broker that was killed.
+pub(crate) struct Killed {
+    port: u16,
 }
 
 impl Broker {
@@ -187,6 +231,13 @@ impl Broker {
 
     pub(crate) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// As `kill -9` does.
+    pub(crate) fn kill(mut self) -> Result<Killed, String> {
+        let killed = self.child.kill().and_then(|()| self.child.wait());
+        killed.map_err(|error| error.to_string())?;
+        Ok(Killed { port: self.port })
     }
 
     /// Whether the process has ended, which it should not have.

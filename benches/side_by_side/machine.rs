@@ -1,6 +1,7 @@
 //! What the kernel counts: stolen time, CPU time and memory of a process.
 
 use std::collections::BTreeSet;
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -60,6 +61,34 @@ pub(crate) fn resident_mib(pid: u32) -> Result<f64, String> {
         .and_then(|kib| kib.parse().ok())
         .ok_or(format!("{path}: no VmRSS"))?;
     Ok(kib / 1024.0)
+}
+
+/// Counts the instructions of a process with `perf stat`, in user mode and in the kernel; on many
+/// virtual machines, and without `perf`, nobody counts.
+pub(crate) struct InstructionCount(Option<Child>);
+
+impl InstructionCount {
+    pub(crate) fn start(pid: u32) -> Self {
+        let mut command = Command::new("perf");
+        command
+            .args(["stat", "-x,", "-e", "instructions", "-p", &pid.to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        Self(command.spawn().ok())
+    }
+
+    /// How many, if they were counted.
+    pub(crate) fn stop(self) -> Option<u64> {
+        let child = self.0?;
+        let pid = child.id().to_string();
+        // If it cannot be asked to, it has ended.
+        let _ = Command::new("kill").args(["-INT", &pid]).status();
+        let output = child.wait_with_output().ok()?;
+        let text = String::from_utf8_lossy(&output.stderr);
+        let line = text.lines().find(|line| line.contains(",instructions"))?;
+        line.split(',').next()?.parse().ok()
+    }
 }
 
 /// Watches stolen time, second by second, while something is measured.

@@ -2,15 +2,16 @@
 //!
 //! What is measured: end-to-end latency under open loop (a message is stamped with the time it was
 //! *due*, so that a broker that stalls cannot hide its stall), CPU time of the broker per message,
-//! cold start to the first acknowledged record, saturated throughput with Kafka's own tools, and
-//! memory: at rest, with many partitions, with many connections. Both brokers run their defaults
-//! but for ports, folders and the number of partitions.
+//! cold start to the first acknowledged record, saturated throughput with Kafka's own tools,
+//! memory (at rest, with many partitions, with many connections), a large log, a compaction, and
+//! what grows with partitions and groups. Both brokers run their defaults but for ports, folders
+//! and the number of partitions.
 //!
 //! What it is not: a measurement of clusters, or of other clients. On a shared virtual machine only
 //! the ratio between two brokers measured in turn means something.
 //!
-//! Start with [`plan`], then [`latency`], [`throughput`] and [`scale`]. [`contestant`] starts and stops the brokers, [`machine`]
-//! reads what the kernel counts, [`report`] writes the table.
+//! Start with [`plan`], which lists the parts. [`contestant`] starts and stops the brokers,
+//! [`machine`] reads what the kernel counts, [`report`] writes the table.
 #![forbid(unsafe_code)]
 #![expect(
     clippy::disallowed_methods,
@@ -18,8 +19,13 @@
     reason = "a command for people: it prints, measures time, starts processes and reads files"
 )]
 
+mod admin;
 mod arguments;
+mod compaction;
 mod contestant;
+mod growth;
+mod highest_rate;
+mod large_log;
 mod latency;
 mod machine;
 mod plan;

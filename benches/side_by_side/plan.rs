@@ -7,7 +7,7 @@ use crate::contestant::{Broker, Contestant, Setting};
 use crate::latency::{self, Client, Load};
 use crate::machine;
 use crate::report::{Measurement, Report};
-use crate::{scale, start, throughput};
+use crate::{compaction, growth, highest_rate, large_log, scale, start, throughput};
 
 /// A run of the comparison.
 pub(crate) struct Plan {
@@ -35,20 +35,46 @@ pub(crate) enum Part {
     Latency,
     /// As much as goes through.
     Throughput,
+    /// How many messages per second go through in time.
+    HighestRate,
     /// Many partitions and connections.
     Scale,
+    /// CPU time with many partitions and groups.
+    Growth,
+    /// 10 GiB, and a start after `kill -9`.
+    LargeLog,
+    /// Latency beside a compaction.
+    Compaction,
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 4] = [Self::Start, Self::Latency, Self::Throughput, Self::Scale];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Start,
+        Self::Latency,
+        Self::Throughput,
+        Self::HighestRate,
+        Self::Scale,
+        Self::Growth,
+        Self::LargeLog,
+        Self::Compaction,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Start => "start",
             Self::Latency => "latency",
             Self::Throughput => "throughput",
+            Self::HighestRate => "highest-rate",
             Self::Scale => "scale",
+            Self::Growth => "growth",
+            Self::LargeLog => "large-log",
+            Self::Compaction => "compaction",
         }
+    }
+
+    /// Whether Kafka's own tools make the load.
+    fn needs_tools(self) -> bool {
+        matches!(self, Self::Throughput | Self::Growth | Self::LargeLog)
     }
 }
 
@@ -58,13 +84,13 @@ pub(crate) struct Rate {
     /// Messages per second.
     pub(crate) per_second: u64,
     /// `linger.ms` of the producer.
-    pub(crate) linger_ms: u32,
+    pub(crate) linger_ms: f64,
 }
 
 impl Rate {
     fn name(self) -> String {
         match self.linger_ms {
-            0 => format!("{}/s", self.per_second),
+            0.0 => format!("{}/s", self.per_second),
             linger => format!("{}/s, linger.ms={linger}", self.per_second),
         }
     }
@@ -72,7 +98,7 @@ impl Rate {
     /// A request for each message shows a broker as long as the machine has time for as many.
     fn clients(self) -> &'static [Client] {
         const REQUESTS_MAX: u64 = 10_000;
-        match self.linger_ms == 0 && self.per_second <= REQUESTS_MAX {
+        match self.linger_ms == 0.0 && self.per_second <= REQUESTS_MAX {
             true => &[Client::Librdkafka, Client::Bare],
             false => &[Client::Librdkafka],
         }
@@ -88,7 +114,7 @@ impl Plan {
         let setting = Setting::prepare(
             &self.klamm,
             &self.contestants,
-            self.parts.contains(&Part::Throughput),
+            self.parts.iter().any(|part| part.needs_tools()),
         )?;
         let mut report = Report::new(self.contestants.clone());
         println!("{}", machine::description());
@@ -139,18 +165,19 @@ impl Plan {
                 record(name.into(), machine::resident_mib(broker.pid())?);
             }
         }
-        if measures(Part::Throughput) {
-            let (broker, _) = start::to_first_produce(contestant, setting)?;
-            let figures = throughput::run(&broker, setting)?;
-            figures
-                .into_iter()
-                .for_each(|(name, value)| record(name, value));
-        }
-        if measures(Part::Scale) {
-            let figures = scale::run(contestant, setting)?;
-            figures
-                .into_iter()
-                .for_each(|(name, value)| record(name, value));
+        for &part in &self.parts {
+            let figures = match part {
+                Part::Start | Part::Latency => continue,
+                Part::Throughput => throughput::run(contestant, setting)?,
+                Part::HighestRate => highest_rate::run(contestant, setting)?,
+                Part::Scale => scale::run(contestant, setting)?,
+                Part::Growth => growth::run(contestant, setting)?,
+                Part::LargeLog => large_log::run(contestant, setting)?,
+                Part::Compaction => compaction::run(contestant, setting)?,
+            };
+            for (name, value) in figures {
+                record(name, value);
+            }
         }
         Ok(())
     }

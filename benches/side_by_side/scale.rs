@@ -5,10 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
-
+use crate::admin;
 use crate::contestant::{Broker, Contestant, Setting};
 use crate::latency::{self, Client, Load};
 use crate::machine;
@@ -31,7 +28,7 @@ const MEASURED: Duration = Duration::from_secs(15);
 pub(crate) fn run(contestant: Contestant, setting: &Setting) -> Result<Vec<(String, f64)>, String> {
     let (broker, _) = start::to_first_produce(contestant, setting)?;
     let mut figures = Vec::new();
-    create_partitions(&broker)?;
+    admin::create_topic(&broker, "wide", PARTITIONS, &[])?;
     let connections = connect(&broker, CONNECTIONS)?;
     figures.push((
         "resident memory with 1,000 partitions and 1,000 connections, MiB".into(),
@@ -61,38 +58,12 @@ fn p99(broker: &Broker) -> Result<f64, String> {
     let load = Load {
         client: Client::Bare,
         rate: RATE,
-        linger_ms: 0,
+        linger_ms: 0.0,
         size_bytes: 200,
         topic: "scale".into(),
     };
     let outcome = latency::run(broker, &load, MEASURED)?;
-    Ok(outcome.p99_ms())
-}
-
-fn create_partitions(broker: &Broker) -> Result<(), String> {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", broker.address());
-    let admin: AdminClient<DefaultClientContext> =
-        config.create().map_err(|error| error.to_string())?;
-    let topic = NewTopic::new("wide", PARTITIONS, TopicReplication::Fixed(1));
-    let created = admin.create_topics([&topic], &AdminOptions::new());
-    let created = block_on(created).map_err(|error| error.to_string())?;
-    for result in created {
-        result.map_err(|(name, error)| format!("{name}: {error}"))?;
-    }
-    Ok(())
-}
-
-/// Waits for librdkafka, whose own thread does the work.
-fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = std::pin::pin!(future);
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    loop {
-        if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            return output;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    Ok(outcome.percentile_ms(99.0))
 }
 
 /// Connections that have asked for the versions once, as every client does.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
-use crate::contestant::{Broker, Contestant, Setting};
+use crate::contestant::{Broker, Contestant, Prepared, Setting};
 
 /// A broker that takes longer does not count as started.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -22,7 +22,14 @@ pub(crate) fn to_first_produce(
     contestant: Contestant,
     setting: &Setting,
 ) -> Result<(Broker, Duration), String> {
-    let prepared = setting.fresh(contestant)?;
+    from_start_to_produce(contestant, setting.fresh(contestant)?)
+}
+
+/// As [`to_first_produce`], of a broker that has data already.
+pub(crate) fn from_start_to_produce(
+    contestant: Contestant,
+    prepared: Prepared,
+) -> Result<(Broker, Duration), String> {
     // A client that tries again at once, or its own patience would be measured.
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", prepared.address())

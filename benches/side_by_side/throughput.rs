@@ -3,11 +3,11 @@
 
 use std::process::{Command, Stdio};
 
-use crate::contestant::{Broker, Setting};
-use crate::machine;
+use crate::contestant::{Broker, Contestant, Setting};
+use crate::{machine, start};
 
 /// Bytes of each record.
-const RECORD_BYTES: u64 = 1024;
+pub(crate) const RECORD_BYTES: u64 = 1024;
 /// Records that are produced and consumed, 1.5 GB.
 const RECORDS: u64 = 1_500_000;
 /// Records before that, for both JVMs to warm up.
@@ -16,38 +16,45 @@ const TOPIC: &str = "throughput";
 const MIB: f64 = (1 << 20) as f64;
 
 /// Name and value of each figure.
-pub(crate) fn run(broker: &Broker, setting: &Setting) -> Result<Vec<(String, f64)>, String> {
-    produce(broker, setting, WARM_UP_RECORDS)?;
+pub(crate) fn run(contestant: Contestant, setting: &Setting) -> Result<Vec<(String, f64)>, String> {
+    let (broker, _) = start::to_first_produce(contestant, setting)?;
+    produce(&broker, setting, TOPIC, WARM_UP_RECORDS)?;
     let mut figures = Vec::new();
-    let produced = produce(broker, setting, RECORDS)?;
-    figures.extend(produced.figures("produce"));
-    let consumed = consume(broker, setting, WARM_UP_RECORDS + RECORDS)?;
-    figures.extend(consumed.figures("consume"));
+    let produced = produce(&broker, setting, TOPIC, RECORDS)?;
+    figures.extend(produced.figures("produce, saturated"));
+    let consumed = consume(&broker, setting, TOPIC, WARM_UP_RECORDS + RECORDS)?;
+    figures.extend(consumed.figures("consume, saturated"));
     Ok(figures)
 }
 
 /// What went through.
-struct Moved {
+pub(crate) struct Moved {
     mib_per_second: f64,
     mib_per_cpu_second: f64,
 }
 
 impl Moved {
-    fn figures(&self, what: &str) -> [(String, f64); 2] {
+    pub(crate) fn figures(&self, what: &str) -> [(String, f64); 2] {
         [
-            (format!("{what}, saturated: MiB/s"), self.mib_per_second),
+            (format!("{what}: MiB/s"), self.mib_per_second),
             (
-                format!("{what}, saturated: MiB per second of broker CPU"),
+                format!("{what}: MiB per second of broker CPU"),
                 self.mib_per_cpu_second,
             ),
         ]
     }
 }
 
-fn produce(broker: &Broker, setting: &Setting, records: u64) -> Result<Moved, String> {
+/// Produces so many records of [`RECORD_BYTES`] as fast as they go through.
+pub(crate) fn produce(
+    broker: &Broker,
+    setting: &Setting,
+    topic: &str,
+    records: u64,
+) -> Result<Moved, String> {
     let mut command = setting.tool("org.apache.kafka.tools.ProducerPerformance");
     command
-        .args(["--topic", TOPIC, "--throughput", "-1"])
+        .args(["--topic", topic, "--throughput", "-1"])
         .args(["--num-records", &records.to_string()])
         .args(["--record-size", &RECORD_BYTES.to_string()])
         .arg("--producer-props")
@@ -61,10 +68,16 @@ fn produce(broker: &Broker, setting: &Setting, records: u64) -> Result<Moved, St
     })
 }
 
-fn consume(broker: &Broker, setting: &Setting, records: u64) -> Result<Moved, String> {
+/// Consumes so many records of [`RECORD_BYTES`] from the beginning, as fast as they come.
+pub(crate) fn consume(
+    broker: &Broker,
+    setting: &Setting,
+    topic: &str,
+    records: u64,
+) -> Result<Moved, String> {
     let mut command = setting.tool("org.apache.kafka.tools.ConsumerPerformance");
     command
-        .args(["--topic", TOPIC, "--timeout", "60000", "--hide-header"])
+        .args(["--topic", topic, "--timeout", "60000", "--hide-header"])
         .args(["--messages", &records.to_string()])
         .args(["--bootstrap-server", broker.address()]);
     measure(broker, command, records, |text| {

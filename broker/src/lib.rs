@@ -19,6 +19,7 @@ mod admin;
 mod background;
 mod cleaner;
 mod clock;
+mod closer;
 mod controller;
 mod coordinator;
 mod dispatch;

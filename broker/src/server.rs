@@ -133,6 +133,7 @@ struct Threads {
     writers: Vec<Background>,
     /// For compaction.
     cleaner: Background,
+    closer: Background,
 }
 
 /// Threads of the background that may wait for the disk at once. Concurrent fsyncs are merged by
@@ -152,12 +153,15 @@ impl Threads {
         let threads_max = config.cleaner.threads.max(1);
         let (runtime, cleaner) = Background::start_idle("klamm-cleaner", threads_max)?;
         runtimes.push(runtime);
+        let (runtime, closer) = Background::start("klamm-closer", 1)?;
+        runtimes.push(runtime);
         Ok((
             runtimes,
             Self {
                 background,
                 writers,
                 cleaner,
+                closer,
             },
         ))
     }

@@ -4,6 +4,7 @@
 //! Two implementations, [`FileDisk`](crate::FileDisk) and [`MemDisk`](crate::MemDisk), pass one
 //! suite. Both traits are object safe: a virtual call per system call costs nothing.
 
+mod closing;
 mod mapping;
 #[cfg(test)]
 pub(crate) mod suite;
@@ -13,6 +14,8 @@ use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use closing::Closing;
+pub(crate) use closing::{ClosedBy, Closer};
 pub use mapping::Mapping;
 pub(crate) use mapping::Memory;
 use rustix::io::Errno;

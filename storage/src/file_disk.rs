@@ -13,11 +13,15 @@ use std::sync::Arc;
 use rustix::fs::{FallocateFlags, FlockOperation};
 use rustix::io::{Errno, ReadWriteFlags};
 
-use crate::disk::{DirEntry, Disk, DiskError, DiskFile, DiskLock, Mapping, Open, Space};
+use crate::disk::{
+    ClosedBy, Closer, Closing, DirEntry, Disk, DiskError, DiskFile, DiskLock, Mapping, Open, Space,
+};
 
 /// The disk of this machine.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct FileDisk;
+#[derive(Clone, Debug, Default)]
+pub struct FileDisk {
+    closer: Closer,
+}
 
 /// Slices a single `pwritev` takes at most (Linux' `IOV_MAX`).
 const SLICES_PER_WRITE_MAX: usize = 1024;
@@ -27,8 +31,17 @@ const MODE: u32 = 0o600;
 
 impl FileDisk {
     /// The disk of this machine.
-    pub const fn new() -> Self {
-        Self
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// As [`new`](Self::new), with somebody who is handed each file and each mapping that is to be
+    /// closed, by the thread that drops the last reference. To drop it is to close it, which takes
+    /// long if the file has been removed.
+    pub fn closing_with(close: impl Fn(Closing) + Send + Sync + 'static) -> Self {
+        Self {
+            closer: Closer::new(close),
+        }
     }
 }
 
@@ -47,8 +60,9 @@ impl Disk for FileDisk {
             .open(path)
             .map_err(|error| DiskError::new("open", path, error))?;
         Ok(Arc::new(OpenFile {
-            file,
+            file: ClosedBy::new(&self.closer, file),
             path: path.to_owned(),
+            closer: self.closer.clone(),
         }))
     }
 
@@ -139,8 +153,10 @@ impl DiskLock for FileLock {}
 
 #[derive(Debug)]
 struct OpenFile {
-    file: File,
+    file: ClosedBy<File>,
     path: PathBuf,
+    /// Of its mappings.
+    closer: Closer,
 }
 
 impl OpenFile {
@@ -157,7 +173,7 @@ impl DiskFile for OpenFile {
         IoSlice::advance_slices(&mut rest, 0);
         while !rest.is_empty() {
             let count = rest.len().min(SLICES_PER_WRITE_MAX);
-            match rustix::io::pwritev(&self.file, &rest[..count], position) {
+            match rustix::io::pwritev(&*self.file, &rest[..count], position) {
                 Ok(0) => return Err(self.fail("write", io::ErrorKind::WriteZero)),
                 Ok(written) => {
                     position += written as u64;
@@ -173,7 +189,7 @@ impl DiskFile for OpenFile {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<usize, DiskError> {
         let mut filled = 0;
         while filled < buffer.len() {
-            match rustix::io::pread(&self.file, &mut buffer[filled..], position + filled as u64) {
+            match rustix::io::pread(&*self.file, &mut buffer[filled..], position + filled as u64) {
                 Ok(0) => break,
                 Ok(read) => filled += read,
                 Err(Errno::INTR) => {}
@@ -185,7 +201,7 @@ impl DiskFile for OpenFile {
 
     fn read_at_once(&self, buffer: &mut [u8], position: u64) -> Result<Option<usize>, DiskError> {
         let slices = &mut [IoSliceMut::new(buffer)];
-        match rustix::io::preadv2(&self.file, slices, position, ReadWriteFlags::NOWAIT) {
+        match rustix::io::preadv2(&*self.file, slices, position, ReadWriteFlags::NOWAIT) {
             Ok(read) if read == buffer.len() => Ok(Some(read)),
             // The end of the file, or of what is in memory.
             Ok(_) | Err(Errno::AGAIN) if position + buffer.len() as u64 <= self.length()? => {
@@ -197,17 +213,17 @@ impl DiskFile for OpenFile {
     }
 
     fn sync_data(&self) -> Result<(), DiskError> {
-        rustix::fs::fdatasync(&self.file).map_err(|error| self.fail("fdatasync", error))
+        rustix::fs::fdatasync(&*self.file).map_err(|error| self.fail("fdatasync", error))
     }
 
     fn truncate(&self, length: u64) -> Result<(), DiskError> {
-        rustix::fs::ftruncate(&self.file, length).map_err(|error| self.fail("truncate", error))
+        rustix::fs::ftruncate(&*self.file, length).map_err(|error| self.fail("truncate", error))
     }
 
     fn allocate(&self, position: u64, length: u64) -> Result<(), DiskError> {
         loop {
             let result =
-                rustix::fs::fallocate(&self.file, FallocateFlags::KEEP_SIZE, position, length);
+                rustix::fs::fallocate(&*self.file, FallocateFlags::KEEP_SIZE, position, length);
             match result {
                 Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(()),
                 Err(Errno::INTR) => {}
@@ -224,7 +240,7 @@ impl DiskFile for OpenFile {
     }
 
     fn map_read_only(&self, length: usize) -> Result<Mapping, DiskError> {
-        Mapping::of_file(&self.file, length).map_err(|error| self.fail("map", error))
+        Mapping::of_file(&self.file, length, &self.closer).map_err(|error| self.fail("map", error))
     }
 }
 
@@ -237,6 +253,29 @@ mod tests {
     fn the_disk_suite_passes_on_files() {
         let directory = suite::temporary_directory("file-disk");
         suite::run(&FileDisk::new(), directory.path());
+    }
+
+    #[test]
+    fn the_last_reference_to_a_file_and_to_a_mapping_is_handed_to_who_closes() {
+        let directory = suite::temporary_directory("file-closing");
+        let (sender, closing) = std::sync::mpsc::channel();
+        let disk = FileDisk::closing_with(move |one| sender.send(one).unwrap());
+        let path = directory.path().join("f");
+        let file = disk.open(&path, Open::Create).unwrap();
+        file.write_at(&mut [IoSlice::new(b"hello")], 0).unwrap();
+        let mapping = file.map_read_only(5).unwrap();
+        let slice = mapping.slice(1..3);
+        disk.remove_file(&path).unwrap();
+
+        drop(Arc::clone(&file));
+        assert_eq!(closing.try_iter().count(), 0);
+        drop(file);
+        assert_eq!(closing.try_iter().count(), 1, "the file");
+        drop(mapping);
+        assert_eq!(closing.try_iter().count(), 0, "it is still read");
+        assert_eq!(slice, &b"el"[..]);
+        drop(slice);
+        assert_eq!(closing.try_iter().count(), 1, "the mapping");
     }
 
     /// A file of pages that are on the disk and not in memory; `None` where the file system keeps

@@ -36,7 +36,7 @@ mod testing;
 pub use compaction::{
     CleanedGroup, CleanerConfig, Compaction, CompactionError, CompactionStats, Pace,
 };
-pub use disk::{Disk, DiskError, DiskFile, Mapping};
+pub use disk::{Closing, Disk, DiskError, DiskFile, Mapping};
 pub use file_disk::FileDisk;
 pub use journal::{
     Anchor, Compacted, GroupId, GroupState, Journal, JournalError, JournalSyncDone,

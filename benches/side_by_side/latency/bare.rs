@@ -80,12 +80,13 @@ fn produce(
     let mut late = schedule.places();
     let mut payload = vec![b'k'; size_bytes];
     for sequence in 0..schedule.total {
-        let due = schedule.wait_for(sequence);
+        schedule.wait_for(sequence);
         schedule.stamp(&mut payload, sequence);
         let mut builder = BatchBuilder::new();
         builder.append(Timestamp(0), None, Some(&payload), &[]);
         producer.send(PRODUCE, &produce_body(topic, &builder.build()))?;
-        late[sequence as usize] = Some(Instant::now().saturating_duration_since(due));
+        late[sequence as usize] =
+            Some(Instant::now().saturating_duration_since(schedule.due(sequence)));
     }
     Ok(late)
 }

@@ -64,7 +64,9 @@ fn produce(
     let mut late = schedule.places();
     let mut payload = vec![b'k'; size_bytes];
     for sequence in 0..schedule.total {
-        let due = schedule.wait_for(sequence);
+        if schedule.wait_for(sequence) {
+            producer.poll(Duration::ZERO);
+        }
         schedule.stamp(&mut payload, sequence);
         let partition = i32::try_from(sequence % PARTITIONS as u64).expect("a small number");
         loop {
@@ -73,7 +75,8 @@ fn produce(
                 .payload(&payload);
             match producer.send(record) {
                 Ok(()) => {
-                    late[sequence as usize] = Some(Instant::now().saturating_duration_since(due));
+                    late[sequence as usize] =
+                        Some(Instant::now().saturating_duration_since(schedule.due(sequence)));
                     break;
                 }
                 // The broker is behind by a full queue: the message stays due.
@@ -85,7 +88,6 @@ fn produce(
                 Err(_) => return late,
             }
         }
-        producer.poll(Duration::ZERO);
     }
     // Whoever still waits for an acknowledgement gets as long as the consumer.
     while producer.in_flight_count() > 0 && Instant::now() < schedule.deadline {
@@ -147,7 +149,7 @@ fn prepare_topic(
 
 fn producer(
     broker: &Broker,
-    linger_ms: u32,
+    linger_ms: f64,
     failures: Arc<AtomicU64>,
 ) -> Result<BaseProducer<CountFailures>, String> {
     ClientConfig::new()

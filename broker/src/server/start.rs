@@ -17,6 +17,7 @@ use super::listeners::Bound;
 use super::{ServeError, Threads, identity, open_files};
 use crate::cleaner::Cleaner;
 use crate::clock::Clock;
+use crate::closer::Closer;
 use crate::config::BrokerConfig;
 use crate::controller::{self, Controller, METADATA_PARTITION, METADATA_TOPIC, METADATA_TOPIC_ID};
 use crate::coordinator::Coordinators;
@@ -45,14 +46,17 @@ pub(super) async fn start(
     bound: Vec<Bound>,
 ) -> Result<(Rc<Shard>, Vec<TcpListener>), ServeError> {
     let connections_max = open_files::raise_limit();
-    let disk: Arc<dyn Disk> = Arc::new(FileDisk::new());
-    let owner = identity::settle(&disk, &config)?;
-    let config = config.with_node_id(owner.node_id);
     let Threads {
         background,
         writers,
         cleaner,
+        closer,
     } = threads;
+    let closer = Closer::new(closer);
+    let disk: Arc<dyn Disk> =
+        Arc::new(FileDisk::closing_with(move |closing| closer.close(closing)));
+    let owner = identity::settle(&disk, &config)?;
+    let config = config.with_node_id(owner.node_id);
     let mode = config.log.writer;
     let writer = |thread| Rc::new(Writer::new(mode, clock, thread, counters.clone()));
     let writers = writers.into_iter().map(writer).collect();

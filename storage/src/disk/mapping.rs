@@ -10,8 +10,10 @@ use memmap2::Mmap;
 use rustix::io::Errno;
 use rustix::mm::Advice;
 
+use super::{ClosedBy, Closer};
+
 /// Bytes of a file, readable without a system call and without a copy. Cheap to clone; unmapped
-/// when the last clone and the last slice are gone.
+/// when the last clone and the last slice are gone, by whoever closes files.
 ///
 /// It may be longer than its file. Whoever slices it knows how much has been written and asks for
 /// no more: reading a page beyond the end of the file would end the process with SIGBUS. So would
@@ -47,7 +49,11 @@ pub(crate) trait Memory: Send + Sync {
 impl Mapping {
     /// Maps the first `length` bytes of a file of ours.
     #[expect(unsafe_code, reason = "the one place where a file becomes memory")]
-    pub(crate) fn of_file(file: &std::fs::File, length: usize) -> io::Result<Self> {
+    pub(crate) fn of_file(
+        file: &std::fs::File,
+        length: usize,
+        closer: &Closer,
+    ) -> io::Result<Self> {
         if length == 0 {
             return Ok(Self {
                 inner: Inner::Mapped(Bytes::new()),
@@ -60,7 +66,7 @@ impl Mapping {
         // ask for; they are shortened only after readers of the cut part are gone.
         let map = unsafe { memmap2::MmapOptions::new().len(length).map(file)? };
         Ok(Self {
-            inner: Inner::Mapped(Bytes::from_owner(Pages(map))),
+            inner: Inner::Mapped(Bytes::from_owner(Pages(ClosedBy::new(closer, map)))),
             length,
         })
     }
@@ -210,7 +216,7 @@ fn populate_pages(bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-struct Pages(Mmap);
+struct Pages(ClosedBy<Mmap>);
 
 impl AsRef<[u8]> for Pages {
     fn as_ref(&self) -> &[u8] {

@@ -1,0 +1,63 @@
+//! Topics with more partitions, or other settings, than brokers give them by themselves.
+
+use std::time::Duration;
+
+use rdkafka::ClientConfig;
+use rdkafka::admin::{
+    AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
+};
+use rdkafka::client::DefaultClientContext;
+
+use crate::contestant::Broker;
+
+type Settings<'a> = &'a [(&'a str, &'a str)];
+
+pub(crate) fn create_topic(
+    broker: &Broker,
+    name: &str,
+    partitions: i32,
+    settings: Settings<'_>,
+) -> Result<(), String> {
+    let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+    for (key, value) in settings {
+        topic = topic.set(key, value);
+    }
+    let admin = admin(broker)?;
+    let created = block_on(admin.create_topics([&topic], &AdminOptions::new()));
+    for result in created.map_err(|error| error.to_string())? {
+        result.map_err(|(name, error)| format!("{name}: {error}"))?;
+    }
+    Ok(())
+}
+
+/// Gives a topic these settings of its own, and no others.
+pub(crate) fn set_topic(broker: &Broker, name: &str, settings: Settings<'_>) -> Result<(), String> {
+    let mut change = AlterConfig::new(ResourceSpecifier::Topic(name));
+    for (key, value) in settings {
+        change = change.set(key, value);
+    }
+    let admin = admin(broker)?;
+    let changed = block_on(admin.alter_configs([&change], &AdminOptions::new()));
+    for result in changed.map_err(|error| error.to_string())? {
+        result.map_err(|(_, error)| format!("{name}: {error}"))?;
+    }
+    Ok(())
+}
+
+fn admin(broker: &Broker) -> Result<AdminClient<DefaultClientContext>, String> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", broker.address());
+    config.create().map_err(|error| error.to_string())
+}
+
+/// Waits for librdkafka, whose own thread does the work.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    loop {
+        if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            return output;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}

@@ -20,7 +20,7 @@ mod session;
 use klamm_model::Instant;
 
 use self::cache::Cache;
-use self::session::{PartitionKey, Session};
+use self::session::Session;
 use crate::ErrorCode;
 use crate::messages::{FetchRequest, FetchResponse, FetchTopic};
 
@@ -174,11 +174,7 @@ impl FetchSessions {
         if session.is_empty() || session.len() > SESSION_PARTITIONS_MAX {
             return NO_SESSION;
         }
-        for topic in &response.topics {
-            for partition in &topic.partitions {
-                session.remember(&session.key_of(topic, partition.index), partition);
-            }
-        }
+        session.remember(&response.topics);
         self.cache.insert(now, session).unwrap_or(NO_SESSION)
     }
 
@@ -193,13 +189,7 @@ impl FetchSessions {
             *response = FetchResponse::error(ErrorCode::InvalidFetchSessionEpoch);
             return;
         }
-        for topic in &mut response.topics {
-            let named = PartitionKey::of(session.uses_topic_ids(), &topic.name, topic.topic_id);
-            topic.partitions.retain(|partition| {
-                session.remember(&named.with_partition(partition.index), partition)
-            });
-        }
-        response.topics.retain(|topic| !topic.partitions.is_empty());
+        session.keep_news(&mut response.topics);
     }
 }
 

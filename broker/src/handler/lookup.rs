@@ -35,7 +35,12 @@ pub(crate) fn by_id(shard: &Shard, id: TopicId, index: i32) -> Result<Rc<Partiti
     }
 }
 
-fn of_topic(shard: &Shard, topic: &Topic, index: i32) -> Result<Rc<Partition>, ErrorCode> {
+/// Of a topic that was found, for those who ask for many of its partitions.
+pub(crate) fn of_topic(
+    shard: &Shard,
+    topic: &Topic,
+    index: i32,
+) -> Result<Rc<Partition>, ErrorCode> {
     if let Some(partition) = topic.partition(index) {
         return Ok(partition.clone());
     }

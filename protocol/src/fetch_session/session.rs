@@ -1,6 +1,6 @@
 //! One session: the partitions a client fetches, and what it was last told of each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 
 use kafka_protocol::protocol::StrBytes;
 use klamm_model::{Instant, TopicId};
@@ -111,10 +111,6 @@ impl Session {
         self.last_used
     }
 
-    pub(super) fn key_of(&self, topic: &FetchableTopic, partition: i32) -> PartitionKey {
-        PartitionKey::of(self.uses_topic_ids, &topic.name, topic.topic_id).with_partition(partition)
-    }
-
     /// Takes in what a request wants anew, wants otherwise, or wants no longer.
     pub(super) fn update(&mut self, topics: &[FetchTopic], forgotten: &[ForgottenTopic]) {
         for topic in topics {
@@ -181,29 +177,76 @@ impl Session {
         topics
     }
 
-    /// Notes what the client is told of a partition; whether there is anything to tell. A
-    /// partition that is served records goes behind the others.
-    pub(super) fn remember(&mut self, key: &PartitionKey, told: &FetchablePartition) -> bool {
-        let Some(turn) = self.index.get(key).copied() else {
-            return true; // forgotten while it was read: nothing to compare with
-        };
-        let cached = self
-            .turns
-            .get_mut(&turn)
-            .expect("every indexed turn is there");
-        let is_news = cached.note(told);
-        if told.record_bytes() > 0 {
-            let cached = self
-                .turns
-                .remove(&turn)
-                .expect("every indexed turn is there");
+    /// Notes what the client is told. Partitions that are served records go behind the others.
+    pub(super) fn remember(&mut self, answer: &[FetchableTopic]) {
+        let mut walk = Walk::over(&mut self.turns);
+        for topic in answer {
+            let named = PartitionKey::of(self.uses_topic_ids, &topic.name, topic.topic_id);
+            for told in &topic.partitions {
+                walk.note(&named, told);
+            }
+        }
+        let served = walk.served;
+        self.put_all_last(served);
+    }
+
+    /// As [`remember`](Self::remember), and leaves in the answer what is news.
+    pub(super) fn keep_news(&mut self, answer: &mut Vec<FetchableTopic>) {
+        let mut walk = Walk::over(&mut self.turns);
+        for topic in answer.iter_mut() {
+            let named = PartitionKey::of(self.uses_topic_ids, &topic.name, topic.topic_id);
+            topic.partitions.retain(|told| walk.note(&named, told));
+        }
+        let served = walk.served;
+        answer.retain(|topic| !topic.partitions.is_empty());
+        self.put_all_last(served);
+    }
+
+    fn put_all_last(&mut self, turns: Vec<u64>) {
+        for turn in turns {
+            let cached = self.turns.remove(&turn).expect("it was there just now");
             self.put_last(cached);
         }
-        is_news
+    }
+}
+
+/// A walk over a session beside an answer, which is in the session's order: with a thousand
+/// partitions, to look up each would cost more than to read it.
+struct Walk<'a> {
+    ahead: btree_map::IterMut<'a, u64, CachedPartition>,
+    /// Turns of the partitions that are served records.
+    served: Vec<u64>,
+}
+
+impl<'a> Walk<'a> {
+    fn over(turns: &'a mut BTreeMap<u64, CachedPartition>) -> Self {
+        Self {
+            ahead: turns.iter_mut(),
+            served: Vec::new(),
+        }
+    }
+
+    /// Goes on to a partition and notes what is told of it; whether it is news.
+    fn note(&mut self, named: &PartitionKey, told: &FetchablePartition) -> bool {
+        let found = self.ahead.find(|(_, one)| one.is(named, told.index));
+        let Some((turn, cached)) = found else {
+            return true; // the session does not hold it: nothing to compare with
+        };
+        if told.record_bytes() > 0 {
+            self.served.push(*turn);
+        }
+        cached.note(told)
     }
 }
 
 impl CachedPartition {
+    /// Whether it is a partition of the topic of `named`.
+    fn is(&self, named: &PartitionKey, partition: i32) -> bool {
+        self.key.partition == partition
+            && self.key.topic_id == named.topic_id
+            && self.key.name == named.name
+    }
+
     fn note(&mut self, told: &FetchablePartition) -> bool {
         let is_news = told.record_bytes() > 0
             || told.high_watermark != self.high_watermark

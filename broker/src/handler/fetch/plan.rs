@@ -39,6 +39,8 @@ pub(super) struct Plan {
 
 /// One partition of a plan.
 pub(super) struct PlannedPartition {
+    /// Which of the request's topics it is of.
+    nth_topic: usize,
     topic: StrBytes,
     topic_id: TopicId,
     pub(super) index: i32,
@@ -60,7 +62,7 @@ impl Plan {
             .min(shard.config().fetch.max_bytes)
             .min(quota_max);
         let mut partitions = Vec::new();
-        for topic in context.topics() {
+        for topic in context.topics().iter().enumerate() {
             add_topic(&mut partitions, call, request, topic);
         }
         Self {
@@ -114,6 +116,7 @@ impl Plan {
     fn response(&self, shard: &Shard, look: Look) -> FetchResponse {
         let mut response = FetchResponse::default();
         let mut hints = false;
+        let mut last_topic = None;
         for (planned, found) in self.partitions.iter().zip(look.partitions) {
             if let (Ok(partition), 1..) = (&planned.partition, found.bytes) {
                 let bytes = found.bytes as u64;
@@ -124,13 +127,14 @@ impl Plan {
             hints |= self.hint_at_leader(shard, planned, &mut found);
             let topics = &mut response.topics;
             match topics.last_mut() {
-                Some(last) if planned.is_of(last) => last.partitions.push(found),
+                Some(last) if last_topic == Some(planned.nth_topic) => last.partitions.push(found),
                 _ => topics.push(FetchableTopic {
                     name: planned.topic.clone(),
                     topic_id: planned.topic_id,
                     partitions: vec![found],
                 }),
             }
+            last_topic = Some(planned.nth_topic);
         }
         if hints {
             response.node_endpoints.push(self.endpoint(shard));
@@ -175,33 +179,42 @@ impl Plan {
     }
 }
 
+/// The topic is looked up once: a consumer may ask for a thousand of its partitions.
 fn add_topic(
     planned: &mut Vec<PlannedPartition>,
     call: &Call,
     request: &FetchRequest,
-    topic: &FetchTopic,
+    (nth, topic): (usize, &FetchTopic),
 ) {
     let shard = &call.shard;
+    let by_id = call.version() >= TOPIC_IDS_FROM;
+    let topics = shard.topics.borrow();
+    let found = match by_id {
+        true => topics.by_id(topic.topic_id),
+        false => topics.by_name(&topic.name),
+    };
     for partition in &topic.partitions {
-        let hosted = if request.replica_id >= 0 {
+        let index = partition.partition;
+        let hosted = match found {
             // No other broker holds a replica of ours.
-            Err(ErrorCode::NotLeaderOrFollower)
-        } else if call.version() >= TOPIC_IDS_FROM {
-            lookup::by_id(shard, topic.topic_id, partition.partition)
-        } else {
-            lookup::by_name(shard, &topic.name, partition.partition)
+            _ if request.replica_id >= 0 => Err(ErrorCode::NotLeaderOrFollower),
+            Some(found) => lookup::of_topic(shard, found, index),
+            None if by_id => lookup::by_id(shard, topic.topic_id, index),
+            None => lookup::by_name(shard, &topic.name, index),
         };
-        planned.push(PlannedPartition::new(topic, partition, hosted));
+        planned.push(PlannedPartition::new(nth, topic, partition, hosted));
     }
 }
 
 impl PlannedPartition {
     fn new(
+        nth_topic: usize,
         topic: &FetchTopic,
         partition: &FetchPartition,
         hosted: Result<Rc<Partition>, ErrorCode>,
     ) -> Self {
         Self {
+            nth_topic,
             topic: topic.name.clone(),
             topic_id: topic.topic_id,
             index: partition.partition,
@@ -225,10 +238,6 @@ impl PlannedPartition {
                 "a consumer asked for records that the disk does not give");
             self.unreadable.set(true);
         }
-    }
-
-    fn is_of(&self, topic: &FetchableTopic) -> bool {
-        topic.name == self.topic && topic.topic_id == self.topic_id
     }
 }
 

@@ -53,31 +53,34 @@ mod tests {
     use super::*;
 
     /// Says which thread dropped it.
-    struct File(Sender<ThreadId>);
+    struct File(Sender<Option<String>>);
 
     impl Drop for File {
         fn drop(&mut self) {
-            self.0.send(thread::current().id()).expect("it is received");
+            self.0.send(thread_name()).expect("it is received");
         }
     }
 
-    fn closed_by(closed: &Receiver<ThreadId>) -> ThreadId {
+    fn thread_name() -> Option<String> {
+        thread::current().name().map(str::to_owned)
+    }
+
+    fn closed_by(closed: &Receiver<Option<String>>) -> Option<String> {
         closed.recv().expect("it is closed")
     }
 
     #[test]
     fn the_data_plane_has_files_closed_and_others_close_themselves() {
         let (_runtime, thread) = Background::start("closer", 1).unwrap();
+        let (_other_runtime, other) = Background::start("other", 1).unwrap();
         let closer = Closer::new(thread);
         let (sender, closed) = channel();
 
         closer.close(File(sender.clone()));
-        assert_ne!(closed_by(&closed), thread::current().id());
+        assert_eq!(closed_by(&closed).as_deref(), Some("closer"));
 
-        let other = thread::spawn(move || closer.close(File(sender)));
-        let other_id = other.thread().id();
-        other.join().unwrap();
-        assert_eq!(closed_by(&closed), other_id);
+        drop(other.start_work(move || closer.close(File(sender))));
+        assert_eq!(closed_by(&closed).as_deref(), Some("other"));
     }
 
     #[test]
@@ -93,10 +96,10 @@ mod tests {
         }
         assert!(closed.try_recv().is_err());
         closer.close(File(sender));
-        assert_eq!(closed_by(&closed), thread::current().id());
+        assert_eq!(closed_by(&closed), thread_name());
         release.send(()).unwrap();
         for _ in 0..WAITING_MAX {
-            assert_ne!(closed_by(&closed), thread::current().id());
+            assert_eq!(closed_by(&closed).as_deref(), Some("closer"));
         }
     }
 }

@@ -11,17 +11,18 @@ use crate::partition::Partition;
 #[derive(Clone)]
 pub(crate) struct Topic {
     pub(crate) id: TopicId,
-    /// By number; a partition that could not be opened is not there.
-    partitions: BTreeMap<PartitionIndex, Rc<Partition>>,
+    /// By number; `None` is one that could not be opened.
+    partitions: Vec<Option<Rc<Partition>>>,
 }
 
 impl Topic {
     pub(crate) fn partition(&self, index: i32) -> Option<&Rc<Partition>> {
-        self.partitions.get(&PartitionIndex(index))
+        let index = usize::try_from(index).ok()?;
+        self.partitions.get(index)?.as_ref()
     }
 
     pub(crate) fn partitions(&self) -> impl Iterator<Item = &Rc<Partition>> {
-        self.partitions.values()
+        self.partitions.iter().flatten()
     }
 }
 
@@ -53,11 +54,15 @@ impl Topics {
             .entry(id.topic.clone())
             .or_insert_with(|| Topic {
                 id: partition.topic_id(),
-                partitions: BTreeMap::new(),
+                partitions: Vec::new(),
             });
         self.names.insert(partition.topic_id(), id.topic.clone());
-        let index = id.partition;
-        let before = topic.partitions.insert(index, partition);
+        let PartitionIndex(index) = id.partition;
+        let index = usize::try_from(index).expect("partitions are numbered from 0");
+        if topic.partitions.len() <= index {
+            topic.partitions.resize(index + 1, None);
+        }
+        let before = topic.partitions[index].replace(partition);
         assert!(before.is_none(), "a partition is opened once");
     }
 
@@ -72,7 +77,7 @@ impl Topics {
         self.names.clear();
         std::mem::take(&mut self.by_name)
             .into_values()
-            .flat_map(|topic| topic.partitions.into_values())
+            .flat_map(|topic| topic.partitions.into_iter().flatten())
             .collect()
     }
 }

@@ -20,9 +20,9 @@ mod session;
 use klamm_model::Instant;
 
 use self::cache::Cache;
-use self::session::Session;
+use self::session::{Known, Session};
 use crate::ErrorCode;
-use crate::messages::{FetchRequest, FetchResponse, FetchTopic};
+use crate::messages::{FetchRequest, FetchResponse, FetchTopic, FetchablePartition};
 
 /// More partitions than this are not kept in one session; the client then fetches without.
 pub const SESSION_PARTITIONS_MAX: usize = 100_000;
@@ -38,6 +38,8 @@ pub struct FetchSessions {
 pub struct FetchContext {
     kind: Kind,
     topics: Vec<FetchTopic>,
+    /// Of each partition of the topics, in an increment; otherwise nothing is known.
+    known: Vec<Known>,
     uses_topic_ids: bool,
     from_follower: bool,
 }
@@ -91,6 +93,7 @@ impl FetchSessions {
         let mut context = FetchContext {
             kind: Kind::Sessionless,
             topics: std::mem::take(&mut request.topics),
+            known: Vec::new(),
             uses_topic_ids: version >= TOPIC_IDS_FROM,
             from_follower: request.replica_id >= 0,
         };
@@ -132,7 +135,7 @@ impl FetchSessions {
             return Ok(()); // sessionless, and nothing to read
         }
         let epoch = session.advance(now);
-        context.topics = session.topics();
+        (context.topics, context.known) = session.topics();
         context.kind = Kind::Incremental { id, epoch };
         Ok(())
     }
@@ -198,6 +201,15 @@ impl FetchContext {
     /// last come last. A topic may appear more than once.
     pub fn topics(&self) -> &[FetchTopic] {
         &self.topics
+    }
+
+    /// Whether the client has to be told this of the partition with this number, counted over all
+    /// [`topics`](Self::topics). What it need not be told may be left out of the answer, which is
+    /// cheaper than to have [`FetchSessions::finish`] take it out.
+    pub fn is_news(&self, nth: usize, told: &FetchablePartition) -> bool {
+        self.known
+            .get(nth)
+            .is_none_or(|known| known.differs_from(told))
     }
 
     /// Whether this is an increment to a session, whose answer may leave partitions out.

@@ -1,6 +1,7 @@
 //! One session: the partitions a client fetches, and what it was last told of each.
 
 use std::collections::{BTreeMap, btree_map};
+use std::rc::Rc;
 
 use kafka_protocol::protocol::StrBytes;
 use klamm_model::{Instant, TopicId};
@@ -9,11 +10,17 @@ use crate::messages::{
     FetchPartition, FetchTopic, FetchablePartition, FetchableTopic, ForgottenTopic,
 };
 
-/// A partition by its topic's id or, in sessions without ids, by its topic's name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct PartitionKey {
-    topic_id: TopicId,
+/// A topic by its id or, in sessions without ids, by its name.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct TopicKey {
+    id: TopicId,
     name: StrBytes,
+}
+
+/// All partitions of a topic in one session share one [`TopicKey`].
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct PartitionKey {
+    topic: Rc<TopicKey>,
     partition: i32,
 }
 
@@ -36,35 +43,31 @@ pub(super) struct Session {
 struct CachedPartition {
     key: PartitionKey,
     wanted: FetchPartition,
-    /// As last told; -1 before anything was, or after an error, so that the next answer tells.
+    known: Known,
+}
+
+/// What a client was told of a partition last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    /// -1 before anything was told, or after an error, so that the next answer tells.
     high_watermark: i64,
     log_start_offset: i64,
 }
 
-impl PartitionKey {
-    /// Of partition 0; see [`with_partition`](Self::with_partition).
-    pub(super) fn of(uses_topic_ids: bool, name: &StrBytes, topic_id: TopicId) -> Self {
-        let (topic_id, name) = if uses_topic_ids {
-            (topic_id, StrBytes::new())
-        } else {
-            (TopicId::ZERO, name.clone())
-        };
-        Self {
-            topic_id,
-            name,
-            partition: 0,
-        }
-    }
+impl Known {
+    const NOTHING: Self = Self {
+        high_watermark: -1,
+        log_start_offset: -1,
+    };
 
-    pub(super) fn with_partition(&self, partition: i32) -> Self {
-        Self {
-            partition,
-            ..self.clone()
-        }
-    }
-
-    fn is_same_topic(&self, other: &FetchTopic) -> bool {
-        self.topic_id == other.topic_id && self.name == other.name
+    /// Whether an answer says something else than what is known.
+    pub(super) fn differs_from(&self, told: &FetchablePartition) -> bool {
+        told.record_bytes() > 0
+            || told.high_watermark != self.high_watermark
+            || told.log_start_offset != self.log_start_offset
+            || told.preferred_read_replica != -1
+            || told.diverging_epoch.is_some()
+            || told.error_code != 0
     }
 }
 
@@ -111,18 +114,46 @@ impl Session {
         self.last_used
     }
 
+    /// The key of a topic, which is shared with its partitions that are here already.
+    fn topic(&self, name: &StrBytes, id: TopicId) -> Rc<TopicKey> {
+        let key = match self.uses_topic_ids {
+            true => (id, StrBytes::new()),
+            false => (TopicId::ZERO, name.clone()),
+        };
+        let key = Rc::new(TopicKey {
+            id: key.0,
+            name: key.1,
+        });
+        let first = PartitionKey {
+            topic: Rc::clone(&key),
+            partition: i32::MIN,
+        };
+        match self.index.range(first..).next() {
+            Some((known, _)) if known.topic == key => Rc::clone(&known.topic),
+            _ => key,
+        }
+    }
+
     /// Takes in what a request wants anew, wants otherwise, or wants no longer.
     pub(super) fn update(&mut self, topics: &[FetchTopic], forgotten: &[ForgottenTopic]) {
         for topic in topics {
-            let named = PartitionKey::of(self.uses_topic_ids, &topic.name, topic.topic_id);
+            let named = self.topic(&topic.name, topic.topic_id);
             for wanted in &topic.partitions {
-                self.want(named.with_partition(wanted.partition), *wanted);
+                let key = PartitionKey {
+                    topic: Rc::clone(&named),
+                    partition: wanted.partition,
+                };
+                self.want(key, *wanted);
             }
         }
         for topic in forgotten {
-            let named = PartitionKey::of(self.uses_topic_ids, &topic.name, topic.topic_id);
+            let named = self.topic(&topic.name, topic.topic_id);
             for partition in &topic.partitions {
-                if let Some(turn) = self.index.remove(&named.with_partition(*partition)) {
+                let key = PartitionKey {
+                    topic: Rc::clone(&named),
+                    partition: *partition,
+                };
+                if let Some(turn) = self.index.remove(&key) {
                     self.turns.remove(&turn);
                 }
             }
@@ -141,8 +172,7 @@ impl Session {
         self.put_last(CachedPartition {
             key,
             wanted,
-            high_watermark: -1,
-            log_start_offset: -1,
+            known: Known::NOTHING,
         });
     }
 
@@ -159,29 +189,34 @@ impl Session {
         self.epoch
     }
 
-    /// All partitions in the order of their turns, neighbours of one topic together.
-    pub(super) fn topics(&self) -> Vec<FetchTopic> {
+    /// All partitions in the order of their turns, neighbours of one topic together; and what the
+    /// client knows of each.
+    pub(super) fn topics(&self) -> (Vec<FetchTopic>, Vec<Known>) {
+        let known = self.turns.values().map(|cached| cached.known).collect();
         let mut topics: Vec<FetchTopic> = Vec::new();
+        let mut last: Option<&Rc<TopicKey>> = None;
         for cached in self.turns.values() {
+            let key = &cached.key.topic;
             match topics.last_mut() {
-                Some(topic) if cached.key.is_same_topic(topic) => {
+                Some(topic) if last.is_some_and(|last| Rc::ptr_eq(last, key)) => {
                     topic.partitions.push(cached.wanted);
                 }
                 _ => topics.push(FetchTopic {
-                    name: cached.key.name.clone(),
-                    topic_id: cached.key.topic_id,
+                    name: key.name.clone(),
+                    topic_id: key.id,
                     partitions: vec![cached.wanted],
                 }),
             }
+            last = Some(key);
         }
-        topics
+        (topics, known)
     }
 
     /// Notes what the client is told. Partitions that are served records go behind the others.
     pub(super) fn remember(&mut self, answer: &[FetchableTopic]) {
+        let topics = self.topics_of(answer);
         let mut walk = Walk::over(&mut self.turns);
-        for topic in answer {
-            let named = PartitionKey::of(self.uses_topic_ids, &topic.name, topic.topic_id);
+        for (topic, named) in answer.iter().zip(topics) {
             for told in &topic.partitions {
                 walk.note(&named, told);
             }
@@ -192,14 +227,21 @@ impl Session {
 
     /// As [`remember`](Self::remember), and leaves in the answer what is news.
     pub(super) fn keep_news(&mut self, answer: &mut Vec<FetchableTopic>) {
+        let topics = self.topics_of(answer);
         let mut walk = Walk::over(&mut self.turns);
-        for topic in answer.iter_mut() {
-            let named = PartitionKey::of(self.uses_topic_ids, &topic.name, topic.topic_id);
+        for (topic, named) in answer.iter_mut().zip(topics) {
             topic.partitions.retain(|told| walk.note(&named, told));
         }
         let served = walk.served;
         answer.retain(|topic| !topic.partitions.is_empty());
         self.put_all_last(served);
+    }
+
+    fn topics_of(&self, answer: &[FetchableTopic]) -> Vec<Rc<TopicKey>> {
+        let topics = answer.iter();
+        topics
+            .map(|topic| self.topic(&topic.name, topic.topic_id))
+            .collect()
     }
 
     fn put_all_last(&mut self, turns: Vec<u64>) {
@@ -210,8 +252,8 @@ impl Session {
     }
 }
 
-/// A walk over a session beside an answer, which is in the session's order: with a thousand
-/// partitions, to look up each would cost more than to read it.
+/// A walk over a session beside an answer, which is in the session's order and may leave out what
+/// is no news: with a thousand partitions, to look up each would cost more than to read it.
 struct Walk<'a> {
     ahead: btree_map::IterMut<'a, u64, CachedPartition>,
     /// Turns of the partitions that are served records.
@@ -227,7 +269,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Goes on to a partition and notes what is told of it; whether it is news.
-    fn note(&mut self, named: &PartitionKey, told: &FetchablePartition) -> bool {
+    fn note(&mut self, named: &Rc<TopicKey>, told: &FetchablePartition) -> bool {
         let found = self.ahead.find(|(_, one)| one.is(named, told.index));
         let Some((turn, cached)) = found else {
             return true; // the session does not hold it: nothing to compare with
@@ -240,26 +282,19 @@ impl<'a> Walk<'a> {
 }
 
 impl CachedPartition {
-    /// Whether it is a partition of the topic of `named`.
-    fn is(&self, named: &PartitionKey, partition: i32) -> bool {
-        self.key.partition == partition
-            && self.key.topic_id == named.topic_id
-            && self.key.name == named.name
+    fn is(&self, topic: &Rc<TopicKey>, partition: i32) -> bool {
+        self.key.partition == partition && Rc::ptr_eq(&self.key.topic, topic)
     }
 
     fn note(&mut self, told: &FetchablePartition) -> bool {
-        let is_news = told.record_bytes() > 0
-            || told.high_watermark != self.high_watermark
-            || told.log_start_offset != self.log_start_offset
-            || told.preferred_read_replica != -1
-            || told.diverging_epoch.is_some()
-            || told.error_code != 0;
-        self.log_start_offset = told.log_start_offset;
-        // After an error the next good answer is news even if nothing has moved.
-        self.high_watermark = if told.error_code == 0 {
-            told.high_watermark
-        } else {
-            -1
+        let is_news = self.known.differs_from(told);
+        self.known = Known {
+            // After an error the next good answer is news even if nothing has moved.
+            high_watermark: match told.error_code {
+                0 => told.high_watermark,
+                _ => -1,
+            },
+            log_start_offset: told.log_start_offset,
         };
         is_news
     }

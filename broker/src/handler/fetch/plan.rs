@@ -4,12 +4,11 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use klamm_model::TopicId;
 use klamm_protocol::ErrorCode;
 use klamm_protocol::fetch_session::FetchContext;
 use klamm_protocol::messages::{
     FetchPartition, FetchRequest, FetchResponse, FetchTopic, FetchablePartition, FetchableTopic,
-    LeaderIdAndEpoch, NodeEndpoint, StrBytes, text_of,
+    LeaderIdAndEpoch, NodeEndpoint, text_of,
 };
 use klamm_storage::Populated;
 
@@ -41,8 +40,6 @@ pub(super) struct Plan {
 pub(super) struct PlannedPartition {
     /// Which of the request's topics it is of.
     nth_topic: usize,
-    topic: StrBytes,
-    topic_id: TopicId,
     pub(super) index: i32,
     pub(super) partition: Result<Rc<Partition>, ErrorCode>,
     pub(super) fetch_offset: i64,
@@ -85,6 +82,11 @@ impl Plan {
             .filter_map(|planned| planned.partition.as_ref().ok())
     }
 
+    /// Whether the client has to be told this of a partition of the plan.
+    pub(super) fn is_news(&self, nth: usize, told: &FetchablePartition) -> bool {
+        self.context.is_news(nth, told)
+    }
+
     /// What the client is told of a topic that is not there.
     pub(super) fn unknown_topic(&self) -> ErrorCode {
         if self.version >= TOPIC_IDS_FROM {
@@ -117,7 +119,8 @@ impl Plan {
         let mut response = FetchResponse::default();
         let mut hints = false;
         let mut last_topic = None;
-        for (planned, found) in self.partitions.iter().zip(look.partitions) {
+        for found in look.partitions {
+            let planned = &self.partitions[found.nth];
             if let (Ok(partition), 1..) = (&planned.partition, found.bytes) {
                 let bytes = found.bytes as u64;
                 partition.traffic().fetched.add(found.records, bytes);
@@ -128,11 +131,14 @@ impl Plan {
             let topics = &mut response.topics;
             match topics.last_mut() {
                 Some(last) if last_topic == Some(planned.nth_topic) => last.partitions.push(found),
-                _ => topics.push(FetchableTopic {
-                    name: planned.topic.clone(),
-                    topic_id: planned.topic_id,
-                    partitions: vec![found],
-                }),
+                _ => {
+                    let topic = &self.context.topics()[planned.nth_topic];
+                    topics.push(FetchableTopic {
+                        name: topic.name.clone(),
+                        topic_id: topic.topic_id,
+                        partitions: vec![found],
+                    });
+                }
             }
             last_topic = Some(planned.nth_topic);
         }
@@ -202,21 +208,18 @@ fn add_topic(
             None if by_id => lookup::by_id(shard, topic.topic_id, index),
             None => lookup::by_name(shard, &topic.name, index),
         };
-        planned.push(PlannedPartition::new(nth, topic, partition, hosted));
+        planned.push(PlannedPartition::new(nth, partition, hosted));
     }
 }
 
 impl PlannedPartition {
     fn new(
         nth_topic: usize,
-        topic: &FetchTopic,
         partition: &FetchPartition,
         hosted: Result<Rc<Partition>, ErrorCode>,
     ) -> Self {
         Self {
             nth_topic,
-            topic: topic.name.clone(),
-            topic_id: topic.topic_id,
             index: partition.partition,
             partition: hosted,
             fetch_offset: partition.fetch_offset,

@@ -16,7 +16,7 @@ const ZSTD_FROM: i16 = 10;
 
 /// What the partitions of a plan hold right now.
 pub(super) struct Look {
-    /// In the order of the plan.
+    /// In the order of the plan, and without what the client knows already.
     pub(super) partitions: Vec<Found>,
     pub(super) bytes: usize,
     /// Something that the client should be told without waiting.
@@ -50,6 +50,8 @@ impl From<ErrorCode> for Unread {
 
 /// What one of them holds.
 pub(super) struct Found {
+    /// Which partition of the plan it is.
+    pub(super) nth: usize,
     pub(super) partition: FetchablePartition,
     /// In the batches that were found.
     pub(super) records: u64,
@@ -62,7 +64,7 @@ pub(super) struct Found {
 /// for the disk.
 pub(super) fn look(plan: &Plan, waits: bool) -> Look {
     let mut look = Look {
-        partitions: Vec::with_capacity(plan.partitions.len()),
+        partitions: Vec::new(),
         bytes: 0,
         urgent: false,
         cold: Vec::new(),
@@ -89,7 +91,9 @@ pub(super) fn look(plan: &Plan, waits: bool) -> Look {
         look.bytes += found.bytes;
         let partition = &found.partition;
         look.urgent |= partition.error_code != 0 || partition.diverging_epoch.is_some();
-        look.partitions.push(found);
+        if plan.is_news(nth, partition) {
+            look.partitions.push(Found { nth, ..found });
+        }
     }
     look
 }
@@ -181,6 +185,7 @@ fn read_from(
 impl From<FetchablePartition> for Found {
     fn from(partition: FetchablePartition) -> Self {
         Self {
+            nth: 0,
             records: 0,
             bytes: partition.records.iter().map(Bytes::len).sum(),
             partition,

@@ -58,7 +58,8 @@ impl Plan {
         let bytes_max = count(request.max_bytes)
             .min(shard.config().fetch.max_bytes)
             .min(quota_max);
-        let mut partitions = Vec::new();
+        let topics = context.topics().iter();
+        let mut partitions = Vec::with_capacity(topics.map(|topic| topic.partitions.len()).sum());
         for topic in context.topics().iter().enumerate() {
             add_topic(&mut partitions, call, request, topic);
         }
@@ -80,6 +81,15 @@ impl Plan {
         self.partitions
             .iter()
             .filter_map(|planned| planned.partition.as_ref().ok())
+    }
+
+    /// How many partitions an answer may hold; of an increment, those that usually have news.
+    pub(super) fn answer_capacity(&self) -> usize {
+        const INCREMENT: usize = 16;
+        match self.context.is_incremental() {
+            true => self.partitions.len().min(INCREMENT),
+            false => self.partitions.len(),
+        }
     }
 
     /// Whether the client has to be told this of a partition of the plan.
@@ -119,6 +129,7 @@ impl Plan {
         let mut response = FetchResponse::default();
         let mut hints = false;
         let mut last_topic = None;
+        let mut left = look.partitions.len();
         for found in look.partitions {
             let planned = &self.partitions[found.nth];
             if let (Ok(partition), 1..) = (&planned.partition, found.bytes) {
@@ -133,14 +144,17 @@ impl Plan {
                 Some(last) if last_topic == Some(planned.nth_topic) => last.partitions.push(found),
                 _ => {
                     let topic = &self.context.topics()[planned.nth_topic];
+                    let mut partitions = Vec::with_capacity(left.min(topic.partitions.len()));
+                    partitions.push(found);
                     topics.push(FetchableTopic {
                         name: topic.name.clone(),
                         topic_id: topic.topic_id,
-                        partitions: vec![found],
+                        partitions,
                     });
                 }
             }
             last_topic = Some(planned.nth_topic);
+            left -= 1;
         }
         if hints {
             response.node_endpoints.push(self.endpoint(shard));

@@ -64,7 +64,7 @@ pub(super) struct Found {
 /// for the disk.
 pub(super) fn look(plan: &Plan, waits: bool) -> Look {
     let mut look = Look {
-        partitions: Vec::new(),
+        partitions: Vec::with_capacity(plan.answer_capacity()),
         bytes: 0,
         urgent: false,
         cold: Vec::new(),

@@ -13,6 +13,7 @@ use klamm_storage::{
     OpenLogError, Sibling,
 };
 
+use crate::background::Background;
 use crate::controller::METADATA_TOPIC;
 use crate::entropy;
 use crate::writer::Writer;
@@ -29,6 +30,37 @@ pub(crate) struct LogDirs {
     /// One for each directory.
     writers: Vec<Rc<Writer>>,
     placed: RefCell<BTreeMap<TopicPartition, usize>>,
+    checkpointing: tokio::sync::Mutex<()>,
+}
+
+/// Of one directory.
+type Checkpoints = Vec<(TopicPartition, LogCheckpoint)>;
+
+/// A log that was cut after its checkpoint was taken has a lower recovery point now. It may have
+/// been cut and synced up to there again: then what the file says is true.
+fn leave_out_cut(written: &mut Checkpoints, now: &[(TopicPartition, LogCheckpoint)]) {
+    let now: BTreeMap<_, _> = now
+        .iter()
+        .map(|(partition, now)| (partition, now.recovery_point))
+        .collect();
+    written.retain(|(partition, written)| {
+        now.get(partition)
+            .is_some_and(|now| *now >= written.recovery_point)
+    });
+}
+
+/// Waits for the disk. Returns the checkpoints that were written.
+fn keep_up(dir: &LogDir, checkpoints: Checkpoints) -> Checkpoints {
+    if let Err(error) = dir.restore_ballast() {
+        tracing::error!(%error, "no room can be kept back");
+    }
+    match dir.write_checkpoint_files(&checkpoints) {
+        Ok(()) => checkpoints,
+        Err(error) => {
+            tracing::error!(%error, "checkpoints cannot be written");
+            Vec::new()
+        }
+    }
 }
 
 /// Who the broker is, as far as it is known before its disks are opened.
@@ -130,6 +162,7 @@ impl LogDirs {
             dirs,
             writers,
             placed: RefCell::new(placed),
+            checkpointing: tokio::sync::Mutex::default(),
         })
     }
 
@@ -231,10 +264,7 @@ impl LogDirs {
     }
 
     /// The checkpoints, sorted by directory.
-    fn by_dir(
-        &self,
-        checkpoints: &[(TopicPartition, LogCheckpoint)],
-    ) -> Vec<Vec<(TopicPartition, LogCheckpoint)>> {
+    fn by_dir(&self, checkpoints: &[(TopicPartition, LogCheckpoint)]) -> Vec<Checkpoints> {
         let mut sorted = vec![Vec::new(); self.dirs.len()];
         let placed = self.placed.borrow();
         for (partition, checkpoint) in checkpoints {
@@ -245,12 +275,45 @@ impl LogDirs {
         sorted
     }
 
-    /// Writes the checkpoints of all directories; a failure is logged, since they only save time.
-    pub(crate) fn write_checkpoints(&self, checkpoints: &[(TopicPartition, LogCheckpoint)]) {
-        for (dir, checkpoints) in self.dirs.iter().zip(self.by_dir(checkpoints)) {
-            if let Err(error) = dir.write_checkpoints(&checkpoints) {
-                tracing::error!(%error, "checkpoints cannot be written");
-            }
+    /// The turn to write checkpoints: who writes later must not be overtaken by who began earlier.
+    pub(crate) async fn checkpointing(&self) -> impl Drop + '_ {
+        self.checkpointing.lock().await
+    }
+
+    /// Has the checkpoints of all directories written, and room kept back again where it was given
+    /// up and there is enough. Returns what was written; a failure is logged, since checkpoints
+    /// only save time.
+    pub(crate) async fn write_checkpoints(
+        &self,
+        background: &Background,
+        checkpoints: &[(TopicPartition, LogCheckpoint)],
+    ) -> Vec<Checkpoints> {
+        let sorted = self.by_dir(checkpoints);
+        let writing: Vec<_> = self
+            .dirs
+            .iter()
+            .zip(sorted)
+            .map(|(dir, checkpoints)| {
+                let dir = Arc::clone(dir);
+                background.start_work(move || keep_up(&dir, checkpoints))
+            })
+            .collect();
+        let mut written = Vec::with_capacity(writing.len());
+        for one in writing {
+            written.push(one.await);
+        }
+        written
+    }
+
+    /// Tells the directories what was written, but for partitions that were cut since.
+    pub(crate) fn checkpoints_written(
+        &self,
+        mut written: Vec<Checkpoints>,
+        now: &[(TopicPartition, LogCheckpoint)],
+    ) {
+        for (dir, written) in self.dirs.iter().zip(&mut written) {
+            leave_out_cut(written, now);
+            dir.checkpoints_written(written);
         }
     }
 
@@ -261,15 +324,6 @@ impl LogDirs {
             tracing::error!(%error, "the ballast cannot be given back");
             false
         })
-    }
-
-    /// Keeps room back again where it was given up and there is enough.
-    pub(crate) fn restore_ballast(&self) {
-        for dir in &self.dirs {
-            if let Err(error) = dir.restore_ballast() {
-                tracing::error!(%error, "no room can be kept back");
-            }
-        }
     }
 
     /// Marks the directories as closed in good order. All logs have been closed.
@@ -298,5 +352,38 @@ impl OpeningLog {
     pub(crate) fn run(self, now: Timestamp) -> Result<Log, OpenLogError> {
         self.dir
             .open_log(&self.partition, self.topic_id, self.config, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use klamm_model::{Offset, PartitionIndex, TopicName};
+
+    use super::*;
+
+    fn checkpoint(partition: i32, recovery_point: i64) -> (TopicPartition, LogCheckpoint) {
+        let topic = TopicName::new("t").unwrap();
+        let checkpoint = LogCheckpoint {
+            recovery_point: Offset::new(recovery_point),
+            high_watermark: Offset::ZERO,
+            log_start_offset: Offset::ZERO,
+            cleaned_to: None,
+        };
+        let partition = TopicPartition::new(topic, PartitionIndex(partition));
+        (partition, checkpoint)
+    }
+
+    #[test]
+    fn a_checkpoint_that_was_overtaken_by_a_cut_lets_nobody_forget_the_cut() {
+        let mut written = vec![
+            checkpoint(0, 100),
+            checkpoint(1, 100),
+            checkpoint(2, 100),
+            checkpoint(3, 100),
+        ];
+        // Cut; unchanged; synced further; deleted.
+        let now = [checkpoint(0, 50), checkpoint(1, 100), checkpoint(2, 150)];
+        leave_out_cut(&mut written, &now);
+        assert_eq!(written, [checkpoint(1, 100), checkpoint(2, 100)]);
     }
 }

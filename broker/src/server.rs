@@ -153,7 +153,7 @@ impl Threads {
         let threads_max = config.cleaner.threads.max(1);
         let (runtime, cleaner) = Background::start_idle("klamm-cleaner", threads_max)?;
         runtimes.push(runtime);
-        let (runtime, closer) = Background::start("klamm-closer", 1)?;
+        let (runtime, closer) = Background::start_idle("klamm-closer", 1)?;
         runtimes.push(runtime);
         Ok((
             runtimes,

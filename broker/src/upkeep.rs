@@ -1,10 +1,9 @@
 //! What is done from time to time: starting fsyncs, retention, checkpoints, forgetting producers.
 
+pub(crate) mod checkpoints;
+
 use std::rc::Rc;
 use std::time::Duration;
-
-use klamm_model::TopicPartition;
-use klamm_storage::log_dir::LogCheckpoint;
 
 use crate::cleaner;
 use crate::controller;
@@ -28,14 +27,14 @@ pub(crate) fn start(shard: &Rc<Shard>) {
     ));
     tasks::spawn(open_missing(shard.clone()));
     cleaner::start(shard);
-    let checkpoints = [
+    let intervals = [
         config.log.recovery_point_checkpoint_interval,
         config.log.log_start_checkpoint_interval,
         config.log.high_watermark_checkpoint_interval,
     ];
     // One file each, but written together: as often as the most frequent of them.
-    let checkpoint_interval = checkpoints.into_iter().min().expect("there are three");
-    every(checkpoint_interval, write_checkpoints);
+    let checkpoint_interval = intervals.into_iter().min().expect("there are three");
+    tasks::spawn(checkpoints::repeat(shard.clone(), checkpoint_interval));
     every(
         config.producers.id_expiration_check_interval,
         expire_producers,
@@ -127,29 +126,5 @@ fn expire_producers(shard: &Rc<Shard>) {
     let now = shard.clock.wall();
     for partition in partitions(shard) {
         partition.driver_mut().log_mut().expire_producers(now);
-    }
-}
-
-fn write_checkpoints(shard: &Rc<Shard>) {
-    shard.log_dirs.write_checkpoints(&checkpoints(shard));
-    shard.log_dirs.restore_ballast();
-}
-
-/// How far each partition has got.
-pub(crate) fn checkpoints(shard: &Shard) -> Vec<(TopicPartition, LogCheckpoint)> {
-    let mut all = partitions(shard);
-    all.push(shard.controller.partition().clone());
-    all.iter()
-        .map(|partition| (partition.id().clone(), checkpoint(partition)))
-        .collect()
-}
-
-pub(crate) fn checkpoint(partition: &Partition) -> LogCheckpoint {
-    let driver = partition.driver();
-    LogCheckpoint {
-        recovery_point: driver.log().recovery_point(),
-        high_watermark: driver.high_watermark(),
-        log_start_offset: driver.log_start_offset(),
-        cleaned_to: driver.log().cleaned_to(),
     }
 }

@@ -368,10 +368,21 @@ impl LogDir {
         })
     }
 
-    /// Writes the four checkpoints; partitions not named are left out. After an fsync that failed,
-    /// those written before it stay: a later fsync of the same file succeeds without a reason, and
-    /// the next start has to know from where on to write again.
+    /// Writes the four checkpoints and takes note of it: for whoever may wait for the disk, and
+    /// nobody cuts a log meanwhile.
     pub fn write_checkpoints(
+        &self,
+        checkpoints: &[(TopicPartition, LogCheckpoint)],
+    ) -> Result<(), DiskError> {
+        self.write_checkpoint_files(checkpoints)?;
+        self.checkpoints_written(checkpoints);
+        Ok(())
+    }
+
+    /// Writes the four checkpoints, on any thread; partitions not named are left out. After an
+    /// fsync that failed, those written before it stay: a later fsync of the same file succeeds
+    /// without a reason, and the next start has to know from where on to write again.
+    pub fn write_checkpoint_files(
         &self,
         checkpoints: &[(TopicPartition, LogCheckpoint)],
     ) -> Result<(), DiskError> {
@@ -391,14 +402,13 @@ impl LogDir {
         write(RECOVERY_POINTS_FILE, |it| Some(it.recovery_point))?;
         write(HIGH_WATERMARKS_FILE, |it| Some(it.high_watermark))?;
         write(LOG_STARTS_FILE, |it| Some(it.log_start_offset))?;
-        write(CLEANED_FILE, |it| it.cleaned_to)?;
-        self.forget_cuts(checkpoints);
-        Ok(())
+        write(CLEANED_FILE, |it| it.cleaned_to)
     }
 
-    /// The recovery points in the checkpoint are younger than any cut: the journal need not
-    /// remember those. If it cannot write, it goes on remembering.
-    fn forget_cuts(&self, checkpoints: &[(TopicPartition, LogCheckpoint)]) {
+    /// The checkpoints with these recovery points are durable, and none of the logs was cut below
+    /// its own since: the journal need not remember earlier cuts. If it cannot write, it goes on
+    /// remembering.
+    pub fn checkpoints_written(&self, checkpoints: &[(TopicPartition, LogCheckpoint)]) {
         for (topic_partition, checkpoint) in checkpoints {
             let Some(group) = self.partitions.group(topic_partition) else {
                 continue;

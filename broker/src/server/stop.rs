@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::ServeError;
 use crate::hosting;
 use crate::shard::Shard;
-use crate::upkeep;
+use crate::upkeep::checkpoints;
 
 /// The signals that end the process.
 pub(super) struct Signals {
@@ -42,9 +42,11 @@ pub(super) async fn stop(shard: &Rc<Shard>) -> Result<(), ServeError> {
     let in_order = hosting::close_all(&partitions);
     let checkpoints: Vec<_> = partitions
         .iter()
-        .map(|partition| (partition.id().clone(), upkeep::checkpoint(partition)))
+        .map(|partition| (partition.id().clone(), checkpoints::of(partition)))
         .collect();
     if in_order {
+        // Kept to the end: what is written from here on is the last word.
+        let _turn = shard.log_dirs.checkpointing().await;
         shard.log_dirs.close(&checkpoints)?;
         tracing::info!("stopped in good order");
     }

@@ -13,13 +13,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use klamm_metadata::controller::{Decision, NewTopic, TopicRules};
-use klamm_metadata::{Controller as Decider, MetadataImage, MetadataRecord, TopicConfig, TopicIds};
+use klamm_metadata::{
+    Controller as Decider, MetadataImage, MetadataRecord, Refusal, TopicConfig, TopicIds,
+};
 use klamm_model::record_batch::BatchBuilder;
 use klamm_model::{TopicId, TopicName};
 use klamm_protocol::ErrorCode;
 use tokio::sync::Mutex;
 
 use crate::coordinator::offsets_topic::{self, OFFSETS_TOPIC};
+use crate::net::occasional::Occasional;
 use crate::partition::Partition;
 use crate::partition::driver::AppendOrigin;
 use crate::shard::Shard;
@@ -41,6 +44,8 @@ pub(crate) struct Controller {
     partition: Rc<Partition>,
     ids: RefCell<TopicIds>,
     changing: Mutex<()>,
+    /// Topics not created on first use because there are as many partitions as there may be.
+    full: Occasional,
 }
 
 impl Controller {
@@ -49,6 +54,7 @@ impl Controller {
             partition,
             ids: RefCell::new(TopicIds::new(seed)),
             changing: Mutex::new(()),
+            full: Occasional::default(),
         }
     }
 
@@ -108,6 +114,7 @@ fn decided<T>(
         rules: TopicRules {
             num_partitions: topics.num_partitions,
             default_replication_factor: topics.default_replication_factor,
+            partitions_max: topics.partitions_max.unwrap_or(shard.partitions_affordable),
             clamp_replication_factor: topics.clamp_replication_factor,
             deletion_enabled: topics.delete_enabled,
         },
@@ -177,7 +184,12 @@ pub(crate) async fn auto_create(shard: &Rc<Shard>, names: &[TopicName]) {
     match created {
         Ok(outcomes) => {
             for (topic, outcome) in outcomes {
-                if let Err(refusal) = outcome {
+                if let Err(refusal @ Refusal::PartitionsMax(_)) = &outcome
+                    && let Some(times) = shard.controller.full.count(shard.clock.now())
+                {
+                    // Clients are only told that there is no such topic, as by Kafka.
+                    tracing::warn!(topic, times, %refusal, "topic is not created on first use");
+                } else if let Err(refusal) = outcome {
                     tracing::debug!(topic, %refusal, "topic is not created on first use");
                 }
             }

@@ -48,6 +48,8 @@ use klamm_storage::{AppendDone, AppendError, DeleteTicket};
 pub(crate) struct Shard {
     pub(crate) clock: Clock,
     pub(crate) node_id: BrokerId,
+    /// How many partitions the system's limits bear: what there may be unless a setting says.
+    pub(crate) partitions_affordable: usize,
     pub(crate) net: Rc<NetShared>,
     pub(crate) purgatory: Purgatory,
     pub(crate) topics: RefCell<Topics>,
@@ -74,6 +76,7 @@ pub(crate) struct Shard {
 pub(crate) struct ShardParts {
     pub(crate) clock: Clock,
     pub(crate) node_id: BrokerId,
+    pub(crate) partitions_affordable: usize,
     pub(crate) config: BrokerConfig,
     /// What clients are told, by index of the listener.
     pub(crate) listeners: Vec<ListenerAddress>,
@@ -91,6 +94,7 @@ impl Shard {
         Self {
             clock: parts.clock,
             node_id: parts.node_id,
+            partitions_affordable: parts.partitions_affordable,
             net: parts.net,
             purgatory: Purgatory::default(),
             topics: RefCell::default(),

@@ -16,7 +16,7 @@ use klamm_protocol::messages::Uuid;
 
 use crate::ask::topic_name;
 use crate::client::Client;
-use crate::requests::text;
+use crate::requests::{batch, text};
 use crate::world::World;
 
 fn topic(name: &str, partitions: i32, replicas: i16) -> CreatableTopic {
@@ -306,4 +306,65 @@ fn quirk_22_a_page_holds_one_partition_at_least() {
             (topic_name("t"), 1)
         );
     }
+}
+
+/// What the broker's process holds in memory, as the system counts it.
+fn resident_kib(world: &World) -> u64 {
+    let id = world.broker().process.id();
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    number
+        .and_then(|number| number.parse().ok())
+        .expect("a number")
+}
+
+#[test]
+fn a_hundred_thousand_topics_are_refused_at_the_limit_and_others_are_served() {
+    const LIMIT: usize = 60;
+    const PER_REQUEST: usize = 10_000;
+    let limit = LIMIT.to_string();
+    let world = World::with(&[("klamm.partitions.max", &limit)]);
+    world.client().create_topic("t", &[]);
+    let mut greedy = world.client();
+    let mut created = 0;
+    let mut resident = None;
+    for request in 0..10 {
+        let names = (0..PER_REQUEST).map(|number| format!("greedy-{request}-{number}"));
+        let topics = names.map(|name| topic(&name, 1, 1)).collect();
+        for answer in create(&mut greedy, 7, topics) {
+            let text = answer.error_message.unwrap_or_default();
+            match answer.error_code {
+                0 => created += 1,
+                code => {
+                    assert_eq!(code, ErrorCode::PolicyViolation.code(), "{text}");
+                    assert!(text.contains("klamm.partitions.max"), "{text}");
+                }
+            }
+        }
+        // The first requests show what the largest ones take anyhow.
+        let first = *resident.get_or_insert_with(|| resident_kib(&world));
+        let now = resident_kib(&world);
+        assert!(now < first + (64 << 10), "{first} KiB, then {now}");
+    }
+    assert_eq!(created, LIMIT - 1);
+
+    let mut other = world.client();
+    assert_eq!(other.produce("t", &batch(&[b"served"])), Ok(0));
+    let more = CreatePartitionsTopic::default()
+        .with_name(topic_name("t"))
+        .with_count(2)
+        .with_assignments(None);
+    let more = CreatePartitionsRequest::default().with_topics(vec![more]);
+    let refused = &other.call(3, &more).results[0];
+    assert_eq!(refused.error_code, ErrorCode::PolicyViolation.code());
+    let on_first_use = other.metadata("new").topics.remove(0);
+    let unknown = ErrorCode::UnknownTopicOrPartition.code();
+    assert_eq!(
+        on_first_use.error_code, unknown,
+        "as with a policy of Kafka"
+    );
+    // What groups need is there for them all the same.
+    other.find_coordinator("g");
+    assert_eq!(other.describe("__consumer_offsets").partitions.len(), 2);
 }

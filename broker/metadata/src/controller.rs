@@ -49,6 +49,8 @@ pub struct TopicRules {
     pub num_partitions: i32,
     /// `default.replication.factor`.
     pub default_replication_factor: i16,
+    /// `klamm.partitions.max`: no more are created beyond it, of all topics together.
+    pub partitions_max: usize,
     /// `klamm.replication.factor.clamp`.
     pub clamp_replication_factor: bool,
     /// `delete.topic.enable`.
@@ -115,6 +117,16 @@ impl Controller<'_> {
             records: vec![MetadataRecord::ProducerIds { next: end }],
             reply: start..end,
         })
+    }
+
+    /// How many partitions may still be created: none where there are more than are allowed.
+    fn room_for_partitions(&self) -> usize {
+        let there: usize = self
+            .image
+            .topics()
+            .map(|topic| topic.partitions.len())
+            .sum();
+        self.rules.partitions_max.saturating_sub(there)
     }
 
     fn broker_ids(&self) -> Vec<BrokerId> {

@@ -55,6 +55,10 @@ pub enum Refusal {
     PartitionCount,
     #[error("Excessively large number of partitions per request.")]
     TooManyPartitions,
+    #[error(
+        "There may be {0} partition(s) in all, and that would be more: delete topics, or raise klamm.partitions.max."
+    )]
+    PartitionsMax(usize),
     #[error("Excessively large number of additional partitions per request.")]
     TooManyAdditionalPartitions,
     #[error(
@@ -209,7 +213,9 @@ impl Refusal {
             | Self::OtherBroker { .. }
             | Self::ClientMetrics
             | Self::UnknownElectionType(_) => 42,
-            Self::TooManyPartitions | Self::TooManyAdditionalPartitions => 44,
+            Self::TooManyPartitions
+            | Self::TooManyAdditionalPartitions
+            | Self::PartitionsMax(_) => 44,
             Self::DeletionDisabled => 73,
             Self::ElectionNotNeeded => 84,
             Self::NoReassignment => 85,

@@ -106,6 +106,7 @@ impl Resolver<'_> {
         TopicCreationConfig {
             num_partitions: self.int("num.partitions"),
             default_replication_factor: self.short("default.replication.factor"),
+            partitions_max: usize::try_from(self.number("klamm.partitions.max")).ok(),
             clamp_replication_factor: self.flag("klamm.replication.factor.clamp"),
             auto_create: self.flag("auto.create.topics.enable"),
             delete_enabled: self.flag("delete.topic.enable"),

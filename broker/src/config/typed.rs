@@ -93,6 +93,8 @@ pub struct TopicCreationConfig {
     pub num_partitions: i32,
     /// `default.replication.factor`.
     pub default_replication_factor: i16,
+    /// `klamm.partitions.max`; `None` is as many as the system's limits bear.
+    pub partitions_max: Option<usize>,
     /// `klamm.replication.factor.clamp`.
     pub clamp_replication_factor: bool,
     /// `auto.create.topics.enable`.

@@ -34,5 +34,6 @@ pub(crate) fn new_topic(config: &OffsetsConfig, broker_count: usize) -> NewTopic
         configs: settings
             .map(|(key, value)| (key.to_owned(), Some(value)))
             .into(),
+        is_needed: true,
     }
 }

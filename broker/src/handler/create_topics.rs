@@ -57,6 +57,7 @@ fn wanted(topic: &CreatableTopic) -> NewTopic {
         replication_factor: topic.replication_factor,
         assignments: assignments.collect(),
         configs: configs.collect(),
+        is_needed: false,
     }
 }
 

@@ -14,7 +14,7 @@ use klamm_storage::{Disk, FileDisk};
 use tokio::net::TcpListener;
 
 use super::listeners::Bound;
-use super::{ServeError, Threads, identity, open_files};
+use super::{ServeError, Threads, identity, limits, open_files};
 use crate::cleaner::Cleaner;
 use crate::clock::Clock;
 use crate::closer::Closer;
@@ -79,6 +79,7 @@ pub(super) async fn start(
     let shard = Rc::new(Shard::new(ShardParts {
         clock,
         node_id: owner.node_id,
+        partitions_affordable: limits::partitions_affordable(config.identity.log_dirs.len()),
         listeners: advertised,
         net: Rc::new(net_shared(&config, connections_max, meter)),
         controller: Controller::new(metadata, entropy::random_bytes()),

@@ -41,6 +41,12 @@ pub enum Election {
     HandOver(BrokerId),
 }
 
+/// How many partitions a request may still add.
+struct Room {
+    of_request: usize,
+    in_all: usize,
+}
+
 /// Per topic of the request, once per name.
 pub type CreatePartitionsReply = Vec<(String, Result<(), Refusal>)>;
 
@@ -55,7 +61,10 @@ impl Controller<'_> {
         let mut records = Vec::new();
         let mut reply = CreatePartitionsReply::new();
         let mut answered = std::collections::BTreeSet::new();
-        let mut room = PARTITIONS_PER_REQUEST_MAX;
+        let mut room = Room {
+            of_request: PARTITIONS_PER_REQUEST_MAX,
+            in_all: self.room_for_partitions(),
+        };
         for topic in topics {
             if !answered.insert(topic.topic.as_str()) {
                 continue;
@@ -122,7 +131,7 @@ impl Controller<'_> {
     fn add_partitions(
         &self,
         request: &NewPartitions,
-        room: &mut usize,
+        room: &mut Room,
         records: &mut Vec<MetadataRecord>,
     ) -> Result<(), Refusal> {
         let topic = self
@@ -142,10 +151,15 @@ impl Controller<'_> {
                 asked,
             });
         };
-        *room = room
+        room.of_request = room
+            .of_request
             .checked_sub(added)
             .ok_or(Refusal::TooManyAdditionalPartitions)?;
         let replicas = self.replicas_of_added(request, topic, added)?;
+        room.in_all = room
+            .in_all
+            .checked_sub(added)
+            .ok_or(Refusal::PartitionsMax(self.rules.partitions_max))?;
         for (index, replicas) in (current..).zip(replicas) {
             let index = i32::try_from(index).expect("below the count, which is an i32");
             let (topic, index) = (topic.id, PartitionIndex(index));

@@ -64,6 +64,7 @@ impl World {
             rules: TopicRules {
                 num_partitions: 1,
                 default_replication_factor: 1,
+                partitions_max: usize::MAX,
                 clamp_replication_factor: false,
                 deletion_enabled: true,
             },

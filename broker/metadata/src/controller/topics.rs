@@ -26,6 +26,9 @@ pub struct NewTopic {
     pub assignments: Vec<(i32, Vec<BrokerId>)>,
     /// Settings; a null is refused.
     pub configs: Vec<(String, Option<String>)>,
+    /// The broker needs it itself: it is created beyond the limit of partitions, too, so that
+    /// nobody can take away its room beforehand.
+    pub is_needed: bool,
 }
 
 /// A topic as it was created.
@@ -92,6 +95,7 @@ impl Controller<'_> {
         for topic in topics {
             *times.entry(&topic.name).or_default() += 1;
         }
+        let mut room = self.room_for_partitions();
         let too_many = self.partitions_of(topics) > PARTITIONS_PER_REQUEST_MAX;
         for topic in topics {
             let outcome = match times.remove(topic.name.as_str()) {
@@ -99,7 +103,7 @@ impl Controller<'_> {
                 None => continue,
                 Some(2..) => Err(Refusal::DuplicateTopicName),
                 Some(_) if too_many => Err(Refusal::TooManyPartitions),
-                Some(_) => self.create_topic(topic, &mut records),
+                Some(_) => self.create_topic(topic, &mut room, &mut records),
             };
             reply.push((topic.name.clone(), outcome));
         }
@@ -175,12 +179,18 @@ impl Controller<'_> {
     fn create_topic(
         &mut self,
         topic: &NewTopic,
+        room: &mut usize,
         records: &mut Vec<MetadataRecord>,
     ) -> Result<CreatedTopic, Refusal> {
         let name = self.check_name(&topic.name)?;
         let configs = non_null(&topic.configs)?;
         self.topic_defaults.check(&configs)?;
         let partitions = self.assign(topic)?;
+        *room = match room.checked_sub(partitions.len()) {
+            Some(left) => left,
+            None if topic.is_needed => 0,
+            None => return Err(Refusal::PartitionsMax(self.rules.partitions_max)),
+        };
         let id = self.unused_id();
         records.push(MetadataRecord::Topic { name, id });
         for (key, value) in &configs {

@@ -388,3 +388,64 @@ fn topics_only_grow_with_kafkas_numbers_and_words() {
     check("t1", 6, None, (0, ""));
     assert_eq!(world.image.topic("t1").expect("there").partitions.len(), 6);
 }
+
+#[test]
+fn beyond_the_limit_of_partitions_nothing_is_created_and_what_is_there_stays() {
+    let mut world = World::new();
+    world.rules.partitions_max = 5;
+    let refused = (
+        44,
+        "There may be 5 partition(s) in all, and that would be more: delete topics, or raise \
+         klamm.partitions.max."
+            .to_owned(),
+    );
+    let create = |world: &mut World, topics: &[NewTopic]| {
+        let reply = world.with(|c| c.create_topics(topics, false));
+        let told = reply.into_iter().map(|(_, outcome)| told(outcome));
+        told.collect::<Vec<_>>()
+    };
+    let create_one = |world: &mut World, topic| create(world, &[topic]).remove(0);
+    let ok = (0, String::new());
+    assert_eq!(
+        create(
+            &mut world,
+            &[topic("a", 3, 1), topic("b", 3, 1), topic("c", 1, 1)]
+        ),
+        [ok.clone(), refused.clone(), ok.clone()],
+        "what is refused takes no room"
+    );
+    let grow = |world: &mut World, topic: &str, count| {
+        let topic = topic.to_owned();
+        let assignments = None;
+        let new = NewPartitions {
+            topic,
+            count,
+            assignments,
+        };
+        told(
+            world
+                .with(|c| c.create_partitions(&[new], false))
+                .remove(0)
+                .1,
+        )
+    };
+    assert_eq!(grow(&mut world, "a", 5), refused);
+    assert_eq!(grow(&mut world, "a", 4), ok);
+    assert_eq!(create_one(&mut world, topic("d", -1, -1)), refused);
+    let needed = NewTopic {
+        is_needed: true,
+        ..topic("d", 50, 1)
+    };
+    assert_eq!(create_one(&mut world, needed), ok);
+    assert_eq!(create_one(&mut world, topic("e", 1, 1)), refused);
+    let reply = world.with(|c| {
+        c.delete_topics(&[TopicRef {
+            name: Some("d".to_owned()),
+            id: TopicId::ZERO,
+        }])
+    });
+    assert_eq!(reply[0].outcome, Ok(()));
+    assert_eq!(create_one(&mut world, topic("e", 1, 1)), refused);
+    world.rules.partitions_max = 6;
+    assert_eq!(create_one(&mut world, topic("e", 1, 1)), ok);
+}

@@ -62,8 +62,12 @@ impl Call {
     }
 
     fn send(self, response: Response) {
+        let page_bytes = match &response {
+            Response::Fetch(response) => response.record_bytes(),
+            _ => 0,
+        };
         match response.encode(&self.header) {
-            Ok(encoded) => self.slot.send(encoded.into_pieces()),
+            Ok(encoded) => self.slot.send_with_pages(encoded.into_pieces(), page_bytes),
             Err(error) => {
                 tracing::error!(%error, "response cannot be encoded");
                 self.slot.close();

@@ -9,5 +9,6 @@ pub(crate) mod listener;
 pub(crate) mod occasional;
 pub(crate) mod outbox;
 pub(crate) mod quota;
+pub(crate) mod unread;
 
 pub(crate) use connection::ReplySlot;

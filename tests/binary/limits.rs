@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use kafka_protocol::messages::DescribeConfigsRequest;
+use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+
 use crate::broker::Broker;
 use crate::client::Client;
 use crate::requests::{MESSAGE_TOO_LARGE, batch, produce_request};
@@ -221,4 +224,34 @@ fn a_request_that_does_not_get_whole_ends_its_connection_and_no_other() {
         );
     }
     assert_eq!(is_closed, Some(true));
+}
+
+#[test]
+fn clients_that_take_no_replies_are_closed_when_they_hold_too_much_together() {
+    let dir = TempDir::new();
+    let total = ("klamm.queued.max.response.bytes", "3000000");
+    let broker = Broker::start(&dir, &[total]);
+    // Small requests with large answers, more of them than sockets and connections hold.
+    let broker_settings = DescribeConfigsResource::default()
+        .with_resource_type(4)
+        .with_resource_name("1".to_owned().into())
+        .with_configuration_keys(None);
+    let request = DescribeConfigsRequest::default()
+        .with_resources(vec![broker_settings])
+        .with_include_synonyms(true)
+        .with_include_documentation(true);
+    let mut stalled: Vec<_> = (0..8).map(|_| broker.client()).collect();
+    for client in &mut stalled {
+        for _ in 0..400 {
+            // Those that are closed already do not get them out.
+            client.send(4, &request).ok();
+        }
+    }
+    broker.process.says("its replies are not taken");
+    let mut other = broker.client();
+    other.create_topic("t", &[]);
+    assert_eq!(other.produce("t", &batch(&[b"served"])), Ok(0));
+    let served: Vec<_> = other.call(4, &request).results;
+    assert_eq!(served[0].error_code, 0);
+    broker.assert_no_errors();
 }

@@ -19,6 +19,9 @@ use super::{Impossible, Settings, memory};
 /// What -1 of `queued.max.request.bytes` is at most.
 const QUEUED_BYTES_MAX: u64 = 1 << 30;
 const QUEUED_SHARE_OF_MEMORY: u64 = 4;
+/// What -1 of `klamm.queued.max.response.bytes` is at most.
+const REPLIES_BYTES_MAX: u64 = 512 << 20;
+const REPLIES_SHARE_OF_MEMORY: u64 = 8;
 
 /// Finds values in the layers; a name that has no row is our own slip.
 struct Resolver<'a> {
@@ -165,6 +168,7 @@ impl Resolver<'_> {
             .unwrap_or(u32::MAX),
             request_max_bytes: self.size("socket.request.max.bytes"),
             queued_max_request_bytes: self.queued_max_request_bytes()?,
+            queued_max_response_bytes: self.queued_max_response_bytes(),
             requests_in_flight_max: self.size("klamm.requests.in.flight.max"),
             send_buffer_bytes: buffer("socket.send.buffer.bytes"),
             receive_buffer_bytes: buffer("socket.receive.buffer.bytes"),
@@ -185,6 +189,13 @@ impl Resolver<'_> {
         Ok(usize::try_from(share)
             .unwrap_or(usize::MAX)
             .max(clamp(request)))
+    }
+
+    fn queued_max_response_bytes(&self) -> usize {
+        usize::try_from(self.number("klamm.queued.max.response.bytes")).unwrap_or_else(|_| {
+            let share = memory::size_bytes() / REPLIES_SHARE_OF_MEMORY;
+            usize::try_from(share.min(REPLIES_BYTES_MAX)).unwrap_or(usize::MAX)
+        })
     }
 
     fn fetch(&self) -> FetchConfig {

@@ -175,6 +175,8 @@ pub struct NetworkConfig {
     pub request_max_bytes: usize,
     /// `queued.max.request.bytes`, resolved: never "no limit", never below `request_max_bytes`.
     pub queued_max_request_bytes: usize,
+    /// `klamm.queued.max.response.bytes`, resolved: never "no limit".
+    pub queued_max_response_bytes: usize,
     /// `klamm.requests.in.flight.max`, per connection.
     pub requests_in_flight_max: usize,
     /// `socket.send.buffer.bytes`; `None` leaves it to the system.

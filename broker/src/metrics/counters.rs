@@ -115,15 +115,18 @@ pub(crate) enum Refusal {
     Request,
     /// Its request takes too long to arrive.
     Slow,
+    /// It does not take its replies, and all that are not taken take too much.
+    Unread,
 }
 
 impl Refusal {
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::AddressLimit,
         Self::AcceptFailed,
         Self::Frame,
         Self::Request,
         Self::Slow,
+        Self::Unread,
     ];
 
     pub(crate) fn label(self) -> &'static str {
@@ -133,6 +136,7 @@ impl Refusal {
             Self::Frame => "frame",
             Self::Request => "request",
             Self::Slow => "slow",
+            Self::Unread => "unread",
         }
     }
 }
@@ -282,6 +286,6 @@ mod tests {
         let numbers = RequestKind::ALL.map(|kind| kind as usize);
         assert_eq!(numbers, [0, 1, 2, 3, 4]);
         assert_eq!(Stage::ALL.map(|stage| stage as usize), [0, 1, 2]);
-        assert_eq!(Refusal::ALL.map(|reason| reason as usize), [0, 1, 2, 3, 4]);
+        assert_eq!(Refusal::ALL.map(|reason| reason as usize), [0, 1, 2, 3, 4, 5]);
     }
 }

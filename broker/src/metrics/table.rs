@@ -152,6 +152,16 @@ pub const METRICS: &[Metric] = &[
     })
     .unit(Unit::Bytes)
     .says("How many there may be before the broker stops reading (`queued.max.request.bytes`)."),
+    gauge("klamm_reply_bytes_unread", |from, to| {
+        to.add(&[], from.survey.unread_bytes);
+    })
+    .unit(Unit::Bytes)
+    .says("Replies in memory that clients have not taken off their sockets; records of fetches do not count."),
+    gauge("klamm_reply_bytes_unread_max", |from, to| {
+        to.add(&[], from.survey.unread_bytes_max);
+    })
+    .unit(Unit::Bytes)
+    .says("How many there may be before connections are closed (`klamm.queued.max.response.bytes`)."),
     // ---- Records ----
     counter("klamm_appended_records_total", |from, to| {
         to.add(&[], from.counters.appended.records.get());
@@ -212,7 +222,7 @@ pub const METRICS: &[Metric] = &[
         }
     })
     .labels(&["reason"])
-    .says("Connections that the broker closed or did not get: `address_limit`, too many of one address; `accept_failed`, mostly for want of open files; `frame`, no Kafka client, or too large a request; `request`, one that cannot be read or is not served; `slow`, one that took longer than `klamm.request.receive.timeout.ms` to arrive."),
+    .says("Connections that the broker closed or did not get: `address_limit`, too many of one address; `accept_failed`, mostly for want of open files; `frame`, no Kafka client, or too large a request; `request`, one that cannot be read or is not served; `slow`, one that took longer than `klamm.request.receive.timeout.ms` to arrive; `unread`, one whose replies were not taken when all that were not took more than `klamm.queued.max.response.bytes`."),
     // ---- Quotas ----
     histogram("klamm_throttle_seconds", |from, to| {
         for key in QuotaKey::ALL {

@@ -19,6 +19,7 @@ use super::budget::{OVERDRAFT_TIME, ReaderId, RequestBudget};
 use super::deadlines::Deadlines;
 use super::outbox::{Outbox, SlotNumber};
 use super::quota::ConnectionQuota;
+use super::unread::{self, UnreadReplies};
 use crate::metrics::counters::{Refusal, RequestKind};
 use crate::metrics::meter::Meter;
 use crate::quota::ANONYMOUS;
@@ -50,6 +51,7 @@ const WRITE_PIECES_MAX: usize = 256;
 pub(crate) struct NetShared {
     pub(crate) config: ConnectionConfig,
     pub(crate) budget: RequestBudget,
+    pub(crate) unread: UnreadReplies,
     pub(crate) quota: ConnectionQuota,
     pub(crate) meter: Meter,
     open: RefCell<Vec<Weak<Connection>>>,
@@ -62,12 +64,14 @@ impl NetShared {
     pub(crate) fn new(
         config: ConnectionConfig,
         budget: RequestBudget,
+        unread: UnreadReplies,
         quota: ConnectionQuota,
         meter: Meter,
     ) -> Self {
         Self {
             config,
             budget,
+            unread,
             quota,
             meter,
             open: RefCell::default(),
@@ -119,6 +123,31 @@ impl NetShared {
         open.push(Rc::downgrade(connection));
     }
 
+    /// Closes those that hold the most for the longest until all together hold what they may.
+    fn close_unread(&self) {
+        let now = self.meter.clock().now();
+        while self.unread.is_exceeded() {
+            let open = self.open.borrow();
+            let holding = open.iter().filter_map(Weak::upgrade);
+            let holding = holding.filter(|connection| connection.held_bytes.get() > 0);
+            let worst = holding.max_by_key(|connection| {
+                let stands_still_for = now.since(connection.moved.get());
+                unread::burden(connection.held_bytes.get(), stands_still_for)
+            });
+            drop(open);
+            let Some(worst) = worst else {
+                return;
+            };
+            self.meter.counters().refused(Refusal::Unread);
+            if let Some(times) = self.unread.closed.count(now) {
+                tracing::warn!(client = %worst.peer, bytes = worst.held_bytes.get(), times,
+                    "connection closed: its replies are not taken, and all of them together take more than klamm.queued.max.response.bytes");
+            }
+            worst.outbox.borrow_mut().abandon();
+            worst.close();
+        }
+    }
+
     fn flush_soon(&self, connection: &Rc<Connection>) {
         if !connection.queued_for_flush.replace(true) {
             self.flush_queue.borrow_mut().push(connection.clone());
@@ -142,6 +171,10 @@ pub(crate) struct Connection {
     writer: OwnedWriteHalf,
     outbox: RefCell<Outbox>,
     queued_for_flush: Cell<bool>,
+    /// What its replies took in memory when it was last written to.
+    held_bytes: Cell<usize>,
+    /// When the client last took some of them, or when they began to wait.
+    moved: Cell<Instant>,
     closing: Cell<bool>,
     /// It ends once the replies that are due before its end have left: nothing more is read.
     ending: Cell<bool>,
@@ -184,6 +217,8 @@ impl Connection {
             writer,
             outbox: RefCell::default(),
             queued_for_flush: Cell::new(false),
+            held_bytes: Cell::new(0),
+            moved: Cell::new(Instant::START),
             closing: Cell::new(false),
             ending: Cell::new(false),
             paused: Cell::new(false),
@@ -241,6 +276,7 @@ impl Connection {
     /// Ends the connection as soon as its task runs; later replies go nowhere.
     pub(crate) fn close(&self) {
         self.closing.set(true);
+        self.shared.unread.change(self.held_bytes.take(), 0);
         self.changed.notify_one();
     }
 
@@ -302,6 +338,7 @@ impl Connection {
         if self.closing.get() {
             return;
         }
+        let unsent_bytes = self.outbox.borrow().unsent_bytes();
         match self.try_flush() {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.changed.notify_one(),
@@ -310,8 +347,27 @@ impl Connection {
         if self.outbox.borrow().has_ended() && !self.has_unsent() {
             self.close();
         }
+        let has_moved = self.outbox.borrow().unsent_bytes() < unsent_bytes;
+        self.note_unread(has_moved);
         if self.has_unsent() || (self.paused.get() && self.may_accept()) {
             self.changed.notify_one();
+        }
+    }
+
+    /// Counts what has not been written. Replies that leave at once, as nearly all do, cost nothing.
+    fn note_unread(&self, has_moved: bool) {
+        let before = self.held_bytes.get();
+        let after = self.outbox.borrow().memory_bytes();
+        if (before == 0 && after == 0) || self.closing.get() {
+            return;
+        }
+        if before == 0 || has_moved {
+            self.moved.set(self.shared.meter.clock().now());
+        }
+        self.held_bytes.set(after);
+        self.shared.unread.change(before, after);
+        if after > before && self.shared.unread.is_exceeded() {
+            self.shared.close_unread();
         }
     }
 
@@ -542,12 +598,17 @@ impl ReplySlot {
 
     /// Answers with the pieces of one frame.
     pub(crate) fn send(mut self, pieces: Vec<Bytes>) {
-        self.complete(pieces);
+        self.complete(pieces, 0);
+    }
+
+    /// As [`send`](Self::send); so many bytes of the pieces are pages of files.
+    pub(crate) fn send_with_pages(mut self, pieces: Vec<Bytes>, page_bytes: usize) {
+        self.complete(pieces, page_bytes);
     }
 
     /// The request gets no reply (Produce with acks=0).
     pub(crate) fn send_nothing(mut self) {
-        self.complete(Vec::new());
+        self.complete(Vec::new(), 0);
     }
 
     /// Ends the connection in place of an answer.
@@ -555,11 +616,14 @@ impl ReplySlot {
         drop(self);
     }
 
-    fn complete(&mut self, pieces: Vec<Bytes>) {
+    fn complete(&mut self, pieces: Vec<Bytes>, page_bytes: usize) {
         self.answered = true;
         let connection = &self.connection;
         connection.shared.budget.release(self.charged_bytes);
-        connection.outbox.borrow_mut().complete(self.number, pieces);
+        let mut outbox = connection.outbox.borrow_mut();
+        outbox.complete(self.number, pieces);
+        outbox.are_pages(page_bytes);
+        drop(outbox);
         connection.shared.meter.answered(self.kind, self.arrived);
         connection.shared.flush_soon(connection);
     }

@@ -39,6 +39,8 @@ pub(crate) struct Outbox {
     unsent_bytes: usize,
     /// Of replies that are done and wait for one before them.
     held_bytes: usize,
+    /// Of all these, what may lie in memory; the rest is pages of files.
+    memory_bytes: usize,
     ended: bool,
 }
 
@@ -68,6 +70,7 @@ impl Outbox {
         let slot = &mut self.slots[position];
         assert!(matches!(slot, Slot::Waiting), "a request is answered once");
         self.held_bytes += content.bytes();
+        self.memory_bytes += content.bytes();
         *slot = content;
         while let Some(slot) = self
             .slots
@@ -112,6 +115,25 @@ impl Outbox {
         self.unsent_bytes + self.held_bytes
     }
 
+    /// So many bytes of the reply that was just completed are pages of files, which the system
+    /// takes back when it needs them.
+    pub(crate) fn are_pages(&mut self, bytes: usize) {
+        self.memory_bytes = self.memory_bytes.saturating_sub(bytes);
+    }
+
+    /// What the replies that are here take in memory, at most.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.memory_bytes.min(self.stored_bytes())
+    }
+
+    /// Throws everything away; what is completed later goes the same way.
+    pub(crate) fn abandon(&mut self) {
+        *self = Self {
+            ended: true,
+            ..Self::default()
+        };
+    }
+
     /// The next pieces to write, at most as many as `slices` holds.
     pub(crate) fn gather<'a>(&'a self, slices: &mut Vec<IoSlice<'a>>, pieces_max: usize) {
         slices.extend(
@@ -125,6 +147,7 @@ impl Outbox {
     /// Removes the first `bytes` bytes, which have been written.
     pub(crate) fn advance(&mut self, mut bytes: usize) {
         self.unsent_bytes -= bytes;
+        self.memory_bytes = self.memory_bytes();
         while bytes > 0 {
             let piece = self
                 .unsent
@@ -179,6 +202,26 @@ mod tests {
         assert!(outbox.has_ended());
         outbox.complete(slots[3], vec![Bytes::from_static(b"d")]);
         assert_eq!((unsent(&outbox), outbox.in_flight()), (b"a".to_vec(), 0));
+    }
+
+    #[test]
+    fn what_is_held_in_memory_leaves_out_pages_and_what_is_written() {
+        let mut outbox = Outbox::default();
+        let slots: Vec<_> = (0..2).map(|_| outbox.take_slot()).collect();
+        outbox.complete(slots[1], vec![Bytes::from_static(b"held")]);
+        assert_eq!(outbox.memory_bytes(), 4, "it waits for the first");
+        let pieces = vec![Bytes::from_static(b"head"), Bytes::from_static(b"records")];
+        outbox.complete(slots[0], pieces);
+        outbox.are_pages(7);
+        assert_eq!(outbox.memory_bytes(), 8);
+        outbox.advance(12);
+        assert_eq!(outbox.memory_bytes(), 3);
+        outbox.advance(3);
+        assert_eq!(outbox.memory_bytes(), 0);
+        let slot = outbox.take_slot();
+        outbox.abandon();
+        outbox.complete(slot, vec![Bytes::from_static(b"late")]);
+        assert_eq!((outbox.memory_bytes(), outbox.stored_bytes()), (0, 0));
     }
 
     #[test]

@@ -29,6 +29,7 @@ use crate::metrics::meter::Meter;
 use crate::net::budget::RequestBudget;
 use crate::net::connection::{ConnectionConfig, NetShared};
 use crate::net::quota::{ConnectionLimits, ConnectionQuota};
+use crate::net::unread::UnreadReplies;
 use crate::partition::Partition;
 use crate::shard::{Shard, ShardParts};
 use crate::tasks;
@@ -108,6 +109,7 @@ fn net_shared(config: &BrokerConfig, connections_max: usize, meter: Meter) -> Ne
     NetShared::new(
         connection,
         RequestBudget::new(network.queued_max_request_bytes),
+        UnreadReplies::new(network.queued_max_response_bytes),
         ConnectionQuota::new(ConnectionLimits::of(network), connections_max),
         meter,
     )

@@ -34,6 +34,10 @@ pub(super) const ROWS: &[Setting] = &[
     long("queued.max.request.bytes", "-1")
         .unit(Unit::Bytes)
         .says("How many bytes of requests may be in the broker at once before it stops reading; not less than `socket.request.max.bytes`. -1 is a quarter of the memory, at most 1 GiB. (For Kafka, -1 is without limit.)"),
+    long("klamm.queued.max.response.bytes", "-1")
+        .unit(Unit::Bytes)
+        .valid(Valid::AtLeast(-1))
+        .says("How much memory replies may take that clients have not taken off their sockets, of all connections together; beyond it the connection is closed that has held the most for the longest. Records of fetches do not count: they are pages of the log's files. -1 is an eighth of the memory, at most 512 MiB. (Kafka has no limit.)"),
     int("klamm.requests.in.flight.max", "64")
         .valid(Valid::Between(1, 1_000_000))
         .says("How many requests of one connection may be in the broker at once before it stops reading from it."),

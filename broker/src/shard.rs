@@ -102,6 +102,7 @@ impl Shard {
             coordinators: parts.coordinators,
             sessions: RefCell::new(FetchSessions::new(
                 parts.config.fetch.session_cache_slots,
+                parts.config.fetch.session_partitions_max,
                 entropy::seed(),
             )),
             producer_ids: ProducerIds::default(),

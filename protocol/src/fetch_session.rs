@@ -64,11 +64,11 @@ const EPOCH_FINAL: i32 = -1;
 const TOPIC_IDS_FROM: i16 = 13;
 
 impl FetchSessions {
-    /// Room for `slots_max` sessions (`max.incremental.fetch.session.cache.slots`). Session ids
-    /// are drawn from `seed`.
-    pub fn new(slots_max: usize, seed: u64) -> Self {
+    /// Room for `slots_max` sessions (`max.incremental.fetch.session.cache.slots`), and in all of
+    /// them for `partitions_max` partitions. Session ids are drawn from `seed`.
+    pub fn new(slots_max: usize, partitions_max: usize, seed: u64) -> Self {
         Self {
-            cache: Cache::new(slots_max, seed),
+            cache: Cache::new(slots_max, partitions_max, seed),
         }
     }
 
@@ -117,7 +117,7 @@ impl FetchSessions {
         let id = request.session_id;
         let session = self
             .cache
-            .get_mut(id)
+            .get(id)
             .ok_or(ErrorCode::FetchSessionIdNotFound)?;
         if session.epoch() != request.session_epoch {
             return Err(ErrorCode::InvalidFetchSessionEpoch);
@@ -125,11 +125,13 @@ impl FetchSessions {
         if session.uses_topic_ids() != context.uses_topic_ids {
             return Err(ErrorCode::FetchSessionTopicIdError);
         }
-        session.update(&context.topics, &request.forgotten_topics);
-        if session.len() > SESSION_PARTITIONS_MAX {
-            self.cache.remove(id);
-            return Err(ErrorCode::FetchSessionIdNotFound);
-        }
+        self.cache.change(id, |session| {
+            session.update(&context.topics, &request.forgotten_topics);
+        });
+        let session = self
+            .cache
+            .get_mut(id)
+            .ok_or(ErrorCode::FetchSessionIdNotFound)?;
         if session.is_empty() {
             self.cache.remove(id);
             return Ok(()); // sessionless, and nothing to read

@@ -202,6 +202,7 @@ impl Resolver<'_> {
         FetchConfig {
             max_bytes: self.size("fetch.max.bytes"),
             max_wait: self.millis("klamm.fetch.max.wait.ms"),
+            session_partitions_max: self.size("klamm.fetch.session.partitions.max"),
             session_cache_slots: self.size("max.incremental.fetch.session.cache.slots"),
         }
     }

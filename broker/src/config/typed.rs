@@ -196,6 +196,8 @@ pub struct FetchConfig {
     pub max_wait: Duration,
     /// `max.incremental.fetch.session.cache.slots`.
     pub session_cache_slots: usize,
+    /// `klamm.fetch.session.partitions.max`, of all sessions.
+    pub session_partitions_max: usize,
 }
 
 /// Idempotent producers and what they send.

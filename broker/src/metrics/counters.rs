@@ -286,6 +286,9 @@ mod tests {
         let numbers = RequestKind::ALL.map(|kind| kind as usize);
         assert_eq!(numbers, [0, 1, 2, 3, 4]);
         assert_eq!(Stage::ALL.map(|stage| stage as usize), [0, 1, 2]);
-        assert_eq!(Refusal::ALL.map(|reason| reason as usize), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(
+            Refusal::ALL.map(|reason| reason as usize),
+            [0, 1, 2, 3, 4, 5]
+        );
     }
 }

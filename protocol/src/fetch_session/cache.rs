@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use klamm_model::Instant;
 
+use super::SESSION_PARTITIONS_MAX;
 use super::session::Session;
 
 /// A session that was not used for this long may go for any other; one that is younger than this
@@ -15,6 +16,9 @@ const EVICTION: Duration = Duration::from_secs(120);
 pub(super) struct Cache {
     sessions: BTreeMap<i32, Session>,
     slots_max: usize,
+    /// Of all sessions together.
+    partitions: usize,
+    partitions_max: usize,
     state: u64,
 }
 
@@ -27,10 +31,12 @@ struct Worth {
 }
 
 impl Cache {
-    pub(super) fn new(slots_max: usize, seed: u64) -> Self {
+    pub(super) fn new(slots_max: usize, partitions_max: usize, seed: u64) -> Self {
         Self {
             sessions: BTreeMap::new(),
             slots_max,
+            partitions: 0,
+            partitions_max,
             state: seed,
         }
     }
@@ -43,24 +49,46 @@ impl Cache {
         self.sessions.get(&id)
     }
 
+    /// The session must keep its partitions: see [`change`](Self::change).
     pub(super) fn get_mut(&mut self, id: i32) -> Option<&mut Session> {
         self.sessions.get_mut(&id)
     }
 
+    /// Changes which partitions a session has; one that gets more than there is room for goes,
+    /// and its client begins anew.
+    pub(super) fn change(&mut self, id: i32, change: impl FnOnce(&mut Session)) {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return;
+        };
+        let before = session.len();
+        change(session);
+        let (after, is_too_large) = (session.len(), session.len() > SESSION_PARTITIONS_MAX);
+        self.partitions = self.partitions - before + after;
+        if is_too_large || self.partitions > self.partitions_max {
+            self.remove(id);
+        }
+    }
+
     pub(super) fn remove(&mut self, id: i32) {
-        self.sessions.remove(&id);
+        if let Some(session) = self.sessions.remove(&id) {
+            self.partitions -= session.len();
+        }
     }
 
     /// The id of the session, or `None` if all others are worth more.
     pub(super) fn insert(&mut self, now: Instant, session: Session) -> Option<i32> {
-        if self.slots_max == 0 {
+        let partitions = session.len();
+        if self.slots_max == 0 || partitions > self.partitions_max {
             return None;
         }
-        if self.sessions.len() >= self.slots_max {
+        while self.sessions.len() >= self.slots_max
+            || self.partitions + partitions > self.partitions_max
+        {
             let evicted = self.evictable(now, &session)?;
-            self.sessions.remove(&evicted);
+            self.remove(evicted);
         }
         let id = self.unused_id();
+        self.partitions += partitions;
         self.sessions.insert(id, session);
         Some(id)
     }

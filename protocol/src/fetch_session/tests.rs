@@ -94,7 +94,7 @@ struct Client {
 impl Client {
     fn open(partitions: &[i32]) -> Self {
         let mut client = Self {
-            sessions: FetchSessions::new(10, 1),
+            sessions: FetchSessions::new(10, 1_000, 1),
             id: 0,
             epoch: 0,
         };
@@ -250,7 +250,7 @@ fn an_answer_overtaken_by_a_later_request_is_an_epoch_error() {
 
 #[test]
 fn quirk_45_a_full_cache_answers_id_0_until_a_session_is_stale_or_smaller_and_settled() {
-    let mut sessions = FetchSessions::new(2, 1);
+    let mut sessions = FetchSessions::new(2, 1_000, 1);
     let mut open = |seconds: u64, partitions: &[i32]| {
         let mut request = request((0, 0), partitions);
         let context = sessions.begin(at(seconds), V12, &mut request).unwrap();
@@ -277,7 +277,7 @@ fn quirk_45_a_full_cache_answers_id_0_until_a_session_is_stale_or_smaller_and_se
 
 #[test]
 fn without_slots_there_are_no_sessions() {
-    let mut sessions = FetchSessions::new(0, 1);
+    let mut sessions = FetchSessions::new(0, 1_000, 1);
     let mut request = request((0, 0), &[0]);
     let context = sessions.begin(at(0), V12, &mut request).unwrap();
     let mut response = respond(&context, 5, &[]);
@@ -287,7 +287,7 @@ fn without_slots_there_are_no_sessions() {
 
 #[test]
 fn sessions_by_topic_id_look_at_the_id_alone() {
-    let mut sessions = FetchSessions::new(2, 1);
+    let mut sessions = FetchSessions::new(2, 1_000, 1);
     let id = TopicId::from_bytes([7; 16]);
     let mut first = request((0, 0), &[0]);
     first.topics[0].topic_id = id;
@@ -350,4 +350,39 @@ fn a_client_of_increments_knows_what_full_answers_would_tell() {
             }
         }
     }
+}
+
+#[test]
+fn all_sessions_together_have_so_many_partitions_at_most() {
+    let mut sessions = FetchSessions::new(10, 5, 1);
+    let mut open = |now: Instant, partitions: &[i32]| {
+        let mut request = request((0, 0), partitions);
+        let context = sessions.begin(now, V12, &mut request).unwrap();
+        let mut response = respond(&context, 5, &[]);
+        sessions.finish(now, &context, &mut response);
+        assert_eq!(told(&response), partitions, "it is answered in any case");
+        response.session_id
+    };
+    let (first, second) = (open(at(1), &[0, 1]), open(at(1), &[0, 1, 2]));
+    assert!(first > 0 && second > 0);
+    assert_eq!(open(at(2), &[0]), 0, "there is no room, and none is old");
+    assert_eq!(open(at(2), &[0, 1, 2, 3, 4, 5]), 0, "nor ever would be");
+    let third = open(at(130), &[0, 1]);
+    assert!(third > 0, "an unused one has gone for it");
+
+    // One that grows beyond the room goes; its client begins anew.
+    let mut grow = |id, epoch, partitions: &[i32]| {
+        let mut request = request((id, epoch), partitions);
+        sessions.begin(at(131), V12, &mut request).map(drop)
+    };
+    let left = if grow(first, 1, &[]).is_ok() {
+        first
+    } else {
+        second
+    };
+    assert_eq!(grow(third, 1, &[]), Ok(()));
+    let grown = grow(third, 2, &[5, 6, 7, 8]);
+    assert_eq!(grown, Err(ErrorCode::FetchSessionIdNotFound));
+    assert_eq!(grow(left, if left == first { 2 } else { 1 }, &[3]), Ok(()));
+    assert_eq!(sessions.len(), 1);
 }

@@ -63,6 +63,9 @@ pub(super) const ROWS: &[Setting] = &[
     int("max.incremental.fetch.session.cache.slots", "1000")
         .valid(Valid::AtLeast(0))
         .says("How many fetch sessions (KIP-227) are remembered; a client without one sends its partitions each time."),
+    int("klamm.fetch.session.partitions.max", "500000")
+        .valid(Valid::AtLeast(0))
+        .says("How many partitions all these sessions remember together, some 200 bytes each; when there is no room for a new one, it goes as when there is no slot, and a session that outgrows the room ends. (Kafka has no limit.)"),
     int("quota.window.num", "11")
         .valid(Valid::Between(1, 3_600))
         .says("How many samples a client's rate is taken from when there are quotas: after a pause a client may use up what is allowed in all of them but one at once."),

@@ -130,7 +130,11 @@ impl Session {
         };
         match self.index.range(first..).next() {
             Some((known, _)) if known.topic == key => Rc::clone(&known.topic),
-            _ => key,
+            // A part of the request would keep all of it in memory for as long as the session.
+            _ => Rc::new(TopicKey {
+                id: key.id,
+                name: StrBytes::from_string(key.name.as_str().to_owned()),
+            }),
         }
     }
 

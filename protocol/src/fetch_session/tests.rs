@@ -386,3 +386,17 @@ fn all_sessions_together_have_so_many_partitions_at_most() {
     assert_eq!(grow(left, if left == first { 2 } else { 1 }, &[3]), Ok(()));
     assert_eq!(sessions.len(), 1);
 }
+
+#[test]
+fn a_session_does_not_keep_the_request_that_it_came_from() {
+    let mut sessions = FetchSessions::new(1, 10, 1);
+    let frame = Bytes::from(b"topic and much more".to_vec());
+    let mut request = request((0, 0), &[0]);
+    request.topics[0].name = StrBytes::try_from(frame.slice(..5)).expect("it is text");
+    let context = sessions.begin(at(1), V12, &mut request).unwrap();
+    let mut response = respond(&context, 5, &[]);
+    sessions.finish(at(1), &context, &mut response);
+    assert_eq!(sessions.len(), 1);
+    drop((request, context, response));
+    assert!(frame.is_unique());
+}

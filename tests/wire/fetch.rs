@@ -295,3 +295,16 @@ fn quirk_43_a_topic_that_grows_does_not_disturb_who_waits() {
     let found = batches(answer.responses[0].partitions[0].records.as_ref());
     assert_eq!(found.len(), 1);
 }
+
+#[test]
+fn a_fetch_waits_no_longer_than_the_broker_allows() {
+    let world = World::with(&[("klamm.fetch.max.wait.ms", "200")]);
+    let mut client = world.client();
+    client.create_topic("t", &[]);
+    let begun = Instant::now();
+    let fetch = Fetch::of("t").min_bytes(1).wait(Duration::from_secs(3_600));
+    let answer = fetch.first(&mut client, 12);
+    assert_eq!(answer.error_code, 0);
+    let waited = begun.elapsed();
+    assert!(waited >= Duration::from_millis(190), "{waited:?}");
+}

@@ -11,7 +11,7 @@ use crate::args::Target;
 use crate::places::Places;
 use crate::process::{Invocation, Output, POLL, Process};
 
-const START_LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(60);
 
 /// Settings of both targets; everything else is at its default.
@@ -22,7 +22,7 @@ const SETTINGS: [(&str, &str); 3] = [
 ];
 
 /// What Apache Kafka needs beyond that to run as a single node.
-const KAFKA_SETTINGS: [(&str, &str); 6] = [
+pub(crate) const KAFKA_SETTINGS: [(&str, &str); 6] = [
     ("process.roles", "broker,controller"),
     ("node.id", "1"),
     ("controller.listener.names", "CONTROLLER"),
@@ -111,19 +111,23 @@ impl Broker {
     fn launch(&mut self) -> Result<(), String> {
         let process = Process::start(&mut self.start, &self.log, Output::Log)
             .map_err(|error| format!("the broker does not start error={error}"))?;
-        let process = self.process.insert(process);
-        let deadline = Instant::now() + START_LIMIT;
-        while !answers(self.port) {
-            if let Some(status) = process.exited() {
-                return Err(format!("the broker ended while starting {status}"));
-            }
-            if Instant::now() >= deadline {
-                return Err(format!("the broker does not answer after {START_LIMIT:?}"));
-            }
-            std::thread::sleep(POLL);
-        }
-        Ok(())
+        await_answers(self.port, self.process.insert(process))
     }
+}
+
+/// Waits until a broker that was started answers without TLS and login.
+pub(crate) fn await_answers(port: u16, process: &mut Process) -> Result<(), String> {
+    let deadline = Instant::now() + START_LIMIT;
+    while !answers(port) {
+        if let Some(status) = process.exited() {
+            return Err(format!("the broker ended while starting {status}"));
+        }
+        if Instant::now() >= deadline {
+            return Err(format!("the broker does not answer after {START_LIMIT:?}"));
+        }
+        std::thread::sleep(POLL);
+    }
+    Ok(())
 }
 
 fn klamm(places: &Places, dir: &Path, port: u16, data: &Path) -> Invocation {
@@ -168,7 +172,7 @@ fn kafka(
 }
 
 /// A port that was free a moment ago: restarts need the same one, so 0 will not do.
-fn free_port() -> Result<u16, String> {
+pub(crate) fn free_port() -> Result<u16, String> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())

@@ -22,6 +22,7 @@ pub(crate) enum Part {
     Node,
     Go,
     Kcat,
+    Openssl,
 }
 
 /// Brings every part up to date.
@@ -50,7 +51,8 @@ fn step(places: &Places, part: Part) -> Result<bool, String> {
         Part::Python => python(places),
         Part::Node => node(places),
         Part::Go => go(places),
-        Part::Kcat => kcat(places),
+        Part::Kcat => package(places, "kcat", "-V"),
+        Part::Openssl => package(places, "openssl", "version"),
     }
 }
 
@@ -141,17 +143,17 @@ fn go(places: &Places) -> Result<bool, String> {
     })
 }
 
-/// kcat comes with the system's package manager; a version already there will do.
-fn kcat(places: &Places) -> Result<bool, String> {
-    let log = places.cache.join("kcat.log");
-    if Invocation::new("kcat").arg("-V").run(&log, LIMIT).is_ok() {
+/// A program that comes with the system's package manager; a version already there will do.
+fn package(places: &Places, name: &str, version: &str) -> Result<bool, String> {
+    let log = places.cache.join(format!("{name}.log"));
+    if Invocation::new(name).arg(version).run(&log, LIMIT).is_ok() {
         return Ok(false);
     }
     Invocation::new("apt-get")
         .args(["update", "-qq"])
         .run(&log, LIMIT)?;
     Invocation::new("apt-get")
-        .args(["install", "-y", "-qq", "kcat"])
+        .args(["install", "-y", "-qq", name])
         .run(&log, LIMIT)?;
     Ok(true)
 }

@@ -9,7 +9,7 @@ use crate::install::Part;
 use crate::places::Places;
 use crate::process::Invocation;
 use crate::report::Report;
-use crate::{client, dump};
+use crate::{client, dump, secured};
 
 /// One client program and the fresh broker it talks to.
 pub(crate) struct Group {
@@ -94,6 +94,9 @@ pub(crate) fn list(args: &Args) {
     for group in selected(args) {
         println!("{:<16} {}", group.name, group.about);
     }
+    if args.check_filter(secured::NAME).is_some() {
+        println!("{:<16} {}", secured::NAME, secured::ABOUT);
+    }
 }
 
 /// What has to be installed for these groups; DumpLogSegments is needed by all.
@@ -101,6 +104,9 @@ pub(crate) fn parts(groups: &[&Group], args: &Args) -> Vec<Part> {
     let mut parts = vec![Part::Maven, TOOLS];
     if args.filters.is_empty() || !groups.is_empty() {
         parts.extend(groups.iter().flat_map(|group| group.parts.iter().copied()));
+    }
+    if args.check_filter(secured::NAME).is_some() {
+        parts.extend(secured::PARTS);
     }
     parts
 }

@@ -7,6 +7,8 @@ use crate::shard::Shard;
 
 /// Open files of a partition: its log, its indexes, and the next segment that lies ready.
 const FILES_EACH: usize = 10;
+/// Open files of most partitions: three or four, and sometimes the next segment.
+const FILES_USUALLY: usize = 5;
 /// Mappings of a partition: of the active segment, and of the next.
 const MAPPINGS_EACH: usize = 2;
 /// Mappings of a log directory: closed segments that are read.
@@ -55,7 +57,7 @@ impl Limits {
             });
             limit.saturating_sub(taken) / each
         };
-        let by_files = by(self.files, 0, 2 * FILES_EACH);
+        let by_files = by(self.files, 0, 2 * FILES_USUALLY);
         let mappings_taken = dirs * MAPPINGS_OF_DIR + MAPPINGS_OF_PROCESS;
         let by_mappings = by(self.mappings, mappings_taken, MAPPINGS_EACH);
         by_files
@@ -96,7 +98,7 @@ mod tests {
             let found = Limits { files, mappings }.partitions_affordable(dirs);
             assert_eq!(found, expected, "{files:?} {mappings:?} {dirs}");
         };
-        check(Some(16_384), Some(65_530), 1, 819);
+        check(Some(16_384), Some(65_530), 1, 1_638);
         check(Some(1 << 20), Some(20_596), 1, 8_000);
         check(Some(1 << 20), Some(20_596), 2, 5_952);
         check(Some(256), Some(65_530), 1, 100);

@@ -73,7 +73,7 @@ pub(super) const ROWS: &[Setting] = &[
     int("klamm.partitions.max", "-1")
         .valid(Valid::AtLeast(-1))
         .at_once()
-        .says("How many partitions there may be in all; more are refused with `POLICY_VIOLATION`, and a topic is not created on first use. Those that are there stay, and `__consumer_offsets` is created all the same. -1 is as many as half of the open files (ten for each) and `vm.max_map_count` (two for each) bear, but at least 100 and at most 20,000. (Kafka has no limit.)"),
+        .says("How many partitions there may be in all; more are refused with `POLICY_VIOLATION`, and a topic is not created on first use. Those that are there stay, and `__consumer_offsets` is created all the same. -1 is as many as half of the open files (five for each) and `vm.max_map_count` (two for each) bear, but at least 100 and at most 20,000. (Kafka has no limit.)"),
     int("max.request.partition.size.limit", "2000")
         .valid(Valid::AtLeast(1))
         .says("How many partitions one answer to DescribeTopicPartitions holds at most."),

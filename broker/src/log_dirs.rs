@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use klamm_model::{BrokerId, Timestamp, TopicId, TopicPartition};
+use klamm_model::{BrokerId, Offset, Timestamp, TopicId, TopicPartition};
 use klamm_storage::log_dir::{DeleteLogTicket, LogCheckpoint};
 use klamm_storage::{
     Disk, FoundPartition, Log, LogConfig, LogDir, LogDirError, LogDirIdentity, LogDirOptions,
@@ -35,33 +35,6 @@ pub(crate) struct LogDirs {
 
 /// Of one directory.
 type Checkpoints = Vec<(TopicPartition, LogCheckpoint)>;
-
-/// A log that was cut after its checkpoint was taken has a lower recovery point now. It may have
-/// been cut and synced up to there again: then what the file says is true.
-fn leave_out_cut(written: &mut Checkpoints, now: &[(TopicPartition, LogCheckpoint)]) {
-    let now: BTreeMap<_, _> = now
-        .iter()
-        .map(|(partition, now)| (partition, now.recovery_point))
-        .collect();
-    written.retain(|(partition, written)| {
-        now.get(partition)
-            .is_some_and(|now| *now >= written.recovery_point)
-    });
-}
-
-/// Waits for the disk. Returns the checkpoints that were written.
-fn keep_up(dir: &LogDir, checkpoints: Checkpoints) -> Checkpoints {
-    if let Err(error) = dir.restore_ballast() {
-        tracing::error!(%error, "no room can be kept back");
-    }
-    match dir.write_checkpoint_files(&checkpoints) {
-        Ok(()) => checkpoints,
-        Err(error) => {
-            tracing::error!(%error, "checkpoints cannot be written");
-            Vec::new()
-        }
-    }
-}
 
 /// Who the broker is, as far as it is known before its disks are opened.
 pub(crate) struct Owner {
@@ -311,8 +284,9 @@ impl LogDirs {
         mut written: Vec<Checkpoints>,
         now: &[(TopicPartition, LogCheckpoint)],
     ) {
+        let now = recovery_points(now);
         for (dir, written) in self.dirs.iter().zip(&mut written) {
-            leave_out_cut(written, now);
+            leave_out_cut(written, &now);
             dir.checkpoints_written(written);
         }
     }
@@ -355,9 +329,40 @@ impl OpeningLog {
     }
 }
 
+fn recovery_points(
+    checkpoints: &[(TopicPartition, LogCheckpoint)],
+) -> BTreeMap<&TopicPartition, Offset> {
+    let rows = checkpoints.iter();
+    rows.map(|(partition, checkpoint)| (partition, checkpoint.recovery_point))
+        .collect()
+}
+
+/// A log that was cut after its checkpoint was taken has a lower recovery point now. It may have
+/// been cut and synced up to there again: then what the file says is true.
+fn leave_out_cut(written: &mut Checkpoints, now: &BTreeMap<&TopicPartition, Offset>) {
+    written.retain(|(partition, written)| {
+        now.get(partition)
+            .is_some_and(|now| *now >= written.recovery_point)
+    });
+}
+
+/// Waits for the disk. Returns the checkpoints that were written.
+fn keep_up(dir: &LogDir, checkpoints: Checkpoints) -> Checkpoints {
+    if let Err(error) = dir.restore_ballast() {
+        tracing::error!(%error, "no room can be kept back");
+    }
+    match dir.write_checkpoint_files(&checkpoints) {
+        Ok(()) => checkpoints,
+        Err(error) => {
+            tracing::error!(%error, "checkpoints cannot be written");
+            Vec::new()
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use klamm_model::{Offset, PartitionIndex, TopicName};
+    use klamm_model::{PartitionIndex, TopicName};
 
     use super::*;
 
@@ -383,7 +388,7 @@ mod tests {
         ];
         // Cut; unchanged; synced further; deleted.
         let now = [checkpoint(0, 50), checkpoint(1, 100), checkpoint(2, 150)];
-        leave_out_cut(&mut written, &now);
+        leave_out_cut(&mut written, &recovery_points(&now));
         assert_eq!(written, [checkpoint(1, 100), checkpoint(2, 100)]);
     }
 }

@@ -58,8 +58,7 @@ impl Writer {
 
     /// Writes on this thread; also returns what time it is then.
     pub(crate) fn write_here(&self, ticket: AppendTicket) -> (AppendDone, Instant) {
-        let (done, wait) = Wait::of(self.clock, ticket);
-        let end = self.clock.now();
+        let (done, wait, end) = Wait::of(self.clock, ticket);
         self.note(end, wait);
         (done, end)
     }
@@ -72,8 +71,8 @@ impl Writer {
         let clock = self.clock;
         let written = self.thread.start_work(move || Wait::of(clock, ticket));
         async move {
-            let (done, wait) = written.await;
-            self.note(self.clock.now(), wait);
+            let (done, wait, end) = written.await;
+            self.note(end, wait);
             done
         }
     }
@@ -105,12 +104,15 @@ struct Wait {
 const STALL: Duration = Duration::from_micros(500);
 
 impl Wait {
-    /// Writes, and sees how that goes.
-    fn of(clock: Clock, ticket: AppendTicket) -> (AppendDone, Self) {
+    /// Writes, and sees how that goes and when it ends.
+    fn of(clock: Clock, ticket: AppendTicket) -> (AppendDone, Self, Instant) {
         let sleeps_before = sleeps_of_this_thread();
-        let (done, took) = clock.timed(|| ticket.run());
+        let begun = clock.now();
+        let done = ticket.run();
+        let end = clock.now();
+        let took = end.since(begun);
         let slept = took > STALL && sleeps_of_this_thread() != sleeps_before;
-        (done, Self { took, slept })
+        (done, Self { took, slept }, end)
     }
 
     fn is_stall(self) -> bool {

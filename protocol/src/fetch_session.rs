@@ -173,19 +173,24 @@ impl FetchSessions {
         }
     }
 
-    fn create(&mut self, now: Instant, context: &FetchContext, response: &FetchResponse) -> i32 {
+    fn create(
+        &mut self,
+        now: Instant,
+        context: &FetchContext,
+        response: &mut FetchResponse,
+    ) -> i32 {
         let mut session = Session::new(now, context.uses_topic_ids, context.from_follower);
         session.update(&context.topics, &[]);
         if session.is_empty() || session.len() > SESSION_PARTITIONS_MAX {
             return NO_SESSION;
         }
-        session.remember(&response.topics);
+        session.keep_news(&mut response.topics);
         self.cache.insert(now, session).unwrap_or(NO_SESSION)
     }
 
     fn finish_increment(&mut self, id: i32, epoch: i32, response: &mut FetchResponse) {
         response.session_id = id;
-        // Evicted meanwhile: the client gets everything, and on its next request a new session.
+        // Evicted meanwhile: the client gets what was found, and on its next request a new session.
         let Some(session) = self.cache.get_mut(id) else {
             return;
         };

@@ -62,7 +62,6 @@ impl Disk for FileDisk {
         Ok(Arc::new(OpenFile {
             file: ClosedBy::new(&self.closer, file),
             path: path.to_owned(),
-            closer: self.closer.clone(),
         }))
     }
 
@@ -155,8 +154,6 @@ impl DiskLock for FileLock {}
 struct OpenFile {
     file: ClosedBy<File>,
     path: PathBuf,
-    /// Of its mappings.
-    closer: Closer,
 }
 
 impl OpenFile {
@@ -240,7 +237,8 @@ impl DiskFile for OpenFile {
     }
 
     fn map_read_only(&self, length: usize) -> Result<Mapping, DiskError> {
-        Mapping::of_file(&self.file, length, &self.closer).map_err(|error| self.fail("map", error))
+        Mapping::of_file(&self.file, length, self.file.closer())
+            .map_err(|error| self.fail("map", error))
     }
 }
 

@@ -71,6 +71,15 @@ impl Known {
     }
 }
 
+impl PartitionKey {
+    fn of(topic: &Rc<TopicKey>, partition: i32) -> Self {
+        Self {
+            topic: Rc::clone(topic),
+            partition,
+        }
+    }
+}
+
 impl Session {
     /// A session that stands where its first request leaves it.
     pub(super) fn new(now: Instant, uses_topic_ids: bool, from_follower: bool) -> Self {
@@ -116,25 +125,17 @@ impl Session {
 
     /// The key of a topic, which is shared with its partitions that are here already.
     fn topic(&self, name: &StrBytes, id: TopicId) -> Rc<TopicKey> {
-        let key = match self.uses_topic_ids {
-            true => (id, StrBytes::new()),
-            false => (TopicId::ZERO, name.clone()),
+        let (id, name) = match self.uses_topic_ids {
+            true => (id, ""),
+            false => (TopicId::ZERO, name.as_str()),
         };
-        let key = Rc::new(TopicKey {
-            id: key.0,
-            name: key.1,
-        });
-        let first = PartitionKey {
-            topic: Rc::clone(&key),
-            partition: i32::MIN,
-        };
+        // A part of the request would keep all of it in memory for as long as the session.
+        let name = StrBytes::from_string(name.to_owned());
+        let asked = Rc::new(TopicKey { id, name });
+        let first = PartitionKey::of(&asked, i32::MIN);
         match self.index.range(first..).next() {
-            Some((known, _)) if known.topic == key => Rc::clone(&known.topic),
-            // A part of the request would keep all of it in memory for as long as the session.
-            _ => Rc::new(TopicKey {
-                id: key.id,
-                name: StrBytes::from_string(key.name.as_str().to_owned()),
-            }),
+            Some((known, _)) if known.topic == asked => Rc::clone(&known.topic),
+            _ => asked,
         }
     }
 
@@ -143,20 +144,14 @@ impl Session {
         for topic in topics {
             let named = self.topic(&topic.name, topic.topic_id);
             for wanted in &topic.partitions {
-                let key = PartitionKey {
-                    topic: Rc::clone(&named),
-                    partition: wanted.partition,
-                };
+                let key = PartitionKey::of(&named, wanted.partition);
                 self.want(key, *wanted);
             }
         }
         for topic in forgotten {
             let named = self.topic(&topic.name, topic.topic_id);
             for partition in &topic.partitions {
-                let key = PartitionKey {
-                    topic: Rc::clone(&named),
-                    partition: *partition,
-                };
+                let key = PartitionKey::of(&named, *partition);
                 if let Some(turn) = self.index.remove(&key) {
                     self.turns.remove(&turn);
                 }
@@ -216,20 +211,8 @@ impl Session {
         (topics, known)
     }
 
-    /// Notes what the client is told. Partitions that are served records go behind the others.
-    pub(super) fn remember(&mut self, answer: &[FetchableTopic]) {
-        let topics = self.topics_of(answer);
-        let mut walk = Walk::over(&mut self.turns);
-        for (topic, named) in answer.iter().zip(topics) {
-            for told in &topic.partitions {
-                walk.note(&named, told);
-            }
-        }
-        let served = walk.served;
-        self.put_all_last(served);
-    }
-
-    /// As [`remember`](Self::remember), and leaves in the answer what is news.
+    /// Notes what the client is told, and leaves in the answer what is news: to a session that has
+    /// just begun, all of it. Partitions that are served records go behind the others.
     pub(super) fn keep_news(&mut self, answer: &mut Vec<FetchableTopic>) {
         let topics = self.topics_of(answer);
         let mut walk = Walk::over(&mut self.turns);
@@ -238,7 +221,10 @@ impl Session {
         }
         let served = walk.served;
         answer.retain(|topic| !topic.partitions.is_empty());
-        self.put_all_last(served);
+        for turn in served {
+            let cached = self.turns.remove(&turn).expect("it was there just now");
+            self.put_last(cached);
+        }
     }
 
     fn topics_of(&self, answer: &[FetchableTopic]) -> Vec<Rc<TopicKey>> {
@@ -246,13 +232,6 @@ impl Session {
         topics
             .map(|topic| self.topic(&topic.name, topic.topic_id))
             .collect()
-    }
-
-    fn put_all_last(&mut self, turns: Vec<u64>) {
-        for turn in turns {
-            let cached = self.turns.remove(&turn).expect("it was there just now");
-            self.put_last(cached);
-        }
     }
 }
 

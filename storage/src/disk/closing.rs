@@ -52,6 +52,11 @@ impl<T: Send + 'static> ClosedBy<T> {
             closer: closer.clone(),
         }
     }
+
+    /// Who closes it, and can close what belongs to it.
+    pub(crate) fn closer(&self) -> &Closer {
+        &self.closer
+    }
 }
 
 impl<T: Send + 'static> Deref for ClosedBy<T> {

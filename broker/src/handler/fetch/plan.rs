@@ -130,8 +130,8 @@ impl Plan {
         let mut hints = false;
         let mut last_topic = None;
         let mut left = look.partitions.len();
-        for found in look.partitions {
-            let planned = &self.partitions[found.nth];
+        for (nth, found) in look.partitions {
+            let planned = &self.partitions[nth];
             if let (Ok(partition), 1..) = (&planned.partition, found.bytes) {
                 let bytes = found.bytes as u64;
                 partition.traffic().fetched.add(found.records, bytes);

@@ -16,8 +16,9 @@ const ZSTD_FROM: i16 = 10;
 
 /// What the partitions of a plan hold right now.
 pub(super) struct Look {
-    /// In the order of the plan, and without what the client knows already.
-    pub(super) partitions: Vec<Found>,
+    /// Which partition of the plan it is, in their order, and what was found; without what the
+    /// client knows already.
+    pub(super) partitions: Vec<(usize, Found)>,
     pub(super) bytes: usize,
     /// Something that the client should be told without waiting.
     pub(super) urgent: bool,
@@ -50,8 +51,6 @@ impl From<ErrorCode> for Unread {
 
 /// What one of them holds.
 pub(super) struct Found {
-    /// Which partition of the plan it is.
-    pub(super) nth: usize,
     pub(super) partition: FetchablePartition,
     /// In the batches that were found.
     pub(super) records: u64,
@@ -92,7 +91,7 @@ pub(super) fn look(plan: &Plan, waits: bool) -> Look {
         let partition = &found.partition;
         look.urgent |= partition.error_code != 0 || partition.diverging_epoch.is_some();
         if plan.is_news(nth, partition) {
-            look.partitions.push(Found { nth, ..found });
+            look.partitions.push((nth, found));
         }
     }
     look
@@ -185,7 +184,6 @@ fn read_from(
 impl From<FetchablePartition> for Found {
     fn from(partition: FetchablePartition) -> Self {
         Self {
-            nth: 0,
             records: 0,
             bytes: partition.records.iter().map(Bytes::len).sum(),
             partition,

@@ -7,6 +7,7 @@ use rdkafka::admin::{
     AdminClient, AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication,
 };
 use rdkafka::client::DefaultClientContext;
+use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 
 use crate::contestant::Broker;
 
@@ -24,10 +25,7 @@ pub(crate) fn create_topic(
     }
     let admin = admin(broker)?;
     let created = block_on(admin.create_topics([&topic], &AdminOptions::new()));
-    for result in created.map_err(|error| error.to_string())? {
-        result.map_err(|(name, error)| format!("{name}: {error}"))?;
-    }
-    Ok(())
+    all_done(name, created)
 }
 
 /// Gives a topic these settings of its own, and no others.
@@ -38,8 +36,16 @@ pub(crate) fn set_topic(broker: &Broker, name: &str, settings: Settings<'_>) -> 
     }
     let admin = admin(broker)?;
     let changed = block_on(admin.alter_configs([&change], &AdminOptions::new()));
-    for result in changed.map_err(|error| error.to_string())? {
-        result.map_err(|(_, error)| format!("{name}: {error}"))?;
+    all_done(name, changed)
+}
+
+/// An error if the request failed, or anything that it asked for.
+fn all_done<T, W>(
+    topic: &str,
+    answer: KafkaResult<Vec<Result<T, (W, RDKafkaErrorCode)>>>,
+) -> Result<(), String> {
+    for result in answer.map_err(|error| error.to_string())? {
+        result.map_err(|(_, code)| format!("{topic}: {code}"))?;
     }
     Ok(())
 }

@@ -61,21 +61,10 @@ fn latency_of_another(
     duration: Duration,
     when: &str,
 ) -> Result<Vec<(String, f64)>, String> {
-    let load = Load {
-        client: Client::Bare,
-        rate: RATE,
-        linger_ms: 0.0,
-        size_bytes: 200,
-        topic: "beside".into(),
-    };
+    let load = Load::single(Client::Bare, RATE, "beside");
     let outcome = latency::run(broker, &load, duration)?;
-    let figure = |percent: f64| {
-        (
-            format!("{RATE}/s, bare client, {when}: p{percent}, ms"),
-            outcome.percentile_ms(percent),
-        )
-    };
-    Ok([50.0, 99.0, 99.9].map(figure).to_vec())
+    let what = format!("{RATE}/s, bare client, {when}");
+    Ok(outcome.percentiles(&what, &[50.0, 99.0, 99.9]))
 }
 
 /// Records with keys, as fast as they go.

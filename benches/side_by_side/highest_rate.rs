@@ -1,4 +1,9 @@
-//! The highest rate at which 99.9 % of all messages arrive within a millisecond of being due.
+//! The highest rates at which nearly all messages arrive within a millisecond of being due.
+//!
+//! A virtual machine wakes some threads late by itself, so the share that no broker could exceed
+//! is measured first ([`loopback`]), and rates are given for lower shares too.
+
+mod loopback;
 
 use std::time::Duration;
 
@@ -10,63 +15,92 @@ use crate::start;
 const RATES: [u64; 12] = [
     250, 500, 1_000, 2_000, 4_000, 7_000, 10_000, 15_000, 20_000, 30_000, 50_000, 73_800,
 ];
-const SHARE: f64 = 0.999;
+/// From the one that is given up last.
+const SHARES: [f64; 3] = [0.99, 0.995, 0.999];
 const WITHIN: Duration = Duration::from_millis(1);
 /// How often a rate is tried: one bad moment of the machine does not decide.
 const TRIES: usize = 3;
 const WARM_UP: Duration = Duration::from_secs(10);
 const MEASURED: Duration = Duration::from_secs(8);
+/// Round trips per second of the machine alone.
+const LOOPBACK_RATE: u32 = 1_000;
 
 /// Name and value of each figure; 0 is a broker that does not reach it at the lowest rate.
 pub(crate) fn run(contestant: Contestant, setting: &Setting) -> Result<Vec<(String, f64)>, String> {
+    let alone = loopback::share_within(WITHIN, LOOPBACK_RATE, MEASURED)
+        .map_err(|error| format!("no connection to ourselves error={error}"))?;
+    let mut figures = vec![(
+        format!("{LOOPBACK_RATE}/s, no broker, one round trip: share within 1 ms, %"),
+        alone * 100.0,
+    )];
     let (broker, _) = start::to_first_produce(contestant, setting)?;
-    [Client::Bare, Client::Librdkafka]
-        .into_iter()
-        .map(|client| {
+    for client in [Client::Bare, Client::Librdkafka] {
+        let reached = reached(&broker, client)?;
+        figures.extend(SHARES.map(|share| {
             let name = format!(
-                "highest rate with 99.9 % within 1 ms, {}: messages/s",
+                "highest rate with {} % within 1 ms, {}: messages/s",
+                share * 100.0,
                 client.name()
             );
-            Ok((name, highest(&broker, client)? as f64))
-        })
-        .collect()
+            (name, highest(&reached, share) as f64)
+        }));
+    }
+    Ok(figures)
 }
 
-fn highest(broker: &Broker, client: Client) -> Result<u64, String> {
+/// Each rate with the best share that was seen there, up to the first where even the lowest of
+/// [`SHARES`] is missed.
+fn reached(broker: &Broker, client: Client) -> Result<Vec<(u64, f64)>, String> {
     latency::run(broker, &load(client, 1_000), WARM_UP)?;
-    let mut highest = 0;
+    let mut reached = Vec::new();
     for rate in RATES {
-        if !reaches(broker, &load(client, rate))? {
+        let share = best_share(broker, &load(client, rate))?;
+        reached.push((rate, share));
+        if share < SHARES[0] {
             break;
         }
-        highest = rate;
     }
-    Ok(highest)
+    Ok(reached)
 }
 
-fn reaches(broker: &Broker, load: &Load) -> Result<bool, String> {
+/// The last rate before the first that misses `share`.
+fn highest(reached: &[(u64, f64)], share: f64) -> u64 {
+    let enough = reached.iter().take_while(|(_, best)| *best >= share);
+    enough.last().map_or(0, |(rate, _)| *rate)
+}
+
+fn best_share(broker: &Broker, load: &Load) -> Result<f64, String> {
+    let mut best: f64 = 0.0;
     for _ in 0..TRIES {
-        let outcome = latency::run(broker, load, MEASURED)?;
-        let share = outcome.share_within(WITHIN);
+        let share = latency::run(broker, load, MEASURED)?.share_within(WITHIN);
         println!(
             "  {}/s, {}: {:.3} % within 1 ms",
             load.rate,
             load.client.name(),
             share * 100.0
         );
-        if share >= SHARE {
-            return Ok(true);
+        best = best.max(share);
+        if best >= SHARES[SHARES.len() - 1] {
+            break;
         }
     }
-    Ok(false)
+    Ok(best)
 }
 
 fn load(client: Client, rate: u64) -> Load {
-    Load {
-        client,
-        rate,
-        linger_ms: 0.0,
-        size_bytes: 200,
-        topic: format!("rate-{}", client.name().replace(' ', "-")),
+    let topic = format!("rate-{}", client.name().replace(' ', "-"));
+    Load::single(client, rate, topic)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_counts_only_if_all_below_it_do() {
+        let reached = [(250, 0.9995), (500, 0.996), (1_000, 0.9995), (2_000, 0.98)];
+        assert_eq!(highest(&reached, 0.999), 250);
+        assert_eq!(highest(&reached, 0.995), 1_000);
+        assert_eq!(highest(&reached, 0.9999), 0);
     }
 }

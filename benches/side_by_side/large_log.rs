@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::contestant::{Broker, Contestant, PARTITIONS, Setting};
-use crate::latency::{self, Client, Load, Outcome};
+use crate::latency::{self, Client, Load};
 use crate::throughput::{self, RECORD_BYTES};
 use crate::{admin, start};
 
@@ -39,24 +39,9 @@ pub(crate) fn run(contestant: Contestant, setting: &Setting) -> Result<Vec<(Stri
 }
 
 fn latency_with(what: &str, broker: &Broker) -> Result<Vec<(String, f64)>, String> {
-    let load = Load {
-        client: Client::Bare,
-        rate: RATE,
-        linger_ms: 0.0,
-        size_bytes: 200,
-        topic: TOPIC.into(),
-    };
+    let load = Load::single(Client::Bare, RATE, TOPIC);
     latency::run(broker, &load, WARM_UP)?;
     let outcome = latency::run(broker, &load, MEASURED)?;
-    Ok(p50_and_p99(
-        &format!("{RATE}/s, bare client, {what} of log"),
-        &outcome,
-    ))
-}
-
-fn p50_and_p99(what: &str, outcome: &Outcome) -> Vec<(String, f64)> {
-    vec![
-        (format!("{what}: p50, ms"), outcome.percentile_ms(50.0)),
-        (format!("{what}: p99, ms"), outcome.percentile_ms(99.0)),
-    ]
+    let what = format!("{RATE}/s, bare client, {what} of log");
+    Ok(outcome.percentiles(&what, &[50.0, 99.0]))
 }

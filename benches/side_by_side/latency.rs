@@ -45,6 +45,19 @@ pub(crate) struct Load {
     pub(crate) topic: String,
 }
 
+impl Load {
+    /// Telemetry as it comes: 200 bytes each, and no waiting for more.
+    pub(crate) fn single(client: Client, rate: u64, topic: impl Into<String>) -> Self {
+        Self {
+            client,
+            rate,
+            linger_ms: 0.0,
+            size_bytes: 200,
+            topic: topic.into(),
+        }
+    }
+}
+
 /// What sender and receiver saw, by message; `None` is never.
 struct Seen {
     /// How much later than due each was sent.
@@ -74,6 +87,15 @@ impl Outcome {
     /// In milliseconds; infinite if more never arrived.
     pub(crate) fn percentile_ms(&self, percent: f64) -> f64 {
         self.latencies.percentile_ms(percent)
+    }
+
+    /// Name and value of these percentiles of `what`.
+    pub(crate) fn percentiles(&self, what: &str, percents: &[f64]) -> Vec<(String, f64)> {
+        let figure = |percent: &f64| {
+            let name = format!("{what}: p{percent}, ms");
+            (name, self.percentile_ms(*percent))
+        };
+        percents.iter().map(figure).collect()
     }
 
     /// The share, from 0 to 1, of messages that arrived within `limit`.

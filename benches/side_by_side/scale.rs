@@ -55,13 +55,7 @@ pub(crate) fn run(contestant: Contestant, setting: &Setting) -> Result<Vec<(Stri
 }
 
 fn p99(broker: &Broker) -> Result<f64, String> {
-    let load = Load {
-        client: Client::Bare,
-        rate: RATE,
-        linger_ms: 0.0,
-        size_bytes: 200,
-        topic: "scale".into(),
-    };
+    let load = Load::single(Client::Bare, RATE, "scale");
     let outcome = latency::run(broker, &load, MEASURED)?;
     Ok(outcome.percentile_ms(99.0))
 }

@@ -142,7 +142,7 @@ fn klamm(places: &Places, dir: &Path, port: u16, data: &Path) -> Invocation {
     start
 }
 
-/// Writes `server.properties` and formats the storage, as KRaft demands.
+/// Writes `server.properties` and formats the storage.
 fn kafka(
     places: &Places,
     dir: &Path,
@@ -163,12 +163,24 @@ fn kafka(
     }
     let config = dir.join("server.properties");
     std::fs::write(&config, properties).map_err(|error| error.to_string())?;
+    formatted_kafka(places, &config, &[], log)
+}
+
+/// Formats the storage that `config` names, with `options` of the tool; what starts the broker.
+pub(crate) fn formatted_kafka(
+    places: &Places,
+    config: &Path,
+    options: &[&str],
+    log: &Path,
+) -> Result<Invocation, String> {
     let class_path = places.jars("kafka");
     Invocation::java(&class_path, 256, "kafka.tools.StorageTool")
-        .args(["format", "-t", "a2xhbW0tY29uZm9ybWFuYw", "-c"])
-        .arg(&config)
+        .args(["format", "-t", "a2xhbW0tY29uZm9ybWFuYw"])
+        .args(options)
+        .arg("-c")
+        .arg(config)
         .run(log, START_LIMIT)?;
-    Ok(Invocation::java(&class_path, 512, "kafka.Kafka").arg(&config))
+    Ok(Invocation::java(&class_path, 512, "kafka.Kafka").arg(config))
 }
 
 /// A port that was free a moment ago: restarts need the same one, so 0 will not do.

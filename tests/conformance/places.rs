@@ -44,6 +44,16 @@ impl Places {
         Ok(())
     }
 
+    /// The end of a group: what it wrote in `dir` goes, unless somebody wants to look at it.
+    pub(crate) fn leave(&self, dir: &Path, keep: bool) {
+        if keep {
+            println!("    data and logs are in {}", dir.display());
+            return;
+        }
+        let _ = std::fs::remove_dir_all(dir);
+        let _ = std::fs::remove_dir(&self.run); // goes with its last group
+    }
+
     /// A class path that holds every jar of an installed Maven module.
     pub(crate) fn jars(&self, module: &str) -> String {
         format!("{}/*", self.cache.join("maven").join(module).display())

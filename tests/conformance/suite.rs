@@ -143,12 +143,7 @@ pub(crate) fn run_group(group: &Group, args: &Args, places: &Places, report: &mu
             report.case(&name, started.elapsed(), Err(with_log(message)));
         }
     }
-    if report.failures() > failures || args.keep {
-        println!("    data and logs are in {}", dir.display());
-    } else {
-        let _ = std::fs::remove_dir_all(&dir);
-        let _ = std::fs::remove_dir(&places.run); // goes with its last group
-    }
+    places.leave(&dir, report.failures() > failures || args.keep);
 }
 
 fn client_checks(

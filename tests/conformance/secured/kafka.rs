@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::certificates::Certificates;
-use crate::broker::{KAFKA_SETTINGS, START_LIMIT, await_answers, free_port};
+use crate::broker::{KAFKA_SETTINGS, await_answers, formatted_kafka, free_port};
 use crate::places::Places;
-use crate::process::{Invocation, Output, Process};
+use crate::process::{Output, Process};
 
 /// Who may log in.
 pub(super) const USER: &str = "alice";
@@ -55,8 +55,10 @@ impl SecuredKafka {
         std::fs::write(&config, properties).map_err(|error| error.to_string())?;
         let log = dir.join("broker.log");
         let with_log = |message: String| format!("{message}\n{}", crate::client::tail(&log));
-        format(places, &config, &log).map_err(with_log)?;
-        let mut start = Invocation::java(&places.jars("kafka"), 512, "kafka.Kafka").arg(&config);
+        // Before there is a broker, only this can make the first user.
+        let user = format!("SCRAM-SHA-512=[name={USER},password=\"{PASSWORD}\"]");
+        let mut start =
+            formatted_kafka(places, &config, &["--add-scram", &user], &log).map_err(with_log)?;
         let mut process = Process::start(&mut start, &log, Output::Log)
             .map_err(|error| format!("the broker does not start error={error}"))?;
         await_answers(plain_port, &mut process).map_err(with_log)?;
@@ -76,20 +78,4 @@ impl SecuredKafka {
     pub(super) fn tls_address(&self) -> String {
         format!("localhost:{}", self.tls_port)
     }
-}
-
-/// Also makes the user: before there is a broker, only this can.
-fn format(places: &Places, config: &Path, log: &Path) -> Result<(), String> {
-    let user = format!("SCRAM-SHA-512=[name={USER},password=\"{PASSWORD}\"]");
-    Invocation::java(&places.jars("kafka"), 256, "kafka.tools.StorageTool")
-        .args([
-            "format",
-            "-t",
-            "a2xhbW0tc2VjdXJlZC1rYQ",
-            "--add-scram",
-            &user,
-            "-c",
-        ])
-        .arg(config)
-        .run(log, START_LIMIT)
 }

@@ -87,6 +87,8 @@ impl Opener<'_> {
             replica,
             voters: vec![replica],
             seed: entropy::seed(),
+            life: entropy::seed(),
+            recovering: false, // what a lone replica has lost nobody has
         };
         let mut driver = PartitionDriver::open(params, log)?;
         let mut outcomes = Vec::new();

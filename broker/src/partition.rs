@@ -203,7 +203,15 @@ impl Partition {
                         .set(self.newly_visible_bytes.get() + bytes);
                     self.news_for_waiters.set(true);
                 }
-                Outcome::CommitMoved { .. } => {}
+                Outcome::CommitMoved { .. } | Outcome::Recovered => {}
+                Outcome::Truncated {
+                    end_offset,
+                    lost_visible,
+                } => {
+                    if lost_visible {
+                        tracing::error!(partition = %self.id, %end_offset, "acknowledged records are lost");
+                    }
+                }
                 Outcome::BecameLeader {
                     epoch,
                     start_offset,

@@ -166,9 +166,15 @@ impl Log {
 
     /// Term of the last entry; [`prev_term`](Self::prev_term) if there is none.
     pub fn last_term(&self) -> Term {
-        // The last entry is of the last no-op's term: terms begin with one.
-        let noop = self.raft.metas.iter().rev().find(|meta| is_noop(meta));
-        noop.map_or(self.prev_term(), |noop| noop.term)
+        self.term_at(self.last_index())
+    }
+
+    /// Term of an entry that is there, or of the one before the first.
+    pub fn term_at(&self, index: LogIndex) -> Term {
+        // An entry is of the term of the no-op before it: terms begin with one.
+        let noops = self.raft.metas.iter().rev().filter(|meta| is_noop(meta));
+        let mut begun = noops.skip_while(|meta| meta.index > index);
+        begun.next().map_or(self.prev_term(), |noop| noop.term)
     }
 
     /// Everything before this offset is durable.

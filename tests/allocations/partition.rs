@@ -51,6 +51,8 @@ impl Partition {
             replica,
             voters: vec![replica],
             seed: 0,
+            life: 0,
+            recovering: false,
         };
         let mut outcomes = Vec::new();
         let mut driver = PartitionDriver::open(params, log).expect("a past that is possible");

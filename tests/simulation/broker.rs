@@ -73,6 +73,8 @@ impl Broker {
                 replica: id,
                 voters: vec![id],
                 seed: seed + number as u64,
+                life: seed,
+                recovering: false,
             };
             Partition {
                 driver: PartitionDriver::open(params, log).expect("a past that is possible"),

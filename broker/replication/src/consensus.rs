@@ -8,6 +8,7 @@
 #[cfg(test)]
 mod allocations;
 mod store;
+mod translate;
 
 use std::fmt;
 
@@ -15,9 +16,10 @@ use klamm_model::raft::HardState;
 use klamm_model::{LogIndex, Term};
 use raft::eraftpb;
 use raft::prelude::{Entry, Message, MessageType};
-use raft::{Config, RawNode, StateRole};
+use raft::{Config, ProgressState, RawNode, StateRole};
 
 use crate::election::{ELECTION_TICKS, HEARTBEAT_TICKS};
+use crate::envelope::{EntryId, Envelope};
 use crate::terms::Terms;
 use crate::{ReplicaId, election};
 use store::Store;
@@ -25,10 +27,23 @@ use store::Store;
 /// raft-rs with our store and our settings.
 pub(crate) struct Consensus {
     node: RawNode<Store>,
+    election: ElectionTimeout,
     /// As last handed out in [`Ready::hard_state`].
     term_and_vote: (u64, u64),
     /// Room for [`Ready::entries`], given back by [`Consensus::recycle`].
     spare: Vec<(LogIndex, Term)>,
+}
+
+/// When this replica stands for election if it hears from no leader.
+#[derive(Debug)]
+struct ElectionTimeout {
+    seed: u64,
+    /// How often it was drawn.
+    draws: u64,
+    ticks: usize,
+    /// What it was drawn for.
+    role: StateRole,
+    term: u64,
 }
 
 /// What a new [`Consensus`] starts from.
@@ -55,32 +70,12 @@ pub(crate) struct Ready {
     pub(crate) messages: Vec<Envelope>,
 }
 
-/// A message between replicas of one group. Opaque: only raft-rs reads what is inside.
-#[derive(Clone, Debug)]
-pub struct Envelope {
-    message: Message,
-}
-
-/// What a message must wait for is decided by this.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MessageKind {
-    /// Asks for a vote, or whether one would be given.
-    VoteRequest,
-    /// Says that the log is durable up to an index.
-    AppendAccepted {
-        /// The index.
-        through: LogIndex,
-    },
-    /// Anything else.
-    Other,
-}
-
 impl Consensus {
     /// An idle partition does not keep the memory of its busiest second.
     const SPARE_MAX: usize = 64;
 
     pub(crate) fn new(setup: Setup) -> Self {
-        let config = config(setup.id, setup.seed);
+        let config = config(setup.id);
         let hard_state = loaded_hard_state(&setup);
         let config = Config {
             // Nothing is ever applied but changes of membership: applied follows commit.
@@ -92,25 +87,119 @@ impl Consensus {
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let node = RawNode::new(&config, store, &logger)
             .expect("the settings are constants and the store answers from memory");
-        Self {
+        let mut consensus = Self {
+            election: ElectionTimeout {
+                seed: setup.seed,
+                draws: 0,
+                ticks: election::timeout_ticks(setup.seed, 0),
+                role: node.raft.state,
+                term: node.raft.term,
+            },
             node,
             term_and_vote,
             spare: Vec::new(),
-        }
+        };
+        consensus.time_elections(false);
+        consensus
     }
 
     pub(crate) fn campaign(&mut self) {
         // A candidate that must not campaign (a change of membership is pending) stays as it is.
         let _ = self.node.campaign();
+        self.time_elections(false);
     }
 
     pub(crate) fn tick(&mut self) {
         self.node.tick();
+        let stood = !self.is_leader() && self.node.raft.election_elapsed == 0;
+        self.time_elections(stood);
     }
 
-    pub(crate) fn receive(&mut self, envelope: Envelope) {
+    /// As [`tick`](Self::tick), for a replica that must not stand for election: only what it has heard
+    /// from a leader grows old, or it would refuse its vote to a new one for ever.
+    pub(crate) fn tick_without_standing(&mut self) {
+        let elapsed = &mut self.node.raft.election_elapsed;
+        *elapsed = ELECTION_TICKS.min(*elapsed + 1);
+    }
+
+    /// Overrules raft-rs, which draws time-outs by itself whenever its role or term changes; ours
+    /// are drawn anew then, and with each election.
+    fn time_elections(&mut self, stood: bool) {
+        let (role, term) = (self.node.raft.state, self.node.raft.term);
+        let election = &mut self.election;
+        if stood || (role, term) != (election.role, election.term) {
+            election.draws += 1;
+            election.ticks = election::timeout_ticks(election.seed, election.draws);
+            (election.role, election.term) = (role, term);
+        }
+        let ticks = election.ticks;
+        self.node.raft.set_randomized_election_timeout(ticks);
+    }
+
+    /// Takes a message, with the entries that came with it, by index and term.
+    pub(crate) fn receive(
+        &mut self,
+        envelope: &Envelope,
+        entries: impl Iterator<Item = (LogIndex, Term)>,
+    ) {
+        let entries = entries.map(|(index, term)| Entry {
+            index: index.0,
+            term: term.get(),
+            ..Entry::default()
+        });
+        let Some(mut message) = translate::to_message(envelope, entries.collect()) else {
+            return;
+        };
+        if message.get_msg_type() == MessageType::MsgHeartbeat {
+            // What a leader knows this replica to have is fsynced and cannot be gone; if the disk
+            // lied, raft-rs would panic.
+            message.commit = message.commit.min(self.last_index().0);
+        }
         // raft-rs answers messages of strangers and of the past with an error: they are dropped.
-        let _ = self.node.step(envelope.message);
+        let _ = self.node.step(message);
+        self.time_elections(false);
+    }
+
+    /// A follower holds the entries up to `through`, though it may lose them with power: what is
+    /// under way to it counts up to there no longer. raft-rs itself waits for the fsync, and would
+    /// stop sending once its window is full.
+    pub(crate) fn peer_wrote(&mut self, peer: ReplicaId, through: LogIndex) {
+        let last_index = self.last_index().0;
+        let Some(progress) = self.progress(peer) else {
+            return;
+        };
+        progress.ins.free_to(through.0);
+        if progress.state == ProgressState::Replicate && progress.next_idx <= last_index {
+            self.node.raft.send_append(peer.get());
+        }
+    }
+
+    /// What was sent last to a follower ended at `through` already.
+    pub(crate) fn sent_through(&mut self, peer: ReplicaId, through: LogIndex) {
+        if let Some(progress) = self.progress(peer)
+            && progress.state == ProgressState::Replicate
+            && progress.next_idx > through.0 + 1
+        {
+            progress.optimistic_update(through.0);
+        }
+    }
+
+    /// A follower may have less than it had: it is asked how far its log agrees.
+    pub(crate) fn peer_restarted(&mut self, peer: ReplicaId) {
+        let next = self.last_index().next().0;
+        if let Some(progress) = self.progress(peer) {
+            progress.become_probe();
+            progress.matched = 0;
+            progress.next_idx = next;
+        }
+    }
+
+    /// `None` unless this replica leads, or of a stranger.
+    fn progress(&mut self, peer: ReplicaId) -> Option<&mut raft::Progress> {
+        if !self.is_leader() {
+            return None;
+        }
+        self.node.raft.mut_prs().get_mut(peer.get())
     }
 
     /// Proposes `count` entries in one message; the first index they get, or `None` if they were
@@ -134,6 +223,11 @@ impl Consensus {
         }
         let mut ready = self.node.ready();
         let messages = [ready.take_messages(), ready.take_persisted_messages()].concat();
+        let messages = messages.iter().filter_map(|message| {
+            let flush = self.wants_flush(message);
+            translate::to_envelope(message, flush)
+        });
+        let messages = messages.collect();
         let mut entries = std::mem::take(&mut self.spare);
         entries.extend(ready.entries().iter().map(header));
         for &(index, term) in &entries {
@@ -146,7 +240,7 @@ impl Consensus {
             number,
             hard_state: self.changed_hard_state(),
             entries,
-            messages: messages.into_iter().map(Envelope::from).collect(),
+            messages,
         })
     }
 
@@ -164,6 +258,17 @@ impl Consensus {
         self.node.on_persist_ready(number);
     }
 
+    /// A follower that is asked how far it agrees, or is given the first entry of a term, is waited
+    /// for: nothing goes on before it has fsynced.
+    fn wants_flush(&self, message: &Message) -> bool {
+        let new_term = message.entries.last().map(|entry| entry.term) > Some(message.log_term);
+        let probed = || {
+            let progress = self.node.raft.prs().get(message.to);
+            progress.is_some_and(|progress| progress.state == ProgressState::Probe)
+        };
+        message.get_msg_type() == MessageType::MsgAppend && (new_term || probed())
+    }
+
     pub(crate) fn is_leader(&self) -> bool {
         self.node.raft.state == StateRole::Leader
     }
@@ -174,6 +279,20 @@ impl Consensus {
 
     pub(crate) fn committed(&self) -> LogIndex {
         LogIndex(self.node.raft.raft_log.committed)
+    }
+
+    pub(crate) fn last_index(&self) -> LogIndex {
+        self.node.store().last_index()
+    }
+
+    /// Whom this replica follows.
+    pub(crate) fn leader(&self) -> Option<ReplicaId> {
+        ReplicaId::new(self.node.raft.leader_id)
+    }
+
+    /// Whether this very entry is in the log.
+    pub(crate) fn has(&self, entry: EntryId) -> bool {
+        self.term_at(entry.index) == Some(entry.term)
     }
 
     pub(crate) fn term_at(&self, index: LogIndex) -> Option<Term> {
@@ -196,15 +315,14 @@ impl Consensus {
     }
 }
 
-fn config(id: ReplicaId, seed: u64) -> Config {
-    let election_ticks = election::timeout_ticks(seed);
+fn config(id: ReplicaId) -> Config {
     Config {
         id: id.get(),
         heartbeat_tick: HEARTBEAT_TICKS,
         election_tick: ELECTION_TICKS,
-        // One value to draw from: see `election`.
-        min_election_tick: election_ticks,
-        max_election_tick: election_ticks + 1,
+        // What may be drawn: see `election`.
+        min_election_tick: ELECTION_TICKS,
+        max_election_tick: 2 * ELECTION_TICKS,
         // Terms stay small (they are 31 bits wide on disk), and a leader without followers stops.
         pre_vote: true,
         check_quorum: true,
@@ -239,49 +357,6 @@ fn loaded_hard_state(setup: &Setup) -> eraftpb::HardState {
 
 fn header(entry: &Entry) -> (LogIndex, Term) {
     (LogIndex(entry.index), Term::new(entry.term))
-}
-
-impl Envelope {
-    /// Who is to read it; `None` if it names nobody.
-    pub fn to(&self) -> Option<ReplicaId> {
-        ReplicaId::new(self.message.to)
-    }
-
-    /// What it is.
-    pub fn kind(&self) -> MessageKind {
-        match self.message.get_msg_type() {
-            MessageType::MsgRequestVote | MessageType::MsgRequestPreVote => {
-                MessageKind::VoteRequest
-            }
-            MessageType::MsgAppendResponse if !self.message.reject => MessageKind::AppendAccepted {
-                through: LogIndex(self.message.index),
-            },
-            _ => MessageKind::Other,
-        }
-    }
-
-    /// Whether it brings entries, whose batches would have to come beside it.
-    pub(crate) fn carries_entries(&self) -> bool {
-        !self.message.entries.is_empty() || self.message.has_snapshot()
-    }
-}
-
-impl From<Message> for Envelope {
-    fn from(message: Message) -> Self {
-        Self { message }
-    }
-}
-
-impl fmt::Display for Envelope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Message { from, to, term, .. } = self.message;
-        let kind = self.message.get_msg_type();
-        write!(f, "{kind:?} {from}->{to} term={term}")?;
-        if self.message.reject {
-            f.write_str(" rejected")?;
-        }
-        Ok(())
-    }
 }
 
 impl fmt::Debug for Consensus {

@@ -9,7 +9,8 @@ use crate::{Envelope, Position};
 #[derive(Debug)]
 pub enum Effect {
     /// Put these into the journal, fsync it, and answer
-    /// [`Event::JournalSynced`](crate::Event::JournalSynced). Many groups may share one fsync.
+    /// [`Event::JournalSynced`](crate::Event::JournalSynced). Many groups may share one fsync. Entries
+    /// stand behind the batches that were given before them.
     Journal {
         /// To be given back; tickets rise.
         ticket: JournalTicket,
@@ -20,7 +21,21 @@ pub enum Effect {
     },
     /// Append these to the log and answer [`Event::Written`](crate::Event::Written).
     Append(Vec<DataEntry>),
-    /// Give this to another replica. What it depends on has been made durable.
+    /// Entries from here on disagree with the leader's: take them out of log and journal. Writes of
+    /// them that are on their way must be over before.
+    Truncate {
+        /// The first of them.
+        from: LogIndex,
+        /// The log end offset without them.
+        end: Offset,
+        /// Whether one of them had been below the high watermark: an acknowledged record is lost,
+        /// which no fault within the promise can cause.
+        lost_visible: bool,
+    },
+    /// Somebody waits for what has been given to be durable: fsync the log as soon as possible.
+    Flush,
+    /// Give this to another replica, with the entries that it speaks of. What it depends on has been
+    /// made durable.
     Send(Envelope),
     /// This replica leads: its no-op is in the journal, and batches may be proposed.
     BecameLeader {
@@ -34,6 +49,10 @@ pub enum Effect {
         /// The term it now knows of.
         term: Term,
     },
+    /// A replica that [began](crate::ReplicaSettings::recovering) without some of what it had
+    /// acknowledged has all of it again, and may vote. Until this is remembered across restarts, it
+    /// begins so again.
+    Recovered,
     /// The batches of a proposal were not taken; nothing of it is in the log.
     ProposalDropped,
     /// The high watermark has risen: consumers may read below it, producers be answered.
@@ -77,11 +96,21 @@ impl std::fmt::Display for Effect {
                 f.write_str("append")?;
                 entries.iter().try_for_each(|entry| write_entry(f, entry))
             }
+            Self::Truncate {
+                from,
+                end,
+                lost_visible,
+            } => {
+                write!(f, "truncate #{from}@{end}")?;
+                f.write_str(if *lost_visible { " LOST" } else { "" })
+            }
+            Self::Flush => f.write_str("flush"),
             Self::Send(envelope) => write!(f, "send {envelope}"),
             Self::BecameLeader { term, start_offset } => {
                 write!(f, "became-leader term={} start={start_offset}", term.get())
             }
             Self::LostLeadership { term } => write!(f, "lost-leadership term={}", term.get()),
+            Self::Recovered => f.write_str("recovered"),
             Self::ProposalDropped => f.write_str("proposal-dropped"),
             Self::Visible(position) => write!(f, "visible {position}"),
             Self::Commit(position) => write!(f, "commit {position}"),

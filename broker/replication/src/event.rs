@@ -1,8 +1,9 @@
 //! What a replica is told.
 
+use klamm_model::raft::LogEntry;
 use klamm_model::{LogIndex, RecordBatch};
 
-use crate::{Envelope, JournalTicket};
+use crate::{EntryId, Envelope, JournalTicket, ReplicaId};
 
 /// Something that has happened. Effects are performed in the order in which they were given, and
 /// reported back by the events that answer them.
@@ -14,24 +15,34 @@ pub enum Event {
     /// [`Effect::Append`](crate::Effect::Append); anyone else with
     /// [`Effect::ProposalDropped`](crate::Effect::ProposalDropped).
     Propose(Vec<RecordBatch>),
-    /// The appended entries up to this index can be read back (they may still be lost with power).
+    /// The appended entries up to this one can be read back (they may still be lost with power). It
+    /// is named with its term: another may have taken its place since the write began.
     Written {
         /// The last of them.
-        through: LogIndex,
+        through: EntryId,
     },
-    /// The entries up to this index survive the loss of power, as far as they are batches.
+    /// The entries up to this one survive the loss of power, as far as they are batches.
     Synced {
         /// The last of them.
-        through: LogIndex,
+        through: EntryId,
     },
     /// The journal has been fsynced with everything up to this ticket in it.
     JournalSynced(JournalTicket),
     /// [`Replica::next_deadline`](crate::Replica::next_deadline) has come.
     Tick,
-    /// A message from another replica of the group has come. Messages of elections and heartbeats
-    /// are taken; one that carries entries needs its batches beside it, which no peer sends yet,
-    /// and is left unanswered.
-    Received(Envelope),
+    /// A message from another replica of the group has come, with the entries that it speaks of.
+    Received(Envelope, Vec<LogEntry>),
+    /// Of the entries of an append only those up to `through` were sent: the rest is to be sent when
+    /// these have been acknowledged.
+    SentThrough {
+        /// Whom to.
+        to: ReplicaId,
+        /// The last entry sent.
+        through: LogIndex,
+    },
+    /// Another replica has lost what was under way to it, and perhaps what it had not fsynced: its
+    /// process or the connection is a new one.
+    PeerRestarted(ReplicaId),
     /// The rule for the high watermark has been set anew.
     VisibleWhen(VisibleWhen),
 }

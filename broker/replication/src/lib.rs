@@ -19,16 +19,20 @@
 mod consensus;
 mod effect;
 mod election;
+mod envelope;
 mod event;
 mod outbox;
 mod persistence;
 mod position;
+mod reach;
+mod recovery;
 mod replica;
 mod restored;
+mod sequence;
 mod terms;
 
-pub use consensus::{Envelope, MessageKind};
 pub use effect::{Effect, JournalTicket};
+pub use envelope::{EntryId, Envelope, PeerMessage};
 pub use event::{Event, VisibleWhen};
 pub use position::Position;
 pub use replica::{Replica, ReplicaSettings};

@@ -87,6 +87,22 @@ impl Positions {
         Position { index, offset }
     }
 
+    /// The position before the first that is held.
+    pub(crate) fn base(&self) -> Position {
+        self.base
+    }
+
+    /// The log ends at `end` now.
+    pub(crate) fn cut(&mut self, end: Position) {
+        if end.index < self.base.index {
+            *self = Self::new(end);
+            return;
+        }
+        let left = (end.index.0 - self.base.index.0) as usize;
+        self.next_offsets.truncate(left);
+        assert_eq!(self.last(), end, "replicas agree on what stays");
+    }
+
     /// Forgets what lies before `index`.
     pub(crate) fn drop_before(&mut self, index: LogIndex) {
         let base = self.at(index);

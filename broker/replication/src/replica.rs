@@ -1,17 +1,24 @@
 //! The replica: events in, effects out.
 
-use klamm_model::raft::{DataEntry, MetaEntry, MetaKind};
-use klamm_model::{Instant, LogIndex, RecordBatch, Term};
+mod following;
+mod leading;
+mod recovering;
+
+use klamm_model::raft::{HardState, LogEntry, MetaEntry, MetaKind};
+use klamm_model::{Instant, LogIndex, Term};
 
 use crate::consensus::{Consensus, Ready, Setup};
 use crate::election::TICK;
 use crate::outbox::Outbox;
 use crate::persistence::Persistence;
 use crate::position::Positions;
+use crate::reach::{Kind, Reach};
+use crate::recovery::Recovery;
+use crate::sequence::Sequence;
 use crate::{
-    Effect, Envelope, Event, JournalTicket, Position, ReplicaId, RestoreError, Restored,
-    VisibleWhen,
+    Effect, EntryId, Event, JournalTicket, Position, ReplicaId, RestoreError, Restored, VisibleWhen,
 };
+use leading::Peers;
 
 /// One replica of one partition.
 ///
@@ -23,12 +30,21 @@ pub struct Replica {
     id: ReplicaId,
     voters: Vec<ReplicaId>,
     positions: Positions,
+    sequence: Sequence,
     persistence: Persistence,
     outbox: Outbox,
     leadership: Leadership,
     visible_when: VisibleWhen,
-    /// The last entry that can be read back here.
-    written: LogIndex,
+    /// The entries that can be read back here.
+    written: Reach,
+    /// What the others have written, if this replica leads.
+    peers: Peers,
+    /// The high watermark of the leader of `.0`, as far as it has been heard.
+    leader_visible: (Term, LogIndex),
+    /// As long as it must not vote.
+    recovery: Option<Recovery>,
+    /// Whether a leader waits for this log's fsync.
+    flush_wanted: bool,
     visible: Position,
     commit: Position,
     next_tick: Option<Instant>,
@@ -43,6 +59,11 @@ pub struct ReplicaSettings {
     pub voters: Vec<ReplicaId>,
     /// Where its election time-outs come from; different for each replica.
     pub seed: u64,
+    /// Tells the lives of a replica apart: different for each start.
+    pub life: u64,
+    /// Whether entries that were acknowledged may be missing from the log: the machine has lost power
+    /// since, or lost it before and the replica has not [`Recovered`](Effect::Recovered).
+    pub recovering: bool,
     /// The rule for the high watermark.
     pub visible_when: VisibleWhen,
 }
@@ -54,7 +75,6 @@ enum Leadership {
     /// Elected; its no-op is on its way into the journal.
     Elected {
         noop: LogIndex,
-        ticket: JournalTicket,
     },
     /// Its no-op is in the journal: batches may follow.
     Leading,
@@ -82,11 +102,16 @@ impl Replica {
         });
         Ok(Self {
             positions: Positions::new(last),
+            sequence: Sequence::new(last.index),
             persistence: Persistence::new(last.index),
             outbox: Outbox::default(),
             leadership: Leadership::None,
             visible_when: settings.visible_when,
-            written: last.index,
+            written: Reach::new(last.index),
+            peers: Peers::new(id, &voters),
+            leader_visible: (Term::ZERO, LogIndex::ZERO),
+            recovery: settings.recovering.then(|| Recovery::new(settings.life)),
+            flush_wanted: false,
             // Of a log with other voters nothing is known to be held by a majority until a leader
             // says so; what a lone voter has on its disk is.
             visible: if voters == [id] {
@@ -112,10 +137,12 @@ impl Replica {
             Event::Start => self.start(now),
             Event::Propose(batches) => self.propose(batches, effects),
             Event::Written { through } => self.note_written(through),
-            Event::Synced { through } => self.persistence.batches_synced(through),
+            Event::Synced { through } => self.note_synced(through),
             Event::JournalSynced(ticket) => self.journal_synced(ticket, effects),
-            Event::Tick => self.tick(now),
-            Event::Received(envelope) => self.receive(envelope),
+            Event::Tick => self.tick(now, effects),
+            Event::Received(envelope, entries) => self.receive(envelope, entries, effects),
+            Event::SentThrough { to, through } => self.consensus.sent_through(to, through),
+            Event::PeerRestarted(peer) => self.peer_restarted(peer),
             Event::VisibleWhen(rule) => self.visible_when = rule,
         }
         self.settle(effects);
@@ -160,81 +187,47 @@ impl Replica {
 
     fn start(&mut self, now: Instant) {
         if self.voters == [self.id] {
+            // What a lone voter has lost nobody has.
+            self.recovery = None;
             self.consensus.campaign();
         } else {
             self.next_tick = Some(now + TICK);
         }
     }
 
-    fn propose(&mut self, batches: Vec<RecordBatch>, effects: &mut Vec<Effect>) {
-        if batches.is_empty() {
-            return;
+    fn note_written(&mut self, through: EntryId) {
+        if self.consensus.has(through) {
+            self.written.arrived(Kind::Batch, through.index);
         }
-        let first = match self.leadership {
-            Leadership::Leading if self.positions.has_room_for(batches.len()) => {
-                self.consensus.propose(batches.len())
-            }
-            _ => None,
-        };
-        let Some(first) = first else {
-            effects.push(Effect::ProposalDropped);
-            return;
-        };
-        assert_eq!(first, self.last().index.next(), "indexes as predicted");
-        let entries: Vec<_> = batches.into_iter().map(|b| self.stamp(b)).collect();
-        let mut stamped = entries.iter().map(|entry| (entry.index, entry.term));
-        while let Some(ready) = self.consensus.next_ready() {
-            let as_stamped = |entry: &(LogIndex, Term)| stamped.next() == Some(*entry);
-            assert!(ready.entries.iter().all(as_stamped), "raft-rs agrees");
-            let through = ready.entries.last().map(|&(index, _)| index);
-            self.take(ready, through.unwrap_or(LogIndex::ZERO), None, effects);
-        }
-        assert_eq!(stamped.next(), None, "raft-rs gave out every entry");
-        effects.extend(Effect::append(entries));
     }
 
-    /// Gives a batch its place: the next index, the log end offset, the current term.
-    fn stamp(&mut self, mut batch: RecordBatch) -> DataEntry {
-        let (last, term) = (self.last(), self.consensus.term());
-        batch.stamp(last.offset, term.leader_epoch());
-        let index = last.index.next();
-        let offset = batch.next_offset();
-        self.positions.push(Position { index, offset });
-        DataEntry { index, term, batch }
-    }
-
-    fn note_written(&mut self, through: LogIndex) {
-        assert!(through <= self.last().index, "written beyond the log");
-        self.written = self.written.max(through);
+    fn note_synced(&mut self, through: EntryId) {
+        if self.consensus.has(through) {
+            self.persistence.entries_synced(Kind::Batch, through.index);
+        }
     }
 
     fn journal_synced(&mut self, ticket: JournalTicket, effects: &mut Vec<Effect>) {
         self.persistence.journal_synced(ticket);
-        let Leadership::Elected { noop, ticket: own } = self.leadership else {
+        let Some(through) = self.sequence.journal_synced(ticket) else {
             return;
         };
-        if ticket >= own && self.consensus.is_leader() {
-            self.leadership = Leadership::Leading;
-            self.note_written(noop);
-            effects.push(Effect::BecameLeader {
-                term: self.consensus.term(),
-                start_offset: self.positions.at(noop).offset,
-            });
-        }
+        self.written.arrived(Kind::Meta, through);
+        self.persistence.entries_synced(Kind::Meta, through);
+        self.begin_to_lead(effects);
     }
 
-    fn tick(&mut self, now: Instant) {
-        if self.next_tick.is_some_and(|due| now >= due) {
-            // One tick however late: after a pause the others are heard before an election.
-            self.next_tick = Some(now + TICK);
-            self.consensus.tick();
+    fn tick(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if self.next_tick.is_none_or(|due| now < due) {
+            return;
         }
-    }
-
-    fn receive(&mut self, envelope: Envelope) {
-        if !envelope.carries_entries() {
-            self.consensus.receive(envelope);
+        // One tick however late: after a pause the others are heard before an election.
+        self.next_tick = Some(now + TICK);
+        match self.may_stand() {
+            true => self.consensus.tick(),
+            false => self.consensus.tick_without_standing(),
         }
+        self.announce_recovery(effects);
     }
 
     /// Drives raft-rs until it is quiet, then moves the watermarks.
@@ -249,54 +242,102 @@ impl Replica {
             }
         }
         self.notice_lost_leadership(effects);
-        self.outbox.release(&self.persistence, effects);
+        self.give_out(None, effects);
         self.move_watermarks(effects);
+        self.notice_recovery(effects);
+        self.send(effects);
     }
 
-    /// Outside a proposal the only new entry is the no-op of a leader just elected.
+    /// Outside a proposal the only new entry of our own is the no-op of a leader just elected.
     fn take_with_noops(&mut self, ready: Ready, effects: &mut Vec<Effect>) {
-        let noop = ready.entries.first().map(|&(index, term)| {
+        if let Some(&(index, term)) = ready.entries.first() {
             assert_eq!(ready.entries.len(), 1, "a no-op comes alone");
-            assert_eq!(index, self.last().index.next(), "indexes as predicted");
-            let at_offset = self.last().offset;
-            let offset = at_offset;
-            self.positions.push(Position { index, offset });
-            MetaEntry {
+            self.push(LogEntry::Meta(MetaEntry {
                 index,
                 term,
-                at_offset,
+                at_offset: self.last().offset,
                 kind: MetaKind::Noop,
-            }
-        });
-        self.take(ready, LogIndex::ZERO, noop, effects);
+            }));
+            self.leadership = Leadership::Elected { noop: index };
+        }
+        self.take(ready, effects);
     }
 
-    /// Journals what a ready has for the journal, and notes what it waits for.
-    fn take(
-        &mut self,
-        ready: Ready,
-        batches_through: LogIndex,
-        noop: Option<MetaEntry>,
-        effects: &mut Vec<Effect>,
-    ) {
-        if ready.hard_state.is_some() || noop.is_some() {
-            let ticket = self.persistence.issue_ticket();
-            if let Some(noop) = &noop {
-                let noop = noop.index;
-                self.leadership = Leadership::Elected { noop, ticket };
-            }
-            effects.push(Effect::Journal {
-                ticket,
-                hard_state: ready.hard_state,
-                metas: noop.into_iter().collect(),
-            });
-        }
-        self.persistence.push(ready.number, batches_through);
-        for message in ready.messages {
-            self.outbox
-                .push(message, self.positions.last().index, &self.persistence);
+    /// The log goes on with this entry.
+    fn push(&mut self, entry: LogEntry) {
+        self.expect(&entry);
+        self.sequence.push(entry);
+    }
+
+    fn expect(&mut self, entry: &LogEntry) {
+        let index = entry.index();
+        assert_eq!(
+            entry.base_offset(),
+            self.last().offset,
+            "no offset is left out"
+        );
+        let offset = entry.next_offset();
+        self.positions.push(Position { index, offset });
+        let kind = match entry {
+            LogEntry::Records(_) => Kind::Batch,
+            LogEntry::Meta(_) => Kind::Meta,
+        };
+        self.written.expect(kind, index);
+        self.persistence.expect(kind, index);
+    }
+
+    /// Notes what a ready waits for, after its entries have been pushed.
+    fn take(&mut self, ready: Ready, effects: &mut Vec<Effect>) {
+        self.give_out(ready.hard_state, effects);
+        let last = self.positions.last().index;
+        let through = match ready.entries.is_empty() {
+            true => LogIndex::ZERO,
+            false => last,
+        };
+        self.persistence.push(ready.number, through);
+        let leader = self.consensus.leader();
+        for envelope in ready.messages {
+            self.outbox.push(envelope, leader, last, &self.persistence);
         }
         self.consensus.recycle(ready.entries);
+    }
+
+    /// Gives out what may go to the disk now.
+    fn give_out(&mut self, hard_state: Option<HardState>, effects: &mut Vec<Effect>) {
+        self.sequence.release_batches(effects);
+        let metas = self.sequence.take_metas();
+        if hard_state.is_none() && metas.is_empty() {
+            return;
+        }
+        let ticket = self.persistence.issue_ticket();
+        if let Some(last) = metas.last() {
+            self.sequence.journaled(ticket, last.index);
+        }
+        effects.push(Effect::Journal {
+            ticket,
+            hard_state,
+            metas,
+        });
+    }
+
+    fn send(&mut self, effects: &mut Vec<Effect>) {
+        let flush_wanted = std::mem::take(&mut self.flush_wanted);
+        if flush_wanted && self.persistence.durable() < self.last().index
+            || self.outbox.wants_flush(&self.persistence)
+        {
+            effects.push(Effect::Flush);
+        }
+        let first = effects.len();
+        let (term, written) = (self.consensus.term(), self.written.reached());
+        self.outbox
+            .release(term, written, &self.persistence, effects);
+        if self.consensus.is_leader() {
+            for effect in &mut effects[first..] {
+                if let Effect::Send(envelope) = effect {
+                    envelope.visible = self.visible.index;
+                }
+            }
+        }
     }
 
     fn notice_lost_leadership(&mut self, effects: &mut Vec<Effect>) {
@@ -305,6 +346,7 @@ impl Replica {
         }
         let was_leading = self.is_leading();
         self.leadership = Leadership::None;
+        self.peers.forget();
         if was_leading {
             let term = self.consensus.term();
             effects.push(Effect::LostLeadership { term });
@@ -312,12 +354,12 @@ impl Replica {
     }
 
     fn move_watermarks(&mut self, effects: &mut Vec<Effect>) {
-        let committed = self.consensus.committed();
+        let committed = self.known(self.consensus.committed());
         let commit_moved = committed > self.commit.index;
         if commit_moved {
             self.commit = self.positions.at(committed);
         }
-        let visible = self.visible_index();
+        let visible = self.known(self.visible_index()).max(self.commit.index);
         if visible > self.visible.index {
             self.visible = self.positions.at(visible);
             effects.push(Effect::Visible(self.visible));
@@ -326,30 +368,24 @@ impl Replica {
             effects.push(Effect::Commit(self.commit));
             self.positions.drop_before(committed);
         }
-        assert!(self.commit.index <= self.visible.index, "commit ≤ visible");
     }
 
-    /// The last entry that a majority is known to have written (or, if so ruled, fsynced). Entries
-    /// of older terms count only with one of the leader's own above them (Raft 5.4.2).
+    /// As much of a watermark as is here. After a restart it may lie below what is remembered of the
+    /// log: then it is not known before it has risen, or what is above it has been cut.
+    fn known(&self, watermark: LogIndex) -> LogIndex {
+        let here = watermark.min(self.written.reached());
+        match here < self.positions.base().index {
+            true => LogIndex::ZERO,
+            false => here,
+        }
+    }
+
+    /// The last entry that may be shown.
     fn visible_index(&self) -> LogIndex {
-        if self.visible_when == VisibleWhen::Synced || !self.is_leading() {
-            return self.commit.index;
-        }
-        let by_majority = self.written_by_majority();
-        let own_term = self.consensus.term_at(by_majority) == Some(self.consensus.term());
-        if own_term && by_majority > self.commit.index {
-            by_majority
-        } else {
-            self.commit.index
-        }
-    }
-
-    /// What the others have written is not heard before it is fsynced: then it is in `commit`.
-    fn written_by_majority(&self) -> LogIndex {
-        if self.voters == [self.id] {
-            self.written
-        } else {
-            self.commit.index
+        match (self.visible_when, self.consensus.is_leader()) {
+            (VisibleWhen::Synced, _) => self.consensus.committed(),
+            (VisibleWhen::Written, true) => self.written_by_majority(),
+            (VisibleWhen::Written, false) => self.shown_by_leader(),
         }
     }
 }

@@ -38,6 +38,12 @@ impl Terms {
         }
     }
 
+    /// Forgets the terms that begin behind `last`, where the log ends now.
+    pub(crate) fn cut(&mut self, last: LogIndex) {
+        assert!(last >= self.rows[0].1, "what is before the log stays");
+        self.rows.retain(|&(_, start)| start <= last);
+    }
+
     /// The term at `index`; `None` before the log.
     pub(crate) fn at(&self, index: LogIndex) -> Option<Term> {
         let after = self.rows.partition_point(|&(_, start)| start <= index);
@@ -66,5 +72,9 @@ mod tests {
         check(20, Some(7));
         check(99, Some(7));
         assert_eq!(terms.first_index(), LogIndex(10));
+        terms.cut(LogIndex(19));
+        assert_eq!(terms.last_term(), Term::new(4));
+        terms.cut(LogIndex(9));
+        assert_eq!(terms.last_term(), Term::new(2));
     }
 }

@@ -31,25 +31,29 @@
 
 mod effects;
 mod guarded;
-mod journaling;
+mod peers;
 mod staging;
+mod steps;
 mod types;
 mod writes;
 
 use std::collections::VecDeque;
 
-use klamm_model::raft::MetaKind;
+use klamm_model::raft::{LogEntry, MetaKind};
 use klamm_model::{Instant, LeaderEpoch, LogIndex, Offset, RecordBatch, Timestamp};
 use klamm_replication::{
-    Effect, Event, Position, Replica, ReplicaId, ReplicaSettings, Restored, VisibleWhen,
+    Effect, EntryId, Envelope, Event, Position, Replica, ReplicaId, ReplicaSettings, Restored,
+    VisibleWhen,
 };
 use klamm_storage::{
     AppendDone, AppendError, AppendTicket, JournalError, Log, LogConfig, SyncDone, SyncTicket,
 };
 
 use guarded::GuardedReplica;
-use journaling::Journaling;
+pub use peers::Outgoing;
+use peers::Recent;
 use staging::Staging;
+use steps::Steps;
 pub use types::{AppendOrigin, OfflineReason, OpenError, Outcome, StageError, Staged};
 use writes::Writes;
 
@@ -59,8 +63,15 @@ pub struct PartitionDriver {
     log: Log,
     replica: GuardedReplica,
     staging: Staging,
-    journaling: Journaling,
+    steps: Steps,
     writes: Writes,
+    /// What may be said to other replicas, if there are any.
+    recent: Option<Recent>,
+    outgoing: Vec<Outgoing>,
+    /// To whom only entries up to an index were sent, and the replica does not know.
+    cuts: Vec<(ReplicaId, LogIndex)>,
+    /// Somebody waits for the fsync of entries up to this one.
+    flush_wanted: LogIndex,
     /// End offset and bytes of each write above the high watermark.
     invisible: VecDeque<(Offset, usize)>,
     visible: Position,
@@ -79,6 +90,10 @@ pub struct DriverParams {
     pub voters: Vec<ReplicaId>,
     /// Where its election time-outs come from.
     pub seed: u64,
+    /// Tells this life of the replica from others.
+    pub life: u64,
+    /// Whether entries that were acknowledged may be missing from the log.
+    pub recovering: bool,
 }
 
 impl PartitionDriver {
@@ -94,10 +109,13 @@ impl PartitionDriver {
         if log.synced_index() < log.last_index() {
             log.sync()?;
         }
+        let recent = (params.voters.len() > 1).then(Recent::default);
         let settings = ReplicaSettings {
             id: params.replica,
             voters: params.voters,
             seed: params.seed,
+            life: params.life,
+            recovering: params.recovering,
             visible_when: visible_when(log.config()),
         };
         let replica = Replica::new(settings, &restored(&log))?;
@@ -105,8 +123,12 @@ impl PartitionDriver {
         log.high_watermark_moved(visible.offset);
         Ok(Self {
             staging: Staging::new(replica.last()),
-            journaling: Journaling::default(),
+            steps: Steps::default(),
             writes: Writes::default(),
+            recent,
+            outgoing: Vec::new(),
+            cuts: Vec::new(),
+            flush_wanted: LogIndex::ZERO,
             invisible: VecDeque::new(),
             visible,
             commit: replica.commit(),
@@ -250,7 +272,10 @@ impl PartitionDriver {
                 if self.writes.are_done() {
                     self.staging.log_caught_up();
                 }
-                let through = appended.last_index;
+                let through = EntryId {
+                    index: appended.last_index,
+                    term: self.log.last_term(),
+                };
                 self.step(now, Event::Written { through }, outcomes);
                 appended.rolled
             }
@@ -265,7 +290,7 @@ impl PartitionDriver {
 
     /// Whether the journal has to be synced for this partition to go on.
     pub fn awaits_journal(&self) -> bool {
-        self.journaling.is_unsynced()
+        self.steps.is_unsynced()
     }
 
     /// The journal has been synced, or has failed. The sync must have begun after the last call
@@ -276,7 +301,7 @@ impl PartitionDriver {
         result: &Result<(), JournalError>,
         outcomes: &mut Vec<Outcome>,
     ) {
-        match (result, self.journaling.take_synced()) {
+        match (result, self.steps.take_synced()) {
             (Ok(()), Some(ticket)) => {
                 self.step(now, Event::JournalSynced(ticket), outcomes);
             }
@@ -293,7 +318,8 @@ impl PartitionDriver {
         }
         let (entries, turns) = self.replica.get()?.uncommitted();
         let due = self.log.sync_deadline(now)?;
-        let full = entries >= Self::UNSYNCED_ENTRIES_WANTED_MAX
+        let full = self.flush_wanted > self.log.synced_index()
+            || entries >= Self::UNSYNCED_ENTRIES_WANTED_MAX
             || turns >= Self::UNSYNCED_TURNS_WANTED_MAX;
         Some(if full { now } else { due })
     }
@@ -316,11 +342,37 @@ impl PartitionDriver {
     pub fn sync_finished(&mut self, now: Instant, done: SyncDone, outcomes: &mut Vec<Outcome>) {
         match self.log.sync_done(done) {
             Ok(synced) => {
-                let through = synced.index;
+                let through = EntryId {
+                    index: synced.index,
+                    term: self.log.term_at(synced.index),
+                };
                 self.step(now, Event::Synced { through }, outcomes);
             }
             Err(error) => self.go_offline(AppendError::from(error).into(), outcomes),
         }
+    }
+
+    // ---- The other replicas ----
+
+    /// A message of another replica has come, with the entries that it speaks of.
+    pub fn received(
+        &mut self,
+        now: Instant,
+        envelope: Envelope,
+        entries: Vec<LogEntry>,
+        outcomes: &mut Vec<Outcome>,
+    ) {
+        self.step(now, Event::Received(envelope, entries), outcomes);
+    }
+
+    /// Another replica has a new life, or what was under way to it is lost.
+    pub fn peer_restarted(&mut self, now: Instant, peer: ReplicaId, outcomes: &mut Vec<Outcome>) {
+        self.step(now, Event::PeerRestarted(peer), outcomes);
+    }
+
+    /// What is to be sent to other replicas, in order. To be asked after everything else.
+    pub fn take_outgoing(&mut self) -> Vec<Outgoing> {
+        std::mem::take(&mut self.outgoing)
     }
 
     // ---- Time and settings ----
@@ -328,7 +380,7 @@ impl PartitionDriver {
     /// When [`tick`](Self::tick) is due; `None` for a single replica that leads.
     pub fn next_deadline(&self) -> Option<Instant> {
         let replica = self.replica.get()?;
-        let deadlines = [replica.next_deadline(), self.journaling.retry_at()];
+        let deadlines = [replica.next_deadline(), self.steps.retry_at()];
         deadlines.into_iter().flatten().min()
     }
 

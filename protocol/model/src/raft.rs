@@ -52,3 +52,54 @@ pub struct HardState {
     /// A hint: everything up to here was committed when this was written.
     pub commit: LogIndex,
 }
+
+/// One Raft entry of either kind, as it travels between replicas.
+#[derive(Clone, Debug)]
+pub enum LogEntry {
+    /// With records.
+    Records(DataEntry),
+    /// Without.
+    Meta(MetaEntry),
+}
+
+impl LogEntry {
+    /// Its place in the Raft log.
+    pub fn index(&self) -> LogIndex {
+        match self {
+            Self::Records(entry) => entry.index,
+            Self::Meta(entry) => entry.index,
+        }
+    }
+
+    /// The term it was proposed in.
+    pub fn term(&self) -> Term {
+        match self {
+            Self::Records(entry) => entry.term,
+            Self::Meta(entry) => entry.term,
+        }
+    }
+
+    /// The log end offset before it.
+    pub fn base_offset(&self) -> Offset {
+        match self {
+            Self::Records(entry) => entry.batch.base_offset(),
+            Self::Meta(entry) => entry.at_offset,
+        }
+    }
+
+    /// The log end offset after it.
+    pub fn next_offset(&self) -> Offset {
+        match self {
+            Self::Records(entry) => entry.batch.next_offset(),
+            Self::Meta(entry) => entry.at_offset,
+        }
+    }
+
+    /// Bytes of its batch; 0 without records.
+    pub fn size_bytes(&self) -> usize {
+        match self {
+            Self::Records(entry) => entry.batch.size_bytes(),
+            Self::Meta(_) => 0,
+        }
+    }
+}

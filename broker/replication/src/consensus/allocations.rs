@@ -38,6 +38,13 @@ fn hundredths<S, T>(
     windows.min().expect("there are windows") * 100 / WINDOW
 }
 
+fn last_of(replica: &Replica) -> EntryId {
+    EntryId {
+        index: replica.last().index,
+        term: replica.term(),
+    }
+}
+
 fn id() -> ReplicaId {
     ReplicaId::new(1).expect("not 0")
 }
@@ -94,6 +101,8 @@ fn replica(entries: usize) -> usize {
         id: id(),
         voters: vec![id()],
         seed: 1,
+        life: 1,
+        recovering: false,
         visible_when: VisibleWhen::Written,
     };
     let replica = Replica::new(settings, &Restored::empty()).expect("no past");
@@ -111,11 +120,11 @@ fn replica(entries: usize) -> usize {
         || vec![batch.clone(); entries],
         |state, batches| {
             handle(state, Event::Propose(batches));
-            let through = state.0.last().index;
+            let through = last_of(&state.0);
             handle(state, Event::Written { through });
         },
         |state| {
-            let through = state.0.last().index;
+            let through = last_of(&state.0);
             handle(state, Event::Synced { through });
         },
     )

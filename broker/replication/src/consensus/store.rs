@@ -18,7 +18,8 @@ pub(super) struct Store {
 }
 
 /// The most headers given out at once where the caller sets a limit; it asks again for the rest.
-const ENTRIES_MAX: u64 = 1_024;
+/// For a follower that is behind this is what one message carries.
+const ENTRIES_MAX: u64 = 256;
 
 impl Store {
     pub(super) fn new(
@@ -36,12 +37,20 @@ impl Store {
         }
     }
 
-    /// Takes the next entry. Replacing entries needs followers; it is refused here so that it
-    /// cannot happen unnoticed.
+    /// Takes an entry, in place of those from its index on.
     pub(super) fn append(&mut self, index: LogIndex, term: Term) {
-        assert_eq!(index, self.last_index.next(), "entries are appended only");
+        if index <= self.last_index {
+            let before = LogIndex(index.0 - 1);
+            self.terms.cut(before);
+            self.last_index = before;
+        }
+        assert_eq!(index, self.last_index.next(), "no index is left out");
         self.terms.note(index, term);
         self.last_index = index;
+    }
+
+    pub(super) fn last_index(&self) -> LogIndex {
+        self.last_index
     }
 
     pub(super) fn term_at(&self, index: LogIndex) -> Option<Term> {

@@ -1,8 +1,9 @@
-//! A replica from outside: recorded scripts, properties over generated histories, and elections
-//! among several.
+//! A replica from outside: recorded scripts, properties over generated histories, elections among
+//! several, and whole groups on disks and a network that fail.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod election;
+mod group;
 mod properties;
 mod scripts;
 

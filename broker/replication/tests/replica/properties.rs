@@ -3,7 +3,7 @@
 use klamm_model::raft::{DataEntry, HardState, MetaEntry};
 use klamm_model::{Instant, LogIndex, Offset, Term};
 use klamm_replication::{
-    Effect, Event, JournalTicket, Position, Replica, ReplicaId, ReplicaSettings, Restored,
+    Effect, EntryId, Event, JournalTicket, Position, Replica, ReplicaId, ReplicaSettings, Restored,
     VisibleWhen,
 };
 use proptest::prelude::*;
@@ -76,7 +76,7 @@ impl World {
             Step::Sync => {
                 self.log_synced = self.log.len();
                 if let Some(last) = self.log.last() {
-                    let through = last.index;
+                    let through = id(last);
                     self.handle(Event::Synced { through });
                 }
             }
@@ -93,7 +93,7 @@ impl World {
     fn write(&mut self) {
         self.log.append(&mut self.staged);
         if let Some(last) = self.log.last() {
-            let through = last.index;
+            let through = id(last);
             self.handle(Event::Written { through });
         }
     }
@@ -174,7 +174,11 @@ impl World {
                 self.commit = position;
             }
             Effect::ProposalDropped => assert!(!self.replica.is_leading()),
-            Effect::Send(_) | Effect::LostLeadership { .. } => unreachable!("a lone voter"),
+            Effect::Send(_)
+            | Effect::LostLeadership { .. }
+            | Effect::Truncate { .. }
+            | Effect::Recovered
+            | Effect::Flush => unreachable!("a lone voter"),
         }
     }
 
@@ -210,6 +214,13 @@ impl World {
     }
 }
 
+fn id(entry: &DataEntry) -> EntryId {
+    EntryId {
+        index: entry.index,
+        term: entry.term,
+    }
+}
+
 fn rule(strict: bool) -> VisibleWhen {
     if strict {
         VisibleWhen::Synced
@@ -224,6 +235,8 @@ fn replica(restored: &Restored, strict: bool) -> Replica {
         id,
         voters: vec![id],
         seed: 0,
+        life: 0,
+        recovering: false,
         visible_when: rule(strict),
     };
     Replica::new(settings, restored).unwrap()

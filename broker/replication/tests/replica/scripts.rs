@@ -4,10 +4,11 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use klamm_model::raft::HardState;
+use klamm_model::raft::{DataEntry, HardState, LogEntry, MetaEntry, MetaKind};
 use klamm_model::{Instant, LogIndex, Offset, Term};
 use klamm_replication::{
-    Event, JournalTicket, Position, Replica, ReplicaId, ReplicaSettings, Restored, VisibleWhen,
+    EntryId, Envelope, Event, JournalTicket, PeerMessage, Position, Replica, ReplicaId,
+    ReplicaSettings, Restored, VisibleWhen,
 };
 
 use crate::batch;
@@ -36,6 +37,51 @@ fn a_vote_is_asked_for_only_when_the_term_is_durable() {
         "three_voters.txt",
         include_str!("../../testdata/three_voters.txt"),
     );
+}
+
+#[test]
+fn a_follower_writes_in_order_and_acknowledges_twice() {
+    check("follower.txt", include_str!("../../testdata/follower.txt"));
+}
+
+#[test]
+fn what_disagrees_with_the_leader_is_replaced() {
+    check("conflict.txt", include_str!("../../testdata/conflict.txt"));
+}
+
+#[test]
+fn a_leader_shows_what_a_majority_has_written() {
+    check("leader.txt", include_str!("../../testdata/leader.txt"));
+}
+
+#[test]
+fn a_replica_that_may_have_lost_something_does_not_vote() {
+    check("recovery.txt", include_str!("../../testdata/recovery.txt"));
+}
+
+/// raft-rs stops when 256 messages have not been acknowledged, and an acknowledgement to it is an
+/// fsync.
+#[test]
+fn a_leader_goes_on_sending_though_nothing_is_fsynced() {
+    let mut world = World::default();
+    let elected = [
+        "replica voters=3",
+        "start",
+        "ticks 40",
+        "hear 2 1 pre-vote",
+        "journal-synced 1",
+        "hear 2 1 vote",
+        "journal-synced 2",
+        "hear 2 1 accepted through=1",
+    ];
+    for line in elected {
+        world.run(line);
+    }
+    for index in 2..600 {
+        let effects = world.run("propose 1");
+        assert!(effects.contains("send 1->2"), "at {index}: {effects}");
+        world.run(&format!("hear 2 1 written through={index}"));
+    }
 }
 
 #[test]
@@ -89,7 +135,11 @@ impl World {
                 String::new()
             }
             "ticks" => (0..number(arguments[0])).map(|_| self.tick()).collect(),
-            _ => self.handle(event(command, &arguments)),
+            "hear" => self.handle(hear(&arguments)),
+            _ => {
+                let term = self.replica.as_ref().map(Replica::term);
+                self.handle(event(command, &arguments, term.unwrap_or_default()))
+            }
         }
     }
 
@@ -97,12 +147,14 @@ impl World {
         let id = ReplicaId::new(1).unwrap();
         let mut voters = 1;
         let mut visible_when = VisibleWhen::Written;
+        let mut recovering = false;
         let mut restored = Restored::empty();
         for argument in arguments {
             let (key, value) = argument.split_once('=').unwrap_or((argument, ""));
             match key {
                 "voters" => voters = number(value),
                 "strict" => visible_when = VisibleWhen::Synced,
+                "recovering" => recovering = true,
                 "term" => restored.hard_state = hard_state(number(value)),
                 "commit" => restored.hard_state.commit = LogIndex(number(value)),
                 "last" => restored.last = position(value),
@@ -118,6 +170,8 @@ impl World {
             id,
             voters: (1..=voters).map(|v| ReplicaId::new(v).unwrap()).collect(),
             seed: 1,
+            life: 1,
+            recovering,
             visible_when,
         };
         match Replica::new(settings, &restored) {
@@ -147,20 +201,122 @@ impl World {
     }
 }
 
-fn event(command: &str, arguments: &[&str]) -> Event {
-    let index = || LogIndex(number(arguments[0]));
+/// Entries are named by their index, and are of the current `term`.
+fn event(command: &str, arguments: &[&str], term: Term) -> Event {
+    let entry = || EntryId {
+        index: LogIndex(number(arguments[0])),
+        term,
+    };
     match command {
         "start" => Event::Start,
         "propose" => {
             let sizes = arguments.iter().map(|&records| number(records) as usize);
             Event::Propose(sizes.map(batch).collect())
         }
-        "written" => Event::Written { through: index() },
-        "synced" => Event::Synced { through: index() },
+        // A write that was begun in an older term.
+        "written-of" => Event::Written {
+            through: entry_id(arguments[0]),
+        },
+        "synced-of" => Event::Synced {
+            through: entry_id(arguments[0]),
+        },
+        "peer-restarted" => Event::PeerRestarted(ReplicaId::new(number(arguments[0])).unwrap()),
+        "written" => Event::Written { through: entry() },
+        "synced" => Event::Synced { through: entry() },
         "journal-synced" => Event::JournalSynced(JournalTicket(number(arguments[0]))),
         "strict" => Event::VisibleWhen(VisibleWhen::Synced),
         "lax" => Event::VisibleWhen(VisibleWhen::Written),
         _ => panic!("unknown command {command}"),
+    }
+}
+
+/// `FROM TERM MESSAGE…`, with the entries of an append as `noop/TERM` or `RECORDS/TERM`.
+fn hear(arguments: &[&str]) -> Event {
+    let field = |key: &str| {
+        let fields = arguments.iter().filter_map(|word| word.split_once('='));
+        fields
+            .filter(|(name, _)| *name == key)
+            .map(|(_, value)| value)
+            .next()
+    };
+    let index = |key| LogIndex(field(key).map_or(0, number));
+    let message = match arguments[2] {
+        "pre-vote" | "vote" => PeerMessage::VoteResponse {
+            pre: arguments[2] == "pre-vote",
+            granted: true,
+            commit: EntryId::default(),
+        },
+        "pre-vote?" | "vote?" => PeerMessage::VoteRequest {
+            pre: arguments[2] == "pre-vote?",
+            last: entry_id(field("last").unwrap()),
+            commit: EntryId::default(),
+            transfer: false,
+        },
+        "written" => PeerMessage::Written {
+            through: index("through"),
+        },
+        "accepted" => PeerMessage::Accepted {
+            through: index("through"),
+            commit: LogIndex::ZERO,
+        },
+        "heartbeat" => PeerMessage::Heartbeat {
+            commit: index("commit"),
+        },
+        "catch-up-to" => PeerMessage::CatchUpTo {
+            life: 1,
+            through: index("through"),
+        },
+        "holds" => PeerMessage::Holds {
+            life: 1,
+            last: entry_id(field("last").unwrap()),
+        },
+        "append" => PeerMessage::Append {
+            previous: entry_id(field("after").unwrap()),
+            commit: index("commit"),
+            count: entries(arguments, &field).len() as u32,
+            flush: arguments.contains(&"flush"),
+        },
+        word => panic!("unknown message {word}"),
+    };
+    let envelope = Envelope {
+        from: ReplicaId::new(number(arguments[0])).unwrap(),
+        to: ReplicaId::new(1).unwrap(),
+        term: Term::new(number(arguments[1])),
+        visible: index("visible"),
+        message,
+    };
+    Event::Received(envelope, entries(arguments, &field))
+}
+
+fn entries<'a>(arguments: &[&str], field: &impl Fn(&str) -> Option<&'a str>) -> Vec<LogEntry> {
+    let mut index = field("after").map_or(LogIndex::ZERO, |after| entry_id(after).index);
+    let mut offset = Offset::new(field("at").map_or(0, number) as i64);
+    let words = arguments[3..].iter().filter(|word| !word.contains('='));
+    let entries = words.filter_map(|word| word.split_once('/'));
+    let build = |(kind, term): (&str, &str)| {
+        index = index.next();
+        let term = Term::new(number(term));
+        if kind == "noop" {
+            return LogEntry::Meta(MetaEntry {
+                index,
+                term,
+                at_offset: offset,
+                kind: MetaKind::Noop,
+            });
+        }
+        let mut batch = batch(number(kind) as usize);
+        batch.stamp(offset, term.leader_epoch());
+        offset = batch.next_offset();
+        LogEntry::Records(DataEntry { index, term, batch })
+    };
+    entries.map(build).collect()
+}
+
+fn entry_id(text: &str) -> EntryId {
+    let (index, term) = text.split_once('/').unwrap();
+    EntryId {
+        index: LogIndex(number(index)),
+        term: Term::new(number(term)),
     }
 }
 

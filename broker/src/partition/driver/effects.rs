@@ -1,10 +1,12 @@
 //! Between replica and log: events in, effects performed, in order.
 
-use klamm_model::Instant;
-use klamm_replication::{Effect, Event, Position};
+use klamm_model::raft::LogEntry;
+use klamm_model::{Instant, LogIndex, Offset};
+use klamm_replication::{Effect, Envelope, Event, Position, Replica};
 use klamm_storage::AppendError;
 
-use super::{OfflineReason, Outcome, PartitionDriver};
+use super::steps::Step;
+use super::{OfflineReason, Outcome, PartitionDriver, peers};
 
 impl PartitionDriver {
     /// Hands an event to the replica and performs what comes of it.
@@ -20,12 +22,18 @@ impl PartitionDriver {
             self.perform(effect, outcomes);
         }
         self.effects = effects;
-        // An entry without records stands behind those with records that came before it.
         if self.offline.is_none()
-            && self.writes.are_done()
-            && let Err(error) = self.journaling.write(now, &mut self.log)
+            && let Err(error) = self.steps.advance(now, &mut self.log, &mut self.writes)
         {
             self.go_offline(error.into(), outcomes);
+        }
+        self.report_cuts(now, outcomes);
+    }
+
+    /// Tells the replica of messages that carried less than it meant.
+    fn report_cuts(&mut self, now: Instant, outcomes: &mut Vec<Outcome>) {
+        for (to, through) in std::mem::take(&mut self.cuts) {
+            self.step(now, Event::SentThrough { to, through }, outcomes);
         }
     }
 
@@ -36,16 +44,33 @@ impl PartitionDriver {
                 ticket,
                 hard_state,
                 metas,
-            } => self.journaling.push(ticket, hard_state, metas),
-            Effect::Append(entries) => {
-                assert!(
-                    !self.journaling.has_unwritten(),
-                    "a term's batches come when its no-op is durable"
-                );
-                self.writes.push(entries);
+            } => {
+                self.remember(metas.iter().cloned().map(LogEntry::Meta));
+                let metas = metas.into();
+                let step = Step::Journal {
+                    ticket,
+                    hard_state,
+                    metas,
+                };
+                self.steps.push(step, &mut self.writes);
             }
-            // There is no other broker to send to: a group's only voter is on this one.
-            Effect::Send(_) => {}
+            Effect::Append(entries) => {
+                if self.recent.is_some() {
+                    self.remember(entries.iter().cloned().map(LogEntry::Records));
+                }
+                self.steps.push(Step::Append(entries), &mut self.writes);
+            }
+            Effect::Truncate {
+                from,
+                end,
+                lost_visible,
+            } => self.truncate(from, end, lost_visible, outcomes),
+            Effect::Flush => {
+                let last = self.replica.get().map(Replica::last);
+                self.flush_wanted = last.map_or(self.flush_wanted, |last| last.index);
+            }
+            Effect::Send(envelope) => self.send(envelope),
+            Effect::Recovered => outcomes.push(Outcome::Recovered),
             Effect::BecameLeader { term, start_offset } => {
                 self.epoch = term.leader_epoch();
                 let epoch = self.epoch;
@@ -66,6 +91,55 @@ impl PartitionDriver {
                 self.commit = position;
                 let Position { index, offset } = position;
                 outcomes.push(Outcome::CommitMoved { offset, index });
+            }
+        }
+    }
+
+    fn remember(&mut self, entries: impl Iterator<Item = LogEntry>) {
+        let written = self.log.last_index();
+        if let Some(recent) = &mut self.recent {
+            entries.for_each(|entry| recent.push(entry, written));
+        }
+    }
+
+    fn truncate(
+        &mut self,
+        from: LogIndex,
+        end: Offset,
+        lost_visible: bool,
+        outcomes: &mut Vec<Outcome>,
+    ) {
+        if let Some(recent) = &mut self.recent {
+            recent.truncate(from);
+        }
+        self.steps
+            .push(Step::Truncate { from, end }, &mut self.writes);
+        let last = LogIndex(from.0 - 1);
+        self.flush_wanted = last.min(self.flush_wanted);
+        while self.invisible.pop_back_if(|(at, _)| *at > end).is_some() {}
+        if lost_visible && let Some(replica) = self.replica.get() {
+            self.visible = replica.visible();
+        }
+        outcomes.push(Outcome::Truncated {
+            end_offset: end,
+            lost_visible,
+        });
+    }
+
+    /// A message whose entries cannot be read is not sent: it counts as lost on the way.
+    fn send(&mut self, envelope: Envelope) {
+        let Some(recent) = &self.recent else {
+            return;
+        };
+        let to = envelope.to;
+        match peers::with_entries(envelope, recent, &mut self.log) {
+            Ok((outgoing, cut)) => {
+                self.outgoing.push(outgoing);
+                self.cuts.extend(cut.map(|through| (to, through)));
+            }
+            Err(error) => {
+                let partition = self.log.topic_partition();
+                tracing::warn!(%partition, %error, "entries for a follower cannot be read");
             }
         }
     }

@@ -55,6 +55,8 @@ impl Fixture {
             replica,
             voters: vec![replica],
             seed: 0,
+            life: 0,
+            recovering: false,
         };
         PartitionDriver::open(params, log).unwrap()
     }

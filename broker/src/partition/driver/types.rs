@@ -108,6 +108,15 @@ pub enum Outcome {
         /// The log end offset.
         from_offset: Offset,
     },
+    /// The log ends at `end_offset` now: what came behind did not agree with the leader's.
+    Truncated {
+        /// The log end offset.
+        end_offset: Offset,
+        /// Whether records below the high watermark were among it. They are lost.
+        lost_visible: bool,
+    },
+    /// What the replica may have lost with power it has again: it takes part in elections.
+    Recovered,
     /// The partition has gone offline: who waits is told `KAFKA_STORAGE_ERROR`. Comes once.
     Offline {
         /// Why.

@@ -1,0 +1,152 @@
+//! What comes from other replicas: messages, and entries that a leader appends here.
+
+use klamm_model::LogIndex;
+use klamm_model::raft::LogEntry;
+
+use super::Replica;
+use crate::consensus::Ready;
+use crate::envelope::{EntryId, Envelope, PeerMessage};
+use crate::{Effect, Position};
+
+impl Replica {
+    pub(super) fn receive(
+        &mut self,
+        envelope: Envelope,
+        entries: Vec<LogEntry>,
+        effects: &mut Vec<Effect>,
+    ) {
+        if !carries(&envelope, &entries) || !self.may_hear(&envelope) {
+            return;
+        }
+        let headers = entries.iter().map(|entry| (entry.index(), entry.term()));
+        self.consensus.receive(&envelope, headers);
+        self.take_received(entries, effects);
+        match envelope.message {
+            PeerMessage::Recovering { life } => {
+                return self.answer_recovering(envelope.from, life, effects);
+            }
+            PeerMessage::Holds { life, last } => self.note_holds(envelope.from, life, last),
+            _ => {}
+        }
+        // Older messages have been dropped, newer ones have raised our term.
+        if envelope.term != self.consensus.term() {
+            return;
+        }
+        match envelope.message {
+            PeerMessage::Written { through } | PeerMessage::Accepted { through, .. }
+                if self.consensus.is_leader() =>
+            {
+                self.peer_wrote(envelope.from, through);
+            }
+            PeerMessage::Append { flush, .. } => {
+                self.heard(&envelope);
+                self.flush_wanted |= flush;
+            }
+            PeerMessage::Heartbeat { .. } => self.heard(&envelope),
+            PeerMessage::CatchUpTo { life, through } => self.catch_up_to(life, through),
+            _ => {}
+        }
+    }
+
+    fn heard(&mut self, leader: &Envelope) {
+        let (term, visible) = &mut self.leader_visible;
+        *visible = match *term == leader.term {
+            true => leader.visible.max(*visible),
+            false => leader.visible,
+        };
+        *term = leader.term;
+    }
+
+    /// Takes what raft-rs found new among entries that came.
+    fn take_received(&mut self, mut entries: Vec<LogEntry>, effects: &mut Vec<Effect>) {
+        if entries.is_empty() {
+            return;
+        }
+        while let Some(ready) = self.consensus.next_ready() {
+            if let Some(&(first, _)) = ready.entries.first() {
+                let known = entries.iter().take_while(|entry| entry.index() < first);
+                entries.drain(..known.count());
+                self.replace(first, &ready, std::mem::take(&mut entries), effects);
+            }
+            self.take(ready, effects);
+        }
+    }
+
+    /// Goes on with `entries`, in place of what is there from the first of them on.
+    fn replace(
+        &mut self,
+        first: LogIndex,
+        ready: &Ready,
+        entries: Vec<LogEntry>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let as_told = ready.entries.iter().copied();
+        let as_come = entries.iter().map(|entry| (entry.index(), entry.term()));
+        assert!(as_told.eq(as_come), "raft-rs takes what came");
+        if first <= self.last().index {
+            let end = Position {
+                index: LogIndex(first.0 - 1),
+                offset: entries[0].base_offset(),
+            };
+            self.cut(end, effects);
+        }
+        for entry in entries {
+            self.push(entry);
+        }
+    }
+
+    /// The log ends here now: what was behind did not agree with the leader's.
+    fn cut(&mut self, end: Position, effects: &mut Vec<Effect>) {
+        let from = end.index.next();
+        assert!(from > self.commit.index, "what is committed stays");
+        let lost_visible = from <= self.visible.index;
+        if lost_visible {
+            self.visible = end;
+        }
+        self.positions.cut(end);
+        self.written.cut(end.index);
+        self.persistence.cut(end.index);
+        self.outbox.cut(end.index);
+        if self.sequence.cut(end.index) {
+            effects.push(Effect::Truncate {
+                from,
+                end: end.offset,
+                lost_visible,
+            });
+        }
+    }
+
+    /// What the leader shows, as far as this log is known to agree with its.
+    pub(super) fn shown_by_leader(&self) -> LogIndex {
+        let term = self.consensus.term();
+        match self.leader_visible {
+            (of, visible) if of == term => visible.min(self.outbox.agreed(term)),
+            _ => LogIndex::ZERO,
+        }
+    }
+}
+
+/// Whether the entries that came are those that the message speaks of: without gaps, and of terms
+/// that do not fall. They come from outside.
+fn carries(envelope: &Envelope, entries: &[LogEntry]) -> bool {
+    let PeerMessage::Append {
+        previous, count, ..
+    } = envelope.message
+    else {
+        return entries.is_empty();
+    };
+    let mut end: (EntryId, Option<_>) = (previous, None);
+    let follows = |entry: &LogEntry| {
+        let (last, offset) = end;
+        let fits = entry.index() == last.index.next()
+            && entry.term() >= last.term
+            && offset.is_none_or(|offset| entry.base_offset() == offset);
+        let id = EntryId {
+            index: entry.index(),
+            term: entry.term(),
+        };
+        end = (id, Some(entry.next_offset()));
+        fits
+    };
+    entries.len() == count as usize && entries.iter().all(follows)
+}

@@ -1,0 +1,131 @@
+//! What only a leader does: it appends, and knows what a majority has written.
+
+use klamm_model::raft::{DataEntry, LogEntry};
+use klamm_model::{LogIndex, RecordBatch};
+
+use super::{Leadership, Replica};
+use crate::{Effect, Position, ReplicaId};
+
+/// How far the log of each other replica is known to agree with ours and to be written there.
+#[derive(Debug)]
+pub(super) struct Peers {
+    written: Vec<(ReplicaId, LogIndex)>,
+}
+
+impl Peers {
+    pub(super) fn new(own: ReplicaId, voters: &[ReplicaId]) -> Self {
+        let others = voters.iter().filter(|voter| **voter != own);
+        Self {
+            written: others.map(|voter| (*voter, LogIndex::ZERO)).collect(),
+        }
+    }
+
+    fn wrote(&mut self, peer: ReplicaId, through: LogIndex) {
+        if let Some((_, written)) = self.written.iter_mut().find(|(id, _)| *id == peer) {
+            *written = through.max(*written);
+        }
+    }
+
+    fn restarted(&mut self, peer: ReplicaId) {
+        if let Some((_, written)) = self.written.iter_mut().find(|(id, _)| *id == peer) {
+            *written = LogIndex::ZERO;
+        }
+    }
+
+    /// What was known was of another term.
+    pub(super) fn forget(&mut self) {
+        for (_, written) in &mut self.written {
+            *written = LogIndex::ZERO;
+        }
+    }
+
+    /// The last entry that a majority has written, with `own` of it here.
+    fn by_majority(&self, own: LogIndex) -> LogIndex {
+        let mut all: Vec<LogIndex> = self.written.iter().map(|(_, written)| *written).collect();
+        all.push(own);
+        all.sort_unstable();
+        all[(all.len() - 1) / 2]
+    }
+}
+
+impl Replica {
+    pub(super) fn propose(&mut self, batches: Vec<RecordBatch>, effects: &mut Vec<Effect>) {
+        if batches.is_empty() {
+            return;
+        }
+        let first = match self.leadership {
+            Leadership::Leading if self.positions.has_room_for(batches.len()) => {
+                self.consensus.propose(batches.len())
+            }
+            _ => None,
+        };
+        let Some(first) = first else {
+            effects.push(Effect::ProposalDropped);
+            return;
+        };
+        assert_eq!(first, self.last().index.next(), "indexes as predicted");
+        let entries: Vec<_> = batches.into_iter().map(|b| self.stamp(b)).collect();
+        let mut stamped = entries.iter().map(|entry| (entry.index, entry.term));
+        while let Some(ready) = self.consensus.next_ready() {
+            let as_stamped = |entry: &(LogIndex, _)| stamped.next() == Some(*entry);
+            assert!(ready.entries.iter().all(as_stamped), "raft-rs agrees");
+            self.take(ready, effects);
+        }
+        assert_eq!(stamped.next(), None, "raft-rs gave out every entry");
+        self.sequence.push_batches(entries);
+    }
+
+    /// Gives a batch its place: the next index, the log end offset, the current term.
+    fn stamp(&mut self, mut batch: RecordBatch) -> DataEntry {
+        let (last, term) = (self.last(), self.consensus.term());
+        batch.stamp(last.offset, term.leader_epoch());
+        let index = last.index.next();
+        let entry = LogEntry::Records(DataEntry { index, term, batch });
+        self.expect(&entry);
+        match entry {
+            LogEntry::Records(entry) => entry,
+            LogEntry::Meta(_) => unreachable!("it was made of a batch"),
+        }
+    }
+
+    /// Batches may follow once the no-op is in the journal.
+    pub(super) fn begin_to_lead(&mut self, effects: &mut Vec<Effect>) {
+        let Leadership::Elected { noop } = self.leadership else {
+            return;
+        };
+        if self.written.reached() >= noop && self.consensus.is_leader() {
+            self.leadership = Leadership::Leading;
+            let Position { offset, .. } = self.positions.at(noop);
+            effects.push(Effect::BecameLeader {
+                term: self.consensus.term(),
+                start_offset: offset,
+            });
+        }
+    }
+
+    pub(super) fn peer_wrote(&mut self, peer: ReplicaId, through: LogIndex) {
+        self.peers.wrote(peer, through);
+        self.consensus.peer_wrote(peer, through);
+    }
+
+    pub(super) fn peer_restarted(&mut self, peer: ReplicaId) {
+        self.peers.restarted(peer);
+        self.consensus.peer_restarted(peer);
+    }
+
+    /// The last entry that a majority is known to have written. Entries of older terms count only
+    /// with one of the leader's own above them (Raft 5.4.2).
+    pub(super) fn written_by_majority(&self) -> LogIndex {
+        if !self.is_leading() {
+            return LogIndex::ZERO;
+        }
+        let by_majority = match self.voters == [self.id] {
+            true => self.written.reached(),
+            false => self.peers.by_majority(self.written.reached()),
+        };
+        match self.consensus.term_at(by_majority) == Some(self.consensus.term()) {
+            true => by_majority,
+            false => LogIndex::ZERO,
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Groups of replicas, each with a disk that loses what was not fsynced, on a network that delays,
+//! reorders and loses messages; all of it from a seed. After every step the oracle compares what
+//! the replicas show, commit and hold.
+//!
+//! That the oracle would notice is a test too: with each [`Sabotage`] some history must fail.
+
+mod disk;
+mod node;
+mod oracle;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use world::{Counts, Faults, Sabotage, World};
+
+/// Steps of one history before everything heals.
+const STEPS: usize = 6_000;
+/// Histories of each kind.
+const SEEDS: u64 = 150;
+
+/// Runs one history; where it failed, what came before.
+fn history(seed: u64, faults: Faults) -> Result<World, Vec<String>> {
+    let mut world = World::new(seed, faults);
+    let run = AssertUnwindSafe(|| world.run(STEPS));
+    match catch_unwind(run) {
+        Ok(()) => Ok(world),
+        Err(_) => Err(world.trace),
+    }
+}
+
+/// `KLAMM_GROUP_SEEDS` asks for more of them, `KLAMM_GROUP_SEED` for one alone.
+fn histories(name: &str, faults: Faults) {
+    let seeds = asked("KLAMM_GROUP_SEEDS").unwrap_or(SEEDS);
+    if let Some(seed) = asked("KLAMM_GROUP_SEED") {
+        if let Err(trace) = history(seed, faults) {
+            panic!("{name}: seed {seed}\n{}", trace.join("\n"));
+        }
+        return;
+    }
+    let mut visible = 0;
+    let mut counts = Counts::default();
+    for seed in 0..seeds {
+        match history(seed, faults) {
+            Ok(world) => {
+                visible += world.oracle.visible();
+                counts.add(&world.counts);
+            }
+            Err(trace) => {
+                let last = trace.len().saturating_sub(80);
+                panic!("{name}: seed {seed}\n{}", trace[last..].join("\n"));
+            }
+        }
+    }
+    #[expect(clippy::print_stdout, reason = "how much happened is asked for")]
+    {
+        println!("{name}: {seeds} seeds, {visible} entries shown, {counts:?}");
+    }
+    assert!(visible > seeds * 15, "little was shown");
+    assert!(counts.elections > seeds, "few elections");
+    assert!(counts.truncations > 0, "no conflicts");
+}
+
+fn asked(variable: &str) -> Option<u64> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long a test runs is asked for"
+    )]
+    let asked = std::env::var(variable).ok()?;
+    Some(asked.parse().unwrap())
+}
+
+/// With this sabotage the oracle must find fault with some history.
+fn is_noticed(sabotage: Sabotage, faults: Faults) {
+    let faults = Faults {
+        sabotage: Some(sabotage),
+        ..faults
+    };
+    let noticed = (0..500).any(|seed| history(seed, faults).is_err());
+    assert!(noticed, "{sabotage:?} went unnoticed");
+}
+
+#[test]
+fn what_was_acknowledged_survives_any_number_of_crashed_processes() {
+    let faults = Faults {
+        kills: true,
+        ..Faults::NONE
+    };
+    histories("kills", faults);
+}
+
+#[test]
+fn what_was_acknowledged_survives_the_power_loss_of_a_minority() {
+    let faults = Faults {
+        kills: true,
+        power: true,
+        ..Faults::NONE
+    };
+    histories("power", faults);
+}
+
+#[test]
+fn with_an_fsync_before_each_acknowledgement_nothing_is_lost_when_all_lose_power() {
+    let faults = Faults {
+        kills: true,
+        power: true,
+        strict: true,
+        ..Faults::NONE
+    };
+    histories("strict", faults);
+}
+
+#[test]
+fn a_group_that_lost_power_as_a_whole_elects_the_one_that_has_most() {
+    let faults = Faults {
+        power: true,
+        together: true,
+        ..Faults::NONE
+    };
+    histories("together", faults);
+}
+
+const POWER: Faults = Faults {
+    kills: true,
+    power: true,
+    ..Faults::NONE
+};
+
+#[test]
+fn a_replica_that_votes_without_what_it_acknowledged_is_noticed() {
+    is_noticed(Sabotage::NoVoteBar, POWER);
+}
+
+#[test]
+fn an_fsync_that_is_a_lie_is_noticed() {
+    let faults = Faults {
+        strict: true,
+        power: true,
+        ..POWER
+    };
+    is_noticed(Sabotage::SyncIsALie, faults);
+}
+
+#[test]
+fn a_journal_fsync_that_is_a_lie_is_noticed() {
+    is_noticed(Sabotage::JournalSyncIsALie, POWER);
+}
+
+#[test]
+fn an_acknowledgement_before_the_write_is_noticed() {
+    let faults = Faults {
+        power: false,
+        ..POWER
+    };
+    is_noticed(Sabotage::WriteIsALie, faults);
+}

@@ -1,0 +1,92 @@
+//! What must be true of a group, whatever happens to it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use klamm_model::raft::LogEntry;
+use klamm_model::{LogIndex, Offset, Term};
+
+/// What has been seen of the group as a whole.
+#[derive(Default)]
+pub(super) struct Oracle {
+    leaders: BTreeMap<u64, usize>,
+    committed: Vec<Known>,
+    visible: Vec<Known>,
+}
+
+/// An entry, and the term in which it was first known to stay: leaders of later terms must have it.
+struct Known {
+    fact: Fact,
+    term: Term,
+}
+
+/// What an entry is, in every log that has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fact {
+    term: Term,
+    offset: Offset,
+    bytes: Option<Bytes>,
+}
+
+impl From<&LogEntry> for Fact {
+    fn from(entry: &LogEntry) -> Self {
+        Self {
+            term: entry.term(),
+            offset: entry.base_offset(),
+            bytes: match entry {
+                LogEntry::Records(entry) => Some(entry.batch.to_bytes()),
+                LogEntry::Meta(_) => None,
+            },
+        }
+    }
+}
+
+impl Oracle {
+    /// How many entries were shown.
+    pub(super) fn visible(&self) -> u64 {
+        self.visible.len() as u64
+    }
+
+    pub(super) fn leads(&mut self, node: usize, term: Term, log: &[LogEntry]) {
+        let leader = *self.leaders.entry(term.get()).or_insert(node);
+        assert_eq!(leader, node, "two leaders in term {}", term.get());
+        holds_all(term, log, &self.committed, "a committed entry");
+        holds_all(term, log, &self.visible, "an acknowledged entry");
+    }
+
+    pub(super) fn commits(&mut self, term: Term, log: &[LogEntry], through: LogIndex) {
+        learn(&mut self.committed, term, log, through, "committed");
+    }
+
+    pub(super) fn shows(&mut self, term: Term, log: &[LogEntry], through: LogIndex) {
+        learn(&mut self.visible, term, log, through, "visible");
+    }
+
+    /// What was acknowledged and not fsynced by a majority may be gone.
+    pub(super) fn lost_power_as_a_whole(&mut self) {
+        self.visible.truncate(self.committed.len());
+    }
+}
+
+fn learn(known: &mut Vec<Known>, term: Term, log: &[LogEntry], through: LogIndex, what: &str) {
+    for entry in &log[..through.0 as usize] {
+        let at = entry.index().0 as usize - 1;
+        let fact = Fact::from(entry);
+        match known.get(at) {
+            Some(known) => assert_eq!(known.fact, fact, "{what} twice, at {at}"),
+            None => known.push(Known { fact, term }),
+        }
+    }
+}
+
+fn holds_all(term: Term, log: &[LogEntry], known: &[Known], what: &str) {
+    let of_before = known.iter().filter(|known| known.term < term);
+    for (at, known) in of_before.enumerate() {
+        let held = log.get(at).map(Fact::from);
+        assert_eq!(
+            held.as_ref(),
+            Some(&known.fact),
+            "{what} is not with the leader, at {at}"
+        );
+    }
+}

@@ -1,0 +1,518 @@
+//! Time, chance and the network of one history.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use klamm_model::Instant;
+use klamm_model::raft::LogEntry;
+use klamm_replication::{Effect, EntryId, Envelope, Event, PeerMessage, Replica, ReplicaId};
+use rand_chacha::ChaCha8Rng;
+use rand_core::{RngCore, SeedableRng};
+
+use super::node::{Node, Work};
+use super::oracle::Oracle;
+use crate::batch;
+
+/// What may happen.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Faults {
+    /// Processes die; what they wrote stays.
+    pub(super) kills: bool,
+    /// Machines lose power: a minority of them may be without what they had not fsynced at a time, or
+    /// any number when `strict`.
+    pub(super) power: bool,
+    /// All of them lose power at the same moment.
+    pub(super) together: bool,
+    /// Nothing is acknowledged before a majority has fsynced it.
+    pub(super) strict: bool,
+    /// A guard that is left out.
+    pub(super) sabotage: Option<Sabotage>,
+}
+
+/// What a careless host would do to a replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sabotage {
+    /// After a loss of power it is told that nothing can be missing.
+    NoVoteBar,
+    /// It is told of fsyncs of the log that were not made.
+    SyncIsALie,
+    /// It is told of fsyncs of the journal that were not made.
+    JournalSyncIsALie,
+    /// It is told that entries are written when they are not.
+    WriteIsALie,
+}
+
+/// How much has happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) elections: u64,
+    pub(super) truncations: u64,
+    pub(super) recoveries: u64,
+}
+
+impl Counts {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.elections += other.elections;
+        self.truncations += other.truncations;
+        self.recoveries += other.recoveries;
+    }
+}
+
+impl Faults {
+    pub(super) const NONE: Self = Self {
+        kills: false,
+        power: false,
+        together: false,
+        strict: false,
+        sabotage: None,
+    };
+}
+
+pub(super) struct Random(ChaCha8Rng);
+
+impl Random {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        self.0.next_u64() % bound
+    }
+
+    fn one_in(&mut self, times: u64) -> bool {
+        self.below(times) == 0
+    }
+}
+
+/// How often what happens; another in each history, so that there are slow disks, slow networks and
+/// quiet times.
+struct Pace {
+    propose: u64,
+    deliver: u64,
+    work: u64,
+    sync: u64,
+    journal: u64,
+    ticks: u64,
+    faults: u64,
+}
+
+impl Pace {
+    fn draw(random: &mut Random) -> Self {
+        Self {
+            propose: 20 + random.below(150),
+            deliver: 200 + random.below(500),
+            work: 20 + random.below(300),
+            sync: 3 + random.below(60),
+            journal: 20 + random.below(100),
+            ticks: 40 + random.below(100),
+            faults: 1 + random.below(4),
+        }
+    }
+}
+
+struct Packet {
+    envelope: Envelope,
+    entries: Vec<LogEntry>,
+    /// The lives of sender and receiver that the connection is between.
+    lives: (u64, u64),
+}
+
+pub(super) struct World {
+    faults: Faults,
+    random: Random,
+    pace: Pace,
+    now: Instant,
+    voters: Vec<ReplicaId>,
+    nodes: Vec<Node>,
+    network: Vec<Packet>,
+    /// Nodes that are cut off from the others.
+    isolated: Option<usize>,
+    pub(super) oracle: Oracle,
+    pub(super) trace: Vec<String>,
+    pub(super) counts: Counts,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, faults: Faults) -> Self {
+        let mut random = Random(ChaCha8Rng::seed_from_u64(seed));
+        let size = if random.one_in(4) { 5 } else { 3 };
+        let voters: Vec<_> = (1..=size).map(|id| ReplicaId::new(id).unwrap()).collect();
+        let nodes = voters
+            .iter()
+            .map(|id| Node::new(*id, &voters, faults.strict));
+        Self {
+            faults,
+            pace: Pace::draw(&mut random),
+            random,
+            now: Instant::START,
+            nodes: nodes.collect(),
+            voters,
+            network: Vec::new(),
+            isolated: None,
+            oracle: Oracle::default(),
+            trace: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    pub(super) fn run(&mut self, steps: usize) {
+        for node in 0..self.nodes.len() {
+            self.handle(node, Event::Start);
+        }
+        for _ in 0..steps {
+            self.step();
+        }
+        self.heal();
+    }
+
+    fn step(&mut self) {
+        let node = self.random.below(self.nodes.len() as u64) as usize;
+        let Pace {
+            propose,
+            deliver,
+            work,
+            sync,
+            journal,
+            ticks,
+            faults,
+        } = self.pace;
+        let mut choice = self
+            .random
+            .below(propose + deliver + work + sync + journal + ticks + 4 * faults + 10);
+        let mut is = |weight: u64| match choice.checked_sub(weight) {
+            Some(rest) => {
+                choice = rest;
+                false
+            }
+            None => true,
+        };
+        match () {
+            () if is(propose) => self.propose(node),
+            () if is(deliver) => self.deliver(),
+            () if is(work) => self.work(node),
+            () if is(sync) => self.sync(node),
+            () if is(journal) => self.sync_journal(node),
+            () if is(ticks) => self.tick(),
+            () if is(2 * faults) => self.change_partition(node),
+            () if is(faults) && self.faults.kills => self.kill(node),
+            () if is(faults) => self.lose_power(node),
+            () => self.start(node),
+        }
+    }
+
+    fn handle(&mut self, node: usize, event: Event) {
+        let Some(replica) = self.nodes[node].replica.as_mut() else {
+            return;
+        };
+        let mut effects = Vec::new();
+        replica.handle(self.now, event, &mut effects);
+        for effect in effects {
+            self.note(node, &effect);
+            self.perform(node, effect);
+        }
+    }
+
+    fn sabotages(&self, sabotage: Sabotage) -> bool {
+        self.faults.sabotage == Some(sabotage)
+    }
+
+    fn note(&mut self, node: usize, effect: &Effect) {
+        let mut line = String::new();
+        write!(line, "{}: {effect}", node + 1).unwrap();
+        self.trace.push(line);
+    }
+
+    fn perform(&mut self, at: usize, effect: Effect) {
+        let node = &mut self.nodes[at];
+        match effect {
+            Effect::Journal {
+                ticket,
+                hard_state,
+                metas,
+            } => {
+                node.extend(metas.iter().cloned().map(LogEntry::Meta));
+                node.work
+                    .push_back(Work::Journal(ticket, hard_state, metas));
+            }
+            Effect::Append(entries) => {
+                let entries: Vec<_> = entries.into_iter().map(LogEntry::Records).collect();
+                node.extend(entries.clone());
+                let last = entries.last().map(|entry| EntryId {
+                    index: entry.index(),
+                    term: entry.term(),
+                });
+                node.work.push_back(Work::Append(entries));
+                if self.sabotages(Sabotage::WriteIsALie)
+                    && let Some(through) = last
+                {
+                    self.handle(at, Event::Written { through });
+                }
+            }
+            Effect::Truncate {
+                from,
+                end,
+                lost_visible,
+            } => {
+                assert!(!lost_visible, "what was shown is cut");
+                self.counts.truncations += 1;
+                node.log.truncate(from.0 as usize - 1);
+                node.work.push_back(Work::Truncate(from, end));
+            }
+            Effect::Flush => node.flush_wanted = true,
+            Effect::Send(envelope) => self.send(at, envelope),
+            Effect::BecameLeader { term, .. } => {
+                self.counts.elections += 1;
+                self.oracle.leads(at, term, &self.nodes[at].log);
+            }
+            Effect::Recovered => {
+                self.counts.recoveries += 1;
+                node.recovering = false;
+            }
+            Effect::Visible(position) => {
+                let node = &self.nodes[at];
+                self.oracle.shows(node.term(), &node.log, position.index);
+            }
+            Effect::Commit(position) => {
+                let node = &self.nodes[at];
+                self.oracle.commits(node.term(), &node.log, position.index);
+            }
+            Effect::LostLeadership { .. } | Effect::ProposalDropped => {}
+        }
+    }
+
+    /// Adds the entries that a message speaks of; sometimes not all of them.
+    fn send(&mut self, at: usize, mut envelope: Envelope) {
+        let node = &self.nodes[at];
+        let to = envelope.to.get() as usize - 1;
+        let lives = (node.life, node.known_lives[to]);
+        let mut entries = Vec::new();
+        let mut cut = None;
+        if let PeerMessage::Append {
+            previous, count, ..
+        } = &mut envelope.message
+        {
+            if *count > 1 && self.random.one_in(4) {
+                *count = 1 + self.random.below(u64::from(*count) - 1) as u32;
+                cut = Some(klamm_model::LogIndex(previous.index.0 + u64::from(*count)));
+            }
+            let from = previous.index.0 as usize;
+            entries = node.log[from..from + *count as usize].to_vec();
+        }
+        let to = envelope.to;
+        self.network.push(Packet {
+            envelope,
+            entries,
+            lives,
+        });
+        if let Some(through) = cut {
+            self.handle(at, Event::SentThrough { to, through });
+        }
+    }
+
+    fn propose(&mut self, node: usize) {
+        let Some(replica) = self.nodes[node].replica.as_ref() else {
+            return;
+        };
+        if replica.is_leading() {
+            let count = 1 + self.random.below(3);
+            let batches = (0..count).map(|_| batch(1 + self.random.below(3) as usize));
+            let batches = batches.collect();
+            self.handle(node, Event::Propose(batches));
+        }
+    }
+
+    fn deliver(&mut self) {
+        if self.network.is_empty() {
+            return;
+        }
+        // Mostly the oldest; connections overtake each other, and break.
+        let at = match self.random.one_in(4) {
+            true => self.random.below(self.network.len() as u64) as usize,
+            false => 0,
+        };
+        let packet = self.network.remove(at);
+        if !self.random.one_in(40) {
+            self.arrive(packet);
+        }
+    }
+
+    fn arrive(&mut self, packet: Packet) {
+        let Packet {
+            envelope,
+            entries,
+            lives,
+        } = packet;
+        let from = envelope.from.get() as usize - 1;
+        let to = envelope.to.get() as usize - 1;
+        if self.isolated == Some(from) || self.isolated == Some(to) {
+            return;
+        }
+        let receiver = &mut self.nodes[to];
+        let (sent_in, for_life) = lives;
+        if receiver.replica.is_none() || sent_in < receiver.known_lives[from] {
+            return;
+        }
+        if sent_in > receiver.known_lives[from] {
+            receiver.known_lives[from] = sent_in;
+            let peer = envelope.from;
+            self.handle(to, Event::PeerRestarted(peer));
+        }
+        if for_life == self.nodes[to].life {
+            self.trace.push(format!("{}: got {envelope}", to + 1));
+            self.handle(to, Event::Received(envelope, entries));
+        } else {
+            // A new connection: the sender learns whom it talks to.
+            let life = self.nodes[to].life;
+            let peer = self.nodes[to].id;
+            if self.nodes[from].life == sent_in && self.nodes[from].known_lives[to] < life {
+                self.nodes[from].known_lives[to] = life;
+                self.handle(from, Event::PeerRestarted(peer));
+            }
+        }
+    }
+
+    fn work(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        if node.replica.is_none() {
+            return;
+        }
+        match node.work.pop_front() {
+            Some(Work::Append(entries)) => {
+                node.disk.append(entries);
+                let through = node.disk.last_batch().unwrap();
+                self.handle(at, Event::Written { through });
+            }
+            Some(Work::Truncate(from, end)) => node.disk.truncate(from, end),
+            Some(Work::Journal(ticket, hard_state, metas)) => {
+                node.disk.journal(ticket, hard_state, metas);
+            }
+            None => {}
+        }
+    }
+
+    fn sync(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        if node.replica.is_none() {
+            return;
+        }
+        let synced = match self.faults.sabotage {
+            Some(Sabotage::SyncIsALie) => node.disk.last_batch(),
+            _ => node.disk.sync(),
+        };
+        if let Some(through) = synced {
+            self.handle(at, Event::Synced { through });
+        }
+    }
+
+    fn sync_journal(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        if node.replica.is_none() {
+            return;
+        }
+        let synced = match self.faults.sabotage {
+            Some(Sabotage::JournalSyncIsALie) => node.disk.last_journaled(),
+            _ => node.disk.sync_journal(),
+        };
+        if let Some(ticket) = synced {
+            self.handle(at, Event::JournalSynced(ticket));
+        }
+    }
+
+    fn tick(&mut self) {
+        self.now = self.now + Duration::from_millis(50);
+        for node in 0..self.nodes.len() {
+            self.handle(node, Event::Tick);
+            if std::mem::take(&mut self.nodes[node].flush_wanted) {
+                self.sync(node);
+            }
+        }
+    }
+
+    /// One node, most of the time the leader, is cut off for a while.
+    fn change_partition(&mut self, node: usize) {
+        let leads = |node: &Node| node.replica.as_ref().is_some_and(Replica::is_leading);
+        let leader = self.nodes.iter().position(leads);
+        self.isolated = match self.isolated {
+            Some(node) if self.random.one_in(2) => Some(node),
+            Some(_) => None,
+            None if self.random.one_in(3) => Some(node),
+            None => leader,
+        };
+        self.trace.push(format!("isolated: {:?}", self.isolated));
+    }
+
+    fn kill(&mut self, node: usize) {
+        if self.nodes[node].replica.take().is_some() {
+            self.trace.push(format!("{}: killed", node + 1));
+        }
+    }
+
+    fn lose_power(&mut self, node: usize) {
+        if !self.faults.power {
+            return;
+        }
+        if self.faults.together {
+            if self.random.one_in(4) {
+                (0..self.nodes.len()).for_each(|node| self.lose_power_of(node));
+                self.oracle.lost_power_as_a_whole();
+            }
+            return;
+        }
+        let others = self.nodes.iter().enumerate();
+        let lossy = others.filter(|(at, other)| *at != node && other.recovering);
+        if self.faults.strict || lossy.count() < (self.nodes.len() - 1) / 2 {
+            self.lose_power_of(node);
+        }
+    }
+
+    fn lose_power_of(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        node.replica = None;
+        node.disk.lose_power(&mut self.random);
+        let barred = self.faults.sabotage != Some(Sabotage::NoVoteBar);
+        node.recovering = barred && !self.faults.strict;
+        self.trace.push(format!("{}: lost power", at + 1));
+    }
+
+    fn start(&mut self, at: usize) {
+        let seed = self.random.below(1 << 32);
+        let node = &mut self.nodes[at];
+        if node.replica.is_none() {
+            node.start(&self.voters, self.faults.strict, seed);
+            self.trace.push(format!("{}: started", at + 1));
+            self.handle(at, Event::Start);
+        }
+    }
+
+    /// Faults end; the group must come to rest, with one leader and one log.
+    fn heal(&mut self) {
+        self.trace.push("healed".to_owned());
+        self.isolated = None;
+        for node in 0..self.nodes.len() {
+            self.start(node);
+        }
+        for _ in 0..400 {
+            self.tick();
+            for _ in 0..12 {
+                for packet in std::mem::take(&mut self.network) {
+                    self.arrive(packet);
+                }
+                for node in 0..self.nodes.len() {
+                    while !self.nodes[node].work.is_empty() {
+                        self.work(node);
+                    }
+                    self.sync_journal(node);
+                    self.sync(node);
+                }
+            }
+        }
+        let leading = |node: &Node| node.replica.as_ref().unwrap().is_leading();
+        let leaders = self.nodes.iter().filter(|node| leading(node));
+        assert_eq!(leaders.count(), 1, "one leader in the end");
+        let last = self.nodes[0].replica.as_ref().unwrap().last();
+        for node in &self.nodes {
+            let replica = node.replica.as_ref().unwrap();
+            assert_eq!(replica.last(), last, "one log in the end");
+            assert_eq!(replica.commit(), last, "all of it committed");
+            assert_eq!(replica.visible(), last, "all of it shown");
+            assert!(!replica.is_recovering(), "nobody is barred for ever");
+            assert_eq!(node.disk.entries().len() as u64, last.index.0);
+        }
+    }
+}

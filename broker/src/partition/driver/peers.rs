@@ -1,0 +1,134 @@
+//! What is said to the other replicas of the group, with the entries it speaks of.
+//!
+//! The last entries are kept in memory, so that they can leave while they are still being written;
+//! a follower that is further behind is given what is in the log.
+
+use std::collections::VecDeque;
+
+use klamm_model::raft::{DataEntry, LogEntry};
+use klamm_model::record_batch::RecordBatch;
+use klamm_model::{LogIndex, Offset};
+use klamm_replication::{Envelope, PeerMessage};
+use klamm_storage::{EntryInfo, Log, ReadError};
+
+/// A message for another replica, and the entries of [`PeerMessage::Append`].
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// What is said.
+    pub envelope: Envelope,
+    /// Exactly as many as it speaks of.
+    pub entries: Vec<LogEntry>,
+}
+
+/// The last entries of the log, of which some are not written yet.
+#[derive(Debug, Default)]
+pub(super) struct Recent {
+    entries: VecDeque<LogEntry>,
+    bytes: usize,
+}
+
+/// What one message carries at most, unless its first batch is larger.
+const MESSAGE_BYTES: usize = 256 << 10;
+
+impl Recent {
+    /// What is kept of entries that are written.
+    const KEPT_BYTES: usize = 1 << 20;
+    /// The same as a number.
+    const KEPT_ENTRIES: usize = 4_096;
+
+    /// The log goes on with an entry; those up to `written` need not be kept.
+    pub(super) fn push(&mut self, entry: LogEntry, written: LogIndex) {
+        self.bytes += entry.size_bytes();
+        self.entries.push_back(entry);
+        let is_spare = |entry: &mut LogEntry| entry.index() <= written;
+        while self.bytes > Self::KEPT_BYTES || self.entries.len() > Self::KEPT_ENTRIES {
+            let Some(oldest) = self.entries.pop_front_if(is_spare) else {
+                return;
+            };
+            self.bytes -= oldest.size_bytes();
+        }
+    }
+
+    /// Forgets what stands from an entry on.
+    pub(super) fn truncate(&mut self, from: LogIndex) {
+        while let Some(last) = self.entries.pop_back_if(|last| last.index() >= from) {
+            self.bytes -= last.size_bytes();
+        }
+    }
+
+    /// Entries from `first` on, as many as are wanted and fit into a message; `None` if the first
+    /// is not here.
+    fn from(&self, first: LogIndex, count: usize) -> Option<Vec<LogEntry>> {
+        let oldest = self.entries.front()?.index();
+        let at = usize::try_from(first.0.checked_sub(oldest.0)?).ok()?;
+        let mut room = MESSAGE_BYTES;
+        let fits = |entry: &&LogEntry| {
+            let before = room;
+            room = room.saturating_sub(entry.size_bytes());
+            before == MESSAGE_BYTES || before >= entry.size_bytes()
+        };
+        let wanted = self.entries.iter().skip(at).take(count);
+        let entries: Vec<_> = wanted.take_while(fits).cloned().collect();
+        (!entries.is_empty()).then_some(entries)
+    }
+}
+
+/// Puts the entries beside a message. Those that do not fit are left out, and the message says so:
+/// the last entry that it speaks of, if it is not the one that was meant.
+pub(super) fn with_entries(
+    mut envelope: Envelope,
+    recent: &Recent,
+    log: &mut Log,
+) -> Result<(Outgoing, Option<LogIndex>), ReadError> {
+    let PeerMessage::Append {
+        previous, count, ..
+    } = &mut envelope.message
+    else {
+        let entries = Vec::new();
+        return Ok((Outgoing { envelope, entries }, None));
+    };
+    let first = previous.index.next();
+    let wanted = *count as usize;
+    let mut entries = Vec::new();
+    if wanted > 0 {
+        entries = match recent.from(first, wanted) {
+            Some(entries) => entries,
+            None => from_log(log, first, wanted)?,
+        };
+    }
+    *count = u32::try_from(entries.len()).expect("not more than were wanted");
+    let through = LogIndex(previous.index.0 + entries.len() as u64);
+    let cut = (entries.len() < wanted).then_some(through);
+    Ok((Outgoing { envelope, entries }, cut))
+}
+
+/// Entries that are written, up to the first that is damaged.
+fn from_log(log: &mut Log, first: LogIndex, count: usize) -> Result<Vec<LogEntry>, ReadError> {
+    let mut entries = Vec::new();
+    let mut bytes = 0;
+    let mut next = first;
+    for info in log.entries(first, count)? {
+        bytes += info.size_bytes as usize;
+        if info.index != next || bytes > MESSAGE_BYTES && !entries.is_empty() {
+            break;
+        }
+        next = next.next();
+        let Some(entry) = entry(log, &info)? else {
+            break;
+        };
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+fn entry(log: &mut Log, info: &EntryInfo) -> Result<Option<LogEntry>, ReadError> {
+    let EntryInfo { index, term, .. } = *info;
+    let metas = log.metas();
+    if let Ok(at) = metas.binary_search_by_key(&index, |meta| meta.index) {
+        return Ok(Some(LogEntry::Meta(metas[at].clone())));
+    }
+    let upper: Offset = info.next_offset;
+    let read = log.read(info.base_offset, upper, info.size_bytes as usize, true)?;
+    let batch = RecordBatch::parse_trusted(&mut read.records.clone()).ok();
+    Ok(batch.map(|batch| LogEntry::Records(DataEntry { index, term, batch })))
+}

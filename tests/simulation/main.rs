@@ -6,6 +6,7 @@
 
 mod broker;
 mod checker;
+mod cluster;
 mod disk;
 mod oracle;
 mod random;
@@ -91,7 +92,7 @@ fn live(seed: u64, planted: Option<Planted>, trace: &Trace) -> std::thread::Resu
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test is told what to do")]
-fn number_from(variable: &str) -> Option<u64> {
+pub(crate) fn number_from(variable: &str) -> Option<u64> {
     let text = std::env::var(variable).ok()?;
     Some(text.parse().expect("a number"))
 }

@@ -1,0 +1,107 @@
+//! One broker of the cluster: a disk, and while it runs, a log directory and a driver.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use klamm_broker::partition::driver::{DriverParams, PartitionDriver};
+use klamm_model::record_batch::RecordBatch;
+use klamm_model::{BrokerId, PartitionIndex, Timestamp, TopicId, TopicName, TopicPartition};
+use klamm_replication::ReplicaId;
+use klamm_storage::log_dir::{LogDirIdentity, LogDirOptions};
+use klamm_storage::{AppendTicket, Crash, LogConfig, LogDir, MemDisk, SyncTicket};
+
+pub(super) struct Node {
+    pub(super) id: ReplicaId,
+    pub(super) disk: MemDisk,
+    pub(super) process: Option<Process>,
+    /// Counts its processes.
+    pub(super) life: u64,
+    /// The lives of the others that it has heard of.
+    pub(super) known_lives: Vec<u64>,
+    /// What it may have lost has not come back yet.
+    pub(super) recovering: bool,
+}
+
+/// One life.
+pub(super) struct Process {
+    // Dropped in this order: the log before its directory.
+    pub(super) driver: PartitionDriver,
+    pub(super) write: Option<AppendTicket>,
+    pub(super) flush: Option<SyncTicket>,
+    pub(super) dir: LogDir,
+}
+
+impl Node {
+    pub(super) fn new(id: ReplicaId, size: usize, seed: u64) -> Self {
+        Self {
+            id,
+            disk: MemDisk::new(seed),
+            process: None,
+            life: 0,
+            known_lives: vec![1; size],
+            recovering: false,
+        }
+    }
+
+    pub(super) fn start(&mut self, voters: &[ReplicaId], config: &LogConfig, seed: u64) {
+        self.life += 1;
+        let options = LogDirOptions {
+            identity: LogDirIdentity {
+                cluster_id: "simulation".to_owned(),
+                node_id: BrokerId(i32::try_from(self.id.get()).expect("few nodes")),
+                directory_id: TopicId::from_bytes([1; 16]),
+            },
+            ballast_bytes: 0,
+            mappings_max: 4,
+        };
+        let disk = Arc::new(self.disk.clone());
+        let dir = LogDir::open(disk, Path::new("/data"), options).expect("a log directory");
+        let name = TopicPartition {
+            topic: TopicName::new("replicated").expect("a legal name"),
+            partition: PartitionIndex(0),
+        };
+        let topic_id = TopicId::from_bytes([2; 16]);
+        let log = dir
+            .open_log(&name, topic_id, config.clone(), Timestamp(0))
+            .expect("a log");
+        let params = DriverParams {
+            replica: self.id,
+            voters: voters.to_vec(),
+            seed,
+            life: self.life,
+            recovering: self.recovering,
+        };
+        self.process = Some(Process {
+            driver: PartitionDriver::open(params, log).expect("a past that is possible"),
+            write: None,
+            flush: None,
+            dir,
+        });
+    }
+
+    pub(super) fn crash(&mut self, crash: Crash) {
+        self.process = None;
+        self.disk.restart(crash);
+    }
+}
+
+impl Process {
+    /// All that is in the log up to `end`.
+    pub(super) fn batches(&mut self, end: klamm_model::Offset) -> Vec<RecordBatch> {
+        let log = self.driver.log_mut();
+        let mut next = log.log_start_offset();
+        let mut batches = Vec::new();
+        while next < end {
+            let read = log
+                .read(next, end, 1 << 20, true)
+                .expect("records are read");
+            let mut bytes = read.records;
+            assert!(!bytes.is_empty(), "nothing to read at {next} below {end}");
+            while !bytes.is_empty() {
+                batches.push(RecordBatch::parse(&mut bytes).expect("a whole batch"));
+            }
+            next = read.next_offset;
+        }
+        batches
+    }
+}

@@ -1,0 +1,453 @@
+//! Time, chance, producers and the network of one cluster's life.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use klamm_broker::partition::driver::{AppendOrigin, Outcome, Outgoing, PartitionDriver, Staged};
+use klamm_model::record_batch::BatchBuilder;
+use klamm_model::{Instant, LeaderEpoch, Offset, Timestamp};
+use klamm_replication::ReplicaId;
+use klamm_storage::{Crash, LogConfig};
+
+use super::ledger::{Ledger, content};
+use super::node::{Node, Process};
+use crate::random::Random;
+use crate::trace::Trace;
+
+/// Steps before everything heals.
+const STEPS: usize = 4_000;
+const WALL: Timestamp = Timestamp(1_700_000_000_000);
+
+pub(super) struct World<'a> {
+    random: Random,
+    trace: &'a Trace,
+    now: Instant,
+    config: LogConfig,
+    pace: Pace,
+    voters: Vec<ReplicaId>,
+    nodes: Vec<Node>,
+    network: Vec<Packet>,
+    isolated: Option<usize>,
+    /// Batches that a leader has taken and nobody has acknowledged.
+    pending: Vec<Pending>,
+    ledger: Ledger,
+    produced: u64,
+}
+
+/// How often what happens; another in each world.
+struct Pace {
+    produce: u64,
+    deliver: u64,
+    write: u64,
+    flush: u64,
+    journal: u64,
+    ticks: u64,
+    faults: u64,
+}
+
+struct Packet {
+    outgoing: Outgoing,
+    /// The lives of sender and receiver that the connection is between.
+    lives: (u64, u64),
+}
+
+struct Pending {
+    node: usize,
+    life: u64,
+    epoch: LeaderEpoch,
+    base_offset: Offset,
+    next_offset: Offset,
+    content: Bytes,
+}
+
+impl Pace {
+    fn draw(random: &mut Random) -> Self {
+        Self {
+            produce: 20 + random.below(150),
+            deliver: 200 + random.below(500),
+            write: 40 + random.below(300),
+            flush: 5 + random.below(60),
+            journal: 40 + random.below(100),
+            ticks: 50 + random.below(100),
+            faults: 1 + random.below(4),
+        }
+    }
+}
+
+impl<'a> World<'a> {
+    pub(super) fn new(seed: u64, trace: &'a Trace) -> Self {
+        let mut random = Random::new(seed);
+        let size = if random.one_in(4) { 5 } else { 3 };
+        let voters: Vec<_> = (1..=size)
+            .map(|id| ReplicaId::new(id).expect("not 0"))
+            .collect();
+        let nodes = voters
+            .iter()
+            .map(|id| Node::new(*id, voters.len(), random.number()));
+        let nodes = nodes.collect();
+        Self {
+            config: LogConfig {
+                segment_bytes: 1_024 + random.below(4_096) as u32,
+                index_interval_bytes: 256,
+                segment_index_bytes: 4_096,
+                flush_messages: if random.one_in(4) { 1 } else { i64::MAX },
+                ..LogConfig::default()
+            },
+            pace: Pace::draw(&mut random),
+            random,
+            trace,
+            now: Instant::START,
+            voters,
+            nodes,
+            network: Vec::new(),
+            isolated: None,
+            pending: Vec::new(),
+            ledger: Ledger::default(),
+            produced: 0,
+        }
+    }
+
+    /// Lives it; how many records were acknowledged.
+    pub(super) fn live(mut self) -> u64 {
+        for node in 0..self.nodes.len() {
+            self.start(node);
+        }
+        for _ in 0..STEPS {
+            self.step();
+        }
+        self.heal();
+        self.ledger.records()
+    }
+
+    fn step(&mut self) {
+        let node = self.random.below(self.nodes.len() as u64) as usize;
+        let pace = &self.pace;
+        let weights = [
+            pace.produce,
+            pace.deliver,
+            pace.write,
+            pace.flush,
+            pace.journal,
+            pace.ticks,
+            pace.faults,
+            pace.faults,
+            pace.faults,
+            10,
+        ];
+        let mut choice = self.random.below(weights.iter().sum());
+        let chosen = weights.iter().position(|weight| {
+            let is = choice < *weight;
+            choice = choice.saturating_sub(*weight);
+            is
+        });
+        match chosen.expect("below the sum") {
+            0 => self.produce(node),
+            1 => self.deliver(),
+            2 => self.write(node),
+            3 => self.flush(node),
+            4 => self.sync_journal(node),
+            5 => self.tick(),
+            6 => self.change_partition(node),
+            7 => self.crash(node, Crash::Kill),
+            8 => self.lose_power(node),
+            _ => self.start(node),
+        }
+    }
+
+    /// Lets a driver do something, and takes in what comes of it.
+    fn drive(&mut self, at: usize, work: impl FnOnce(&mut Process, Instant, &mut Vec<Outcome>)) {
+        let node = &mut self.nodes[at];
+        let Some(process) = &mut node.process else {
+            return;
+        };
+        let mut outcomes = Vec::new();
+        work(process, self.now, &mut outcomes);
+        for outgoing in process.driver.take_outgoing() {
+            self.trace
+                .note(format!("{}: send {}", at + 1, outgoing.envelope));
+            let to = outgoing.envelope.to.get() as usize - 1;
+            let lives = (node.life, node.known_lives[to]);
+            self.network.push(Packet { outgoing, lives });
+        }
+        for outcome in outcomes {
+            self.trace.note(format!("{}: {outcome:?}", at + 1));
+            match outcome {
+                Outcome::Recovered => node.recovering = false,
+                Outcome::Truncated { lost_visible, .. } => {
+                    assert!(!lost_visible, "acknowledged records are cut");
+                }
+                Outcome::Offline { error } => panic!("offline: {error}"),
+                Outcome::LostLeadership | Outcome::StagedDropped { .. } => {
+                    self.pending.retain(|pending| pending.node != at);
+                }
+                _ => {}
+            }
+        }
+        self.acknowledge(at);
+    }
+
+    fn acknowledge(&mut self, at: usize) {
+        let node = &self.nodes[at];
+        let Some(process) = &node.process else {
+            return;
+        };
+        let driver = &process.driver;
+        let is_done = |pending: &mut Pending| {
+            pending.node == at
+                && pending.life == node.life
+                && pending.next_offset <= driver.high_watermark()
+        };
+        let done: Vec<Pending> = self.pending.extract_if(.., is_done).collect();
+        for Pending {
+            base_offset,
+            next_offset,
+            content,
+            epoch,
+            ..
+        } in done
+        {
+            assert_eq!(
+                epoch,
+                driver.leader_epoch(),
+                "who waits is told of a new epoch"
+            );
+            self.ledger.acknowledge(base_offset, next_offset, content);
+        }
+    }
+
+    fn produce(&mut self, at: usize) {
+        let Some(process) = &self.nodes[at].process else {
+            return;
+        };
+        if !process.driver.is_leader() || process.driver.offline().is_some() {
+            return;
+        }
+        let count = 1 + self.random.below(3);
+        for _ in 0..count {
+            self.stage(at);
+        }
+        self.drive(at, |process, now, outcomes| {
+            process.driver.turn(now, outcomes)
+        });
+    }
+
+    fn stage(&mut self, at: usize) {
+        self.produced += 1;
+        let mut builder = BatchBuilder::new();
+        for _ in 0..=self.random.below(3) {
+            let value = format!(
+                "{} {}",
+                self.produced,
+                "v".repeat(self.random.below(200) as usize)
+            );
+            builder.append(WALL, None, Some(value.as_bytes()), &[]);
+        }
+        let batch = builder.build();
+        let node = &mut self.nodes[at];
+        let driver: &mut PartitionDriver = &mut node.process.as_mut().expect("it runs").driver;
+        let content = content(&batch);
+        match driver.stage(batch, AppendOrigin::Client) {
+            Ok(Staged::Appended {
+                base_offset,
+                last_offset,
+                ..
+            }) => self.pending.push(Pending {
+                node: at,
+                life: node.life,
+                epoch: driver.leader_epoch(),
+                base_offset,
+                next_offset: last_offset.plus(1),
+                content,
+            }),
+            Ok(Staged::Duplicate { .. }) => panic!("there are no idempotent producers"),
+            Err(_) => {}
+        }
+    }
+
+    /// A write begins, or one that has begun ends.
+    fn write(&mut self, at: usize) {
+        self.drive(at, |process, now, outcomes| match process.write.take() {
+            Some(ticket) => {
+                process.driver.write_finished(now, ticket.run(), outcomes);
+            }
+            None => process.write = process.driver.begin_write(WALL, outcomes),
+        });
+    }
+
+    fn flush(&mut self, at: usize) {
+        self.drive(at, |process, now, outcomes| match process.flush.take() {
+            Some(ticket) => process.driver.sync_finished(now, ticket.run(), outcomes),
+            None => process.flush = process.driver.begin_sync(outcomes),
+        });
+    }
+
+    fn sync_journal(&mut self, at: usize) {
+        self.drive(at, |process, now, outcomes| {
+            if process.driver.awaits_journal() {
+                let result = process.dir.journal().sync();
+                process.driver.journal_synced(now, &result, outcomes);
+            }
+        });
+    }
+
+    fn tick(&mut self) {
+        self.now = self.now + Duration::from_millis(50);
+        let now = self.now;
+        for at in 0..self.nodes.len() {
+            self.drive(at, |process, now, outcomes| {
+                process.driver.tick(now, outcomes)
+            });
+            let process = self.nodes[at].process.as_mut();
+            let due = process.and_then(|process| process.driver.sync_deadline(now));
+            if due.is_some_and(|due| due <= now) {
+                self.flush(at);
+            }
+        }
+    }
+
+    fn deliver(&mut self) {
+        if self.network.is_empty() {
+            return;
+        }
+        let at = match self.random.one_in(4) {
+            true => self.random.place(&self.network),
+            false => 0,
+        };
+        let packet = self.network.remove(at);
+        if !self.random.one_in(40) {
+            self.arrive(packet);
+        }
+    }
+
+    fn arrive(&mut self, packet: Packet) {
+        let Outgoing { envelope, entries } = packet.outgoing;
+        let (from, to) = (place(envelope.from), place(envelope.to));
+        if self.isolated == Some(from) || self.isolated == Some(to) {
+            return;
+        }
+        let (sent_in, for_life) = packet.lives;
+        let receiver = &mut self.nodes[to];
+        if receiver.process.is_none() || sent_in < receiver.known_lives[from] {
+            return;
+        }
+        if sent_in > receiver.known_lives[from] {
+            receiver.known_lives[from] = sent_in;
+            self.greet(to, envelope.from);
+        }
+        let life = self.nodes[to].life;
+        if for_life == life {
+            self.trace.note(format!("{}: got {envelope}", to + 1));
+            self.drive(to, |process, now, outcomes| {
+                process.driver.received(now, envelope, entries, outcomes);
+            });
+        } else if self.nodes[from].life == sent_in && self.nodes[from].known_lives[to] < life {
+            // The connection is a new one: the sender learns whom it talks to.
+            self.nodes[from].known_lives[to] = life;
+            self.greet(from, envelope.to);
+        }
+    }
+
+    fn greet(&mut self, at: usize, peer: ReplicaId) {
+        self.drive(at, |process, now, outcomes| {
+            process.driver.peer_restarted(now, peer, outcomes);
+        });
+    }
+
+    fn change_partition(&mut self, node: usize) {
+        let leads = |node: &Node| {
+            let process = node.process.as_ref();
+            process.is_some_and(|process| process.driver.is_leader())
+        };
+        let leader = self.nodes.iter().position(leads);
+        self.isolated = match self.isolated {
+            Some(node) if self.random.one_in(2) => Some(node),
+            Some(_) => None,
+            None if self.random.one_in(3) => Some(node),
+            None => leader,
+        };
+        self.trace.note(format!("isolated: {:?}", self.isolated));
+    }
+
+    fn crash(&mut self, at: usize, crash: Crash) {
+        if self.nodes[at].process.is_some() {
+            self.nodes[at].crash(crash);
+            self.pending.retain(|pending| pending.node != at);
+            self.trace.note(format!("{}: {crash:?}", at + 1));
+        }
+    }
+
+    /// Of a minority at a time, until it has caught up; with an fsync before each acknowledgement,
+    /// of anybody.
+    fn lose_power(&mut self, at: usize) {
+        let strict = self.config.flush_messages == 1;
+        let others = self.nodes.iter().enumerate();
+        let lossy = others.filter(|(other, node)| *other != at && node.recovering);
+        if strict || lossy.count() < (self.nodes.len() - 1) / 2 {
+            self.crash(at, Crash::Kill);
+            self.nodes[at].crash(Crash::PowerLoss);
+            self.nodes[at].recovering = !strict;
+            self.trace.note(format!("{}: lost power", at + 1));
+        }
+    }
+
+    fn start(&mut self, at: usize) {
+        if self.nodes[at].process.is_some() {
+            return;
+        }
+        let seed = self.random.number() >> 1;
+        self.nodes[at].start(&self.voters, &self.config, seed);
+        self.trace.note(format!("{}: started", at + 1));
+        self.drive(at, |process, now, outcomes| {
+            process.driver.start(now, outcomes)
+        });
+    }
+
+    /// Faults end: there must be one leader, and one log that holds what was acknowledged.
+    fn heal(&mut self) {
+        self.trace.note("healed".to_owned());
+        self.isolated = None;
+        for at in 0..self.nodes.len() {
+            self.start(at);
+        }
+        for _ in 0..300 {
+            self.tick();
+            for _ in 0..8 {
+                for packet in std::mem::take(&mut self.network) {
+                    self.arrive(packet);
+                }
+                for at in 0..self.nodes.len() {
+                    for _ in 0..4 {
+                        self.write(at);
+                        self.sync_journal(at);
+                    }
+                    self.flush(at);
+                    self.flush(at);
+                }
+            }
+        }
+        let mut leaders = 0;
+        let mut logs = Vec::new();
+        for node in &mut self.nodes {
+            let process = node.process.as_mut().expect("all run");
+            leaders += usize::from(process.driver.is_leader());
+            let end = process.driver.log_end_offset();
+            assert_eq!(process.driver.high_watermark(), end, "all of it is shown");
+            assert_eq!(
+                process.driver.committed_offset(),
+                end,
+                "all of it is committed"
+            );
+            assert!(!node.recovering, "nobody is barred for ever");
+            let batches = process.batches(end);
+            self.ledger.check_all(&batches);
+            let bytes: Vec<Bytes> = batches.iter().map(|batch| batch.to_bytes()).collect();
+            logs.push((process.driver.log().last_index(), bytes));
+        }
+        assert_eq!(leaders, 1, "one leader in the end");
+        assert!(logs.iter().all(|log| *log == logs[0]), "one log in the end");
+    }
+}
+
+fn place(id: ReplicaId) -> usize {
+    id.get() as usize - 1
+}

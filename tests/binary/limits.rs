@@ -126,6 +126,28 @@ fn requests_beyond_the_memory_for_them_wait_and_all_are_answered() {
 }
 
 #[test]
+fn a_request_that_stops_half_way_keeps_the_memory_for_seconds_only() {
+    let dir = TempDir::new();
+    let settings = [
+        ("socket.request.max.bytes", "1000000"),
+        ("queued.max.request.bytes", "1000000"),
+    ];
+    let broker = Broker::start(&dir, &settings);
+    let (sender, closed) = std::sync::mpsc::channel();
+    for _ in 0..2 {
+        let mut stalled = broker.client();
+        let mut half = 900_000_u32.to_be_bytes().to_vec();
+        half.resize(600_000, 0);
+        stalled.send_bytes(&half).expect("it is read");
+        let sender = sender.clone();
+        std::thread::spawn(move || sender.send(stalled.is_closed_by_broker()));
+    }
+    // One of them holds what the other lacks, and has its time to go on.
+    assert_eq!(closed.recv(), Ok(true));
+    assert!(is_served(broker.port()).is_some());
+}
+
+#[test]
 fn a_batch_that_inflates_beyond_all_measure_is_refused() {
     let dir = TempDir::new();
     let broker = Broker::start(&dir, &[]);

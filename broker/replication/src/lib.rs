@@ -21,6 +21,7 @@ mod effect;
 mod election;
 mod envelope;
 mod event;
+pub mod frame;
 mod outbox;
 mod persistence;
 mod position;

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use klamm_broker::partition::driver::{AppendOrigin, Outcome, Outgoing, PartitionDriver, Staged};
+use klamm_broker::partition::driver::{AppendOrigin, Outcome, PartitionDriver, Staged};
 use klamm_model::record_batch::BatchBuilder;
 use klamm_model::{Instant, LeaderEpoch, Offset, Timestamp};
-use klamm_replication::ReplicaId;
+use klamm_replication::{ReplicaId, frame};
 use klamm_storage::{Crash, LogConfig};
 
 use super::ledger::{Ledger, content};
@@ -46,7 +46,7 @@ struct Pace {
 }
 
 struct Packet {
-    outgoing: Outgoing,
+    bytes: Bytes,
     /// The lives of sender and receiver that the connection is between.
     lives: (u64, u64),
 }
@@ -167,7 +167,9 @@ impl<'a> World<'a> {
                 .note(format!("{}: send {}", at + 1, outgoing.envelope));
             let to = outgoing.envelope.to.get() as usize - 1;
             let lives = (node.life, node.known_lives[to]);
-            self.network.push(Packet { outgoing, lives });
+            let bytes = frame::encode(&outgoing.envelope, &outgoing.entries);
+            let bytes = bytes.concat().into();
+            self.network.push(Packet { bytes, lives });
         }
         for outcome in outcomes {
             self.trace.note(format!("{}: {outcome:?}", at + 1));
@@ -320,7 +322,7 @@ impl<'a> World<'a> {
     }
 
     fn arrive(&mut self, packet: Packet) {
-        let Outgoing { envelope, entries } = packet.outgoing;
+        let (envelope, entries) = frame::decode(packet.bytes).expect("a whole message");
         let (from, to) = (place(envelope.from), place(envelope.to));
         if self.isolated == Some(from) || self.isolated == Some(to) {
             return;

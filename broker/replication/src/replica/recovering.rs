@@ -31,6 +31,10 @@ impl Replica {
                 self.recovery.is_none() || self.chosen() == Some(envelope.from)
             }
             PeerMessage::TimeoutNow => self.recovery.is_none(),
+            // Nobody can hold what was never sent; raft-rs would believe it.
+            PeerMessage::Accepted { through, .. } | PeerMessage::Written { through } => {
+                through <= self.last().index
+            }
             _ => true,
         }
     }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod election;
+mod frames;
 mod group;
 mod properties;
 mod scripts;

@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use bytes::Bytes;
 use klamm_model::Instant;
 use klamm_model::raft::LogEntry;
-use klamm_replication::{Effect, EntryId, Envelope, Event, PeerMessage, Replica, ReplicaId};
+use klamm_replication::{Effect, EntryId, Envelope, Event, PeerMessage, Replica, ReplicaId, frame};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 
@@ -107,8 +108,7 @@ impl Pace {
 }
 
 struct Packet {
-    envelope: Envelope,
-    entries: Vec<LogEntry>,
+    bytes: Bytes,
     /// The lives of sender and receiver that the connection is between.
     lives: (u64, u64),
 }
@@ -295,11 +295,8 @@ impl World {
             entries = node.log[from..from + *count as usize].to_vec();
         }
         let to = envelope.to;
-        self.network.push(Packet {
-            envelope,
-            entries,
-            lives,
-        });
+        let bytes = frame::encode(&envelope, &entries).concat().into();
+        self.network.push(Packet { bytes, lives });
         if let Some(through) = cut {
             self.handle(at, Event::SentThrough { to, through });
         }
@@ -333,11 +330,8 @@ impl World {
     }
 
     fn arrive(&mut self, packet: Packet) {
-        let Packet {
-            envelope,
-            entries,
-            lives,
-        } = packet;
+        let Packet { bytes, lives, .. } = packet;
+        let (envelope, entries) = frame::decode(bytes).unwrap();
         let from = envelope.from.get() as usize - 1;
         let to = envelope.to.get() as usize - 1;
         if self.isolated == Some(from) || self.isolated == Some(to) {

@@ -1,0 +1,165 @@
+//! Messages as bytes: what is written is read, and nothing else is taken for a message.
+
+use bytes::{Bytes, BytesMut};
+use klamm_model::raft::{DataEntry, LogEntry, MetaEntry, MetaKind};
+use klamm_model::{LogIndex, Offset, Term};
+use klamm_replication::frame::{FrameError, decode, encode};
+use klamm_replication::{EntryId, Envelope, PeerMessage, ReplicaId};
+use proptest::prelude::*;
+
+use crate::batch;
+
+fn id() -> impl Strategy<Value = EntryId> {
+    (0..u64::MAX >> 1, 0..u64::from(u32::MAX >> 1)).prop_map(|(index, term)| EntryId {
+        index: LogIndex(index),
+        term: Term::new(term),
+    })
+}
+
+fn index() -> impl Strategy<Value = LogIndex> {
+    (0..u64::MAX >> 1).prop_map(LogIndex)
+}
+
+fn message() -> impl Strategy<Value = PeerMessage> {
+    let flags = any::<(bool, bool)>();
+    prop_oneof![
+        (flags, id(), id()).prop_map(|((pre, transfer), last, commit)| {
+            PeerMessage::VoteRequest {
+                pre,
+                last,
+                commit,
+                transfer,
+            }
+        }),
+        (flags, id()).prop_map(|((pre, granted), commit)| PeerMessage::VoteResponse {
+            pre,
+            granted,
+            commit
+        }),
+        (index(), index()).prop_map(|(through, commit)| PeerMessage::Accepted { through, commit }),
+        index().prop_map(|through| PeerMessage::Written { through }),
+        (index(), id(), index()).prop_map(|(previous, hint, commit)| PeerMessage::Rejected {
+            previous,
+            hint,
+            commit
+        }),
+        index().prop_map(|commit| PeerMessage::Heartbeat { commit }),
+        index().prop_map(|commit| PeerMessage::HeartbeatResponse { commit }),
+        Just(PeerMessage::TimeoutNow),
+        any::<u64>().prop_map(|life| PeerMessage::Recovering { life }),
+        (any::<u64>(), index())
+            .prop_map(|(life, through)| PeerMessage::CatchUpTo { life, through }),
+        (any::<u64>(), id()).prop_map(|(life, last)| PeerMessage::Holds { life, last }),
+    ]
+}
+
+/// An append of entries of all kinds: 0 a no-op, 1 a membership, else so many records less one.
+fn append() -> impl Strategy<Value = (PeerMessage, Vec<LogEntry>)> {
+    let kinds = prop::collection::vec(0..5_usize, 0..6);
+    (0..1_000_u64, kinds, any::<bool>()).prop_map(|(previous, kinds, flush)| {
+        let mut offset = Offset::ZERO;
+        let mut entries = Vec::new();
+        for (nth, kind) in (1..).zip(kinds) {
+            let index = LogIndex(previous + nth);
+            let term = Term::new(3);
+            entries.push(match kind {
+                0 | 1 => LogEntry::Meta(MetaEntry {
+                    index,
+                    term,
+                    at_offset: offset,
+                    kind: match kind {
+                        0 => MetaKind::Noop,
+                        _ => MetaKind::Membership(Bytes::from_static(b"members")),
+                    },
+                }),
+                records => {
+                    let mut batch = batch(records - 1);
+                    batch.stamp(offset, term.leader_epoch());
+                    offset = batch.next_offset();
+                    LogEntry::Records(DataEntry { index, term, batch })
+                }
+            });
+        }
+        let message = PeerMessage::Append {
+            previous: EntryId {
+                index: LogIndex(previous),
+                term: Term::new(2),
+            },
+            commit: LogIndex(previous),
+            count: u32::try_from(entries.len()).unwrap(),
+            flush,
+        };
+        (message, entries)
+    })
+}
+
+fn whole() -> impl Strategy<Value = (Envelope, Vec<LogEntry>)> {
+    let said = prop_oneof![
+        message().prop_map(|message| (message, Vec::new())),
+        append(),
+    ];
+    (1..u64::MAX, 1..u64::MAX, id(), said).prop_map(|(from, to, id, (message, entries))| {
+        let envelope = Envelope {
+            from: ReplicaId::new(from).unwrap(),
+            to: ReplicaId::new(to).unwrap(),
+            term: id.term,
+            visible: id.index,
+            message,
+        };
+        (envelope, entries)
+    })
+}
+
+fn bytes(envelope: &Envelope, entries: &[LogEntry]) -> BytesMut {
+    let mut bytes = BytesMut::new();
+    for piece in encode(envelope, entries) {
+        bytes.extend_from_slice(&piece);
+    }
+    bytes
+}
+
+/// What distinguishes entries; batches have no equality of their own.
+fn facts(entry: &LogEntry) -> (LogIndex, Term, Offset, Option<MetaKind>, Option<Bytes>) {
+    let (kind, bytes) = match entry {
+        LogEntry::Records(entry) => (None, Some(entry.batch.to_bytes())),
+        LogEntry::Meta(entry) => (Some(entry.kind.clone()), None),
+    };
+    (
+        entry.index(),
+        entry.term(),
+        entry.base_offset(),
+        kind,
+        bytes,
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1_024) })]
+
+    #[test]
+    fn what_is_written_is_read((envelope, entries) in whole()) {
+        let (read, read_entries) = decode(bytes(&envelope, &entries).freeze()).unwrap();
+        prop_assert_eq!(read, envelope);
+        let facts = |entries: &[LogEntry]| entries.iter().map(facts).collect::<Vec<_>>();
+        prop_assert_eq!(facts(&read_entries), facts(&entries));
+    }
+
+    #[test]
+    fn half_a_message_and_one_and_a_half_are_refused((envelope, entries) in whole(), at in any::<prop::sample::Index>()) {
+        let mut whole = bytes(&envelope, &entries);
+        let half = whole.clone().freeze().slice(..at.index(whole.len()));
+        prop_assert!(decode(half).is_err());
+        whole.extend_from_slice(b"more");
+        prop_assert_eq!(decode(whole.freeze()).unwrap_err(), FrameError::Trailing(4));
+    }
+
+    #[test]
+    fn no_byte_makes_it_panic((envelope, entries) in whole(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+        let mut whole = bytes(&envelope, &entries);
+        let at = at.index(whole.len());
+        whole[at] = byte;
+        if let Ok((envelope, entries)) = decode(whole.freeze()) {
+            let _ = encode(&envelope, &entries);
+        }
+    }
+}

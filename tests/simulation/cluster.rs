@@ -11,7 +11,7 @@ mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use world::World;
+use world::{Sabotage, World};
 
 use crate::number_from;
 use crate::trace::Trace;
@@ -28,7 +28,7 @@ fn acknowledged_records_survive_and_replicas_become_equal() {
     let (mut acknowledged, mut worlds) = (0, 0);
     for seed in seeds {
         let trace = Trace::default();
-        match live(seed, &trace) {
+        match live(seed, None, &trace) {
             Ok(records) => acknowledged += records,
             Err(panic) => {
                 eprintln!("{}", trace.tail(80));
@@ -49,7 +49,7 @@ fn a_seed_lives_the_same_cluster_life_twice() {
     for seed in 0..3 {
         let lives = [(); 2].map(|()| {
             let trace = Trace::default();
-            let _ = live(seed, &trace);
+            let _ = live(seed, None, &trace);
             trace.lines()
         });
         assert!(lives[0].len() > 100, "something happens");
@@ -57,6 +57,34 @@ fn a_seed_lives_the_same_cluster_life_twice() {
     }
 }
 
-fn live(seed: u64, trace: &Trace) -> std::thread::Result<u64> {
-    catch_unwind(AssertUnwindSafe(|| World::new(seed, trace).live()))
+#[test]
+fn a_replica_that_votes_without_what_it_acknowledged_is_noticed() {
+    check_noticed(Sabotage::NoVoteBar);
+}
+
+#[test]
+fn a_segment_of_a_replica_that_was_never_synced_is_noticed() {
+    check_noticed(Sabotage::SegmentSyncIsALie);
+}
+
+#[test]
+fn a_journal_of_a_replica_that_was_never_synced_is_noticed() {
+    check_noticed(Sabotage::JournalSyncIsALie);
+}
+
+#[test]
+fn an_acknowledgement_by_the_leader_alone_is_noticed() {
+    check_noticed(Sabotage::AckByLeaderAlone);
+}
+
+fn check_noticed(sabotage: Sabotage) {
+    const SEEDS: u64 = 500;
+    let noticed = (0..SEEDS).any(|seed| live(seed, Some(sabotage), &Trace::default()).is_err());
+    assert!(noticed, "{sabotage:?} went unnoticed in {SEEDS} worlds");
+}
+
+fn live(seed: u64, sabotage: Option<Sabotage>, trace: &Trace) -> std::thread::Result<u64> {
+    catch_unwind(AssertUnwindSafe(|| {
+        World::new(seed, sabotage, trace).live()
+    }))
 }

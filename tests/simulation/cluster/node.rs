@@ -8,7 +8,7 @@ use klamm_model::record_batch::RecordBatch;
 use klamm_model::{BrokerId, PartitionIndex, Timestamp, TopicId, TopicName, TopicPartition};
 use klamm_replication::ReplicaId;
 use klamm_storage::log_dir::{LogDirIdentity, LogDirOptions};
-use klamm_storage::{AppendTicket, Crash, LogConfig, LogDir, MemDisk, SyncTicket};
+use klamm_storage::{AppendTicket, Crash, Disk, LogConfig, LogDir, MemDisk, SyncTicket};
 
 pub(super) struct Node {
     pub(super) id: ReplicaId,
@@ -43,7 +43,13 @@ impl Node {
         }
     }
 
-    pub(super) fn start(&mut self, voters: &[ReplicaId], config: &LogConfig, seed: u64) {
+    pub(super) fn start(
+        &mut self,
+        disk: Arc<dyn Disk>,
+        voters: &[ReplicaId],
+        config: &LogConfig,
+        seed: u64,
+    ) {
         self.life += 1;
         let options = LogDirOptions {
             identity: LogDirIdentity {
@@ -54,7 +60,6 @@ impl Node {
             ballast_bytes: 0,
             mappings_max: 4,
         };
-        let disk = Arc::new(self.disk.clone());
         let dir = LogDir::open(disk, Path::new("/data"), options).expect("a log directory");
         let name = TopicPartition {
             topic: TopicName::new("replicated").expect("a legal name"),

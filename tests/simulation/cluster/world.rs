@@ -1,5 +1,6 @@
 //! Time, chance, producers and the network of one cluster's life.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,10 +8,11 @@ use klamm_broker::partition::driver::{AppendOrigin, Outcome, PartitionDriver, St
 use klamm_model::record_batch::BatchBuilder;
 use klamm_model::{Instant, LeaderEpoch, Offset, Timestamp};
 use klamm_replication::{ReplicaId, frame};
-use klamm_storage::{Crash, LogConfig};
+use klamm_storage::{Crash, Disk, LogConfig};
 
 use super::ledger::{Ledger, content};
 use super::node::{Node, Process};
+use crate::disk::{Lie, LyingDisk};
 use crate::random::Random;
 use crate::trace::Trace;
 
@@ -18,7 +20,21 @@ use crate::trace::Trace;
 const STEPS: usize = 4_000;
 const WALL: Timestamp = Timestamp(1_700_000_000_000);
 
+/// A guard that is left out, or a lie that is told to the brokers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sabotage {
+    /// After a loss of power a replica is told that nothing can be missing.
+    NoVoteBar,
+    /// Segments are not synced.
+    SegmentSyncIsALie,
+    /// The journal is not synced.
+    JournalSyncIsALie,
+    /// Producers are answered when the leader has written.
+    AckByLeaderAlone,
+}
+
 pub(super) struct World<'a> {
+    sabotage: Option<Sabotage>,
     random: Random,
     trace: &'a Trace,
     now: Instant,
@@ -75,7 +91,7 @@ impl Pace {
 }
 
 impl<'a> World<'a> {
-    pub(super) fn new(seed: u64, trace: &'a Trace) -> Self {
+    pub(super) fn new(seed: u64, sabotage: Option<Sabotage>, trace: &'a Trace) -> Self {
         let mut random = Random::new(seed);
         let size = if random.one_in(4) { 5 } else { 3 };
         let voters: Vec<_> = (1..=size)
@@ -94,6 +110,7 @@ impl<'a> World<'a> {
                 ..LogConfig::default()
             },
             pace: Pace::draw(&mut random),
+            sabotage,
             random,
             trace,
             now: Instant::START,
@@ -194,10 +211,12 @@ impl<'a> World<'a> {
             return;
         };
         let driver = &process.driver;
+        let end = match self.sabotage {
+            Some(Sabotage::AckByLeaderAlone) => driver.log_end_offset(),
+            _ => driver.high_watermark(),
+        };
         let is_done = |pending: &mut Pending| {
-            pending.node == at
-                && pending.life == node.life
-                && pending.next_offset <= driver.high_watermark()
+            pending.node == at && pending.life == node.life && pending.next_offset <= end
         };
         let done: Vec<Pending> = self.pending.extract_if(.., is_done).collect();
         for Pending {
@@ -387,7 +406,7 @@ impl<'a> World<'a> {
         if strict || lossy.count() < (self.nodes.len() - 1) / 2 {
             self.crash(at, Crash::Kill);
             self.nodes[at].crash(Crash::PowerLoss);
-            self.nodes[at].recovering = !strict;
+            self.nodes[at].recovering = !strict && self.sabotage != Some(Sabotage::NoVoteBar);
             self.trace.note(format!("{}: lost power", at + 1));
         }
     }
@@ -397,11 +416,23 @@ impl<'a> World<'a> {
             return;
         }
         let seed = self.random.number() >> 1;
-        self.nodes[at].start(&self.voters, &self.config, seed);
+        let disk = self.disk_of(at);
+        self.nodes[at].start(disk, &self.voters, &self.config, seed);
         self.trace.note(format!("{}: started", at + 1));
         self.drive(at, |process, now, outcomes| {
             process.driver.start(now, outcomes)
         });
+    }
+
+    fn disk_of(&self, at: usize) -> Arc<dyn Disk> {
+        let disk = self.nodes[at].disk.clone();
+        let about = match self.sabotage {
+            Some(Sabotage::SegmentSyncIsALie) => ".log",
+            Some(Sabotage::JournalSyncIsALie) => "klamm.journal",
+            _ => return Arc::new(disk),
+        };
+        let lie = Lie::Synced;
+        Arc::new(LyingDisk { disk, about, lie })
     }
 
     /// Faults end: there must be one leader, and one log that holds what was acknowledged.

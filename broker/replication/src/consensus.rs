@@ -194,6 +194,11 @@ impl Consensus {
         }
     }
 
+    /// raft-rs ignores strangers, learners and the leader itself.
+    pub(crate) fn transfer_leadership(&mut self, to: ReplicaId) {
+        self.node.transfer_leader(to.get());
+    }
+
     /// `None` unless this replica leads, or of a stranger.
     fn progress(&mut self, peer: ReplicaId) -> Option<&mut raft::Progress> {
         if !self.is_leader() {
@@ -258,15 +263,16 @@ impl Consensus {
         self.node.on_persist_ready(number);
     }
 
-    /// A follower that is asked how far it agrees, or is given the first entry of a term, is waited
-    /// for: nothing goes on before it has fsynced.
+    /// A follower that is asked how far it agrees, is given the first entry of a term, or is to lead, is
+    /// waited for: nothing goes on before it has fsynced.
     fn wants_flush(&self, message: &Message) -> bool {
+        let is_to_lead = self.node.raft.lead_transferee == Some(message.to);
         let new_term = message.entries.last().map(|entry| entry.term) > Some(message.log_term);
         let probed = || {
             let progress = self.node.raft.prs().get(message.to);
             progress.is_some_and(|progress| progress.state == ProgressState::Probe)
         };
-        message.get_msg_type() == MessageType::MsgAppend && (new_term || probed())
+        message.get_msg_type() == MessageType::MsgAppend && (is_to_lead || new_term || probed())
     }
 
     pub(crate) fn is_leader(&self) -> bool {

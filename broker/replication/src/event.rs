@@ -43,6 +43,10 @@ pub enum Event {
     /// Another replica has lost what was under way to it, and perhaps what it had not fsynced: its
     /// process or the connection is a new one.
     PeerRestarted(ReplicaId),
+    /// The leader is to give its place to another voter: that one catches up, fsyncs and stands for
+    /// election. Proposals are dropped meanwhile; after an election time-out the leader goes on. Means
+    /// nothing to anybody but a leader.
+    TransferLeadership(ReplicaId),
     /// The rule for the high watermark has been set anew.
     VisibleWhen(VisibleWhen),
 }

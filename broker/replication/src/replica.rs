@@ -143,6 +143,7 @@ impl Replica {
             Event::Received(envelope, entries) => self.receive(envelope, entries, effects),
             Event::SentThrough { to, through } => self.consensus.sent_through(to, through),
             Event::PeerRestarted(peer) => self.peer_restarted(peer),
+            Event::TransferLeadership(to) => self.transfer_leadership(to),
             Event::VisibleWhen(rule) => self.visible_when = rule,
         }
         self.settle(effects);

@@ -370,6 +370,16 @@ impl PartitionDriver {
         self.step(now, Event::PeerRestarted(peer), outcomes);
     }
 
+    /// The leader is to give its place to another replica; meanwhile it takes nothing.
+    pub fn transfer_leadership(
+        &mut self,
+        now: Instant,
+        to: ReplicaId,
+        outcomes: &mut Vec<Outcome>,
+    ) {
+        self.step(now, Event::TransferLeadership(to), outcomes);
+    }
+
     /// What is to be sent to other replicas, in order. To be asked after everything else.
     pub fn take_outgoing(&mut self) -> Vec<Outgoing> {
         std::mem::take(&mut self.outgoing)

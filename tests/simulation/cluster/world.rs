@@ -149,6 +149,7 @@ impl<'a> World<'a> {
             pace.faults,
             pace.faults,
             pace.faults,
+            pace.faults,
             10,
         ];
         let mut choice = self.random.below(weights.iter().sum());
@@ -167,6 +168,7 @@ impl<'a> World<'a> {
             6 => self.change_partition(node),
             7 => self.crash(node, Crash::Kill),
             8 => self.lose_power(node),
+            9 => self.transfer(node),
             _ => self.start(node),
         }
     }
@@ -374,12 +376,28 @@ impl<'a> World<'a> {
         });
     }
 
-    fn change_partition(&mut self, node: usize) {
+    /// A leader is asked to give its place to somebody.
+    fn transfer(&mut self, to: usize) {
+        if let Some(leader) = self.leader() {
+            self.trace
+                .note(format!("{}: transfers to {}", leader + 1, to + 1));
+            let to = self.voters[to];
+            self.drive(leader, |process, now, outcomes| {
+                process.driver.transfer_leadership(now, to, outcomes);
+            });
+        }
+    }
+
+    fn leader(&self) -> Option<usize> {
         let leads = |node: &Node| {
             let process = node.process.as_ref();
             process.is_some_and(|process| process.driver.is_leader())
         };
-        let leader = self.nodes.iter().position(leads);
+        self.nodes.iter().position(leads)
+    }
+
+    fn change_partition(&mut self, node: usize) {
+        let leader = self.leader();
         self.isolated = match self.isolated {
             Some(node) if self.random.one_in(2) => Some(node),
             Some(_) => None,

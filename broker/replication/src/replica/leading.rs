@@ -113,6 +113,13 @@ impl Replica {
         self.consensus.peer_restarted(peer);
     }
 
+    /// Before its no-op is in the journal a leader has nothing to give.
+    pub(super) fn transfer_leadership(&mut self, to: ReplicaId) {
+        if self.is_leading() {
+            self.consensus.transfer_leadership(to);
+        }
+    }
+
     /// The last entry that a majority is known to have written. Entries of older terms count only
     /// with one of the leader's own above them (Raft 5.4.2).
     pub(super) fn written_by_majority(&self) -> LogIndex {

@@ -55,6 +55,11 @@ fn a_leader_shows_what_a_majority_has_written() {
 }
 
 #[test]
+fn leadership_is_given_to_who_has_everything() {
+    check("transfer.txt", include_str!("../../testdata/transfer.txt"));
+}
+
+#[test]
 fn a_replica_that_may_have_lost_something_does_not_vote() {
     check("recovery.txt", include_str!("../../testdata/recovery.txt"));
 }
@@ -220,6 +225,7 @@ fn event(command: &str, arguments: &[&str], term: Term) -> Event {
         "synced-of" => Event::Synced {
             through: entry_id(arguments[0]),
         },
+        "transfer" => Event::TransferLeadership(ReplicaId::new(number(arguments[0])).unwrap()),
         "peer-restarted" => Event::PeerRestarted(ReplicaId::new(number(arguments[0])).unwrap()),
         "written" => Event::Written { through: entry() },
         "synced" => Event::Synced { through: entry() },
@@ -250,7 +256,7 @@ fn hear(arguments: &[&str]) -> Event {
             pre: arguments[2] == "pre-vote?",
             last: entry_id(field("last").unwrap()),
             commit: EntryId::default(),
-            transfer: false,
+            transfer: arguments.contains(&"transfer"),
         },
         "written" => PeerMessage::Written {
             through: index("through"),
@@ -262,6 +268,7 @@ fn hear(arguments: &[&str]) -> Event {
         "heartbeat" => PeerMessage::Heartbeat {
             commit: index("commit"),
         },
+        "timeout-now" => PeerMessage::TimeoutNow,
         "catch-up-to" => PeerMessage::CatchUpTo {
             life: 1,
             through: index("through"),

@@ -174,7 +174,7 @@ impl World {
         } = self.pace;
         let mut choice = self
             .random
-            .below(propose + deliver + work + sync + journal + ticks + 4 * faults + 10);
+            .below(propose + deliver + work + sync + journal + ticks + 5 * faults + 10);
         let mut is = |weight: u64| match choice.checked_sub(weight) {
             Some(rest) => {
                 choice = rest;
@@ -189,6 +189,7 @@ impl World {
             () if is(sync) => self.sync(node),
             () if is(journal) => self.sync_journal(node),
             () if is(ticks) => self.tick(),
+            () if is(faults) => self.transfer(node),
             () if is(2 * faults) => self.change_partition(node),
             () if is(faults) && self.faults.kills => self.kill(node),
             () if is(faults) => self.lose_power(node),
@@ -415,6 +416,17 @@ impl World {
             if std::mem::take(&mut self.nodes[node].flush_wanted) {
                 self.sync(node);
             }
+        }
+    }
+
+    /// A leader is asked to give its place to somebody.
+    fn transfer(&mut self, to: usize) {
+        let leads = |node: &Node| node.replica.as_ref().is_some_and(Replica::is_leading);
+        if let Some(leader) = self.nodes.iter().position(leads) {
+            self.trace
+                .push(format!("{}: transfers to {}", leader + 1, to + 1));
+            let to = self.voters[to];
+            self.handle(leader, Event::TransferLeadership(to));
         }
     }
 

@@ -18,7 +18,7 @@ pub(super) struct Node {
     pub(super) life: u64,
     /// The lives of the others that it has heard of.
     pub(super) known_lives: Vec<u64>,
-    /// What it may have lost has not come back yet.
+    /// It has lost power, and what it may have lost has not come back yet.
     pub(super) recovering: bool,
 }
 
@@ -48,6 +48,7 @@ impl Node {
         disk: Arc<dyn Disk>,
         voters: &[ReplicaId],
         config: &LogConfig,
+        barred: bool,
         seed: u64,
     ) {
         self.life += 1;
@@ -60,7 +61,15 @@ impl Node {
             ballast_bytes: 0,
             mappings_max: 4,
         };
-        let dir = LogDir::open(disk, Path::new("/data"), options).expect("a log directory");
+        let mut dir = LogDir::open(disk, Path::new("/data"), options).expect("a log directory");
+        if !barred {
+            dir.recovery_finished().expect("the disk works");
+        }
+        let recovering = dir.boot().recovering;
+        assert_eq!(
+            recovering, self.recovering,
+            "the directory knows its losses"
+        );
         let name = TopicPartition {
             topic: TopicName::new("replicated").expect("a legal name"),
             partition: PartitionIndex(0),
@@ -74,7 +83,7 @@ impl Node {
             voters: voters.to_vec(),
             seed,
             life: self.life,
-            recovering: self.recovering,
+            recovering,
         };
         self.process = Some(Process {
             driver: PartitionDriver::open(params, log).expect("a past that is possible"),
@@ -82,6 +91,14 @@ impl Node {
             flush: None,
             dir,
         });
+    }
+
+    /// What may have been lost is there again; the directory remembers that.
+    pub(super) fn recovered(&mut self) {
+        self.recovering = false;
+        if let Some(process) = &mut self.process {
+            process.dir.recovery_finished().expect("the disk works");
+        }
     }
 
     pub(super) fn crash(&mut self, crash: Crash) {

@@ -193,7 +193,7 @@ impl<'a> World<'a> {
         for outcome in outcomes {
             self.trace.note(format!("{}: {outcome:?}", at + 1));
             match outcome {
-                Outcome::Recovered => node.recovering = false,
+                Outcome::Recovered => node.recovered(),
                 Outcome::Truncated { lost_visible, .. } => {
                     assert!(!lost_visible, "acknowledged records are cut");
                 }
@@ -424,7 +424,7 @@ impl<'a> World<'a> {
         if strict || lossy.count() < (self.nodes.len() - 1) / 2 {
             self.crash(at, Crash::Kill);
             self.nodes[at].crash(Crash::PowerLoss);
-            self.nodes[at].recovering = !strict && self.sabotage != Some(Sabotage::NoVoteBar);
+            self.nodes[at].recovering = self.bars();
             self.trace.note(format!("{}: lost power", at + 1));
         }
     }
@@ -435,11 +435,17 @@ impl<'a> World<'a> {
         }
         let seed = self.random.number() >> 1;
         let disk = self.disk_of(at);
-        self.nodes[at].start(disk, &self.voters, &self.config, seed);
+        let barred = self.bars();
+        self.nodes[at].start(disk, &self.voters, &self.config, barred, seed);
         self.trace.note(format!("{}: started", at + 1));
         self.drive(at, |process, now, outcomes| {
             process.driver.start(now, outcomes)
         });
+    }
+
+    /// Whether a replica may lack what it acknowledged after a loss of power: not if it fsyncs first.
+    fn bars(&self) -> bool {
+        self.config.flush_messages != 1 && self.sabotage != Some(Sabotage::NoVoteBar)
     }
 
     fn disk_of(&self, at: usize) -> Arc<dyn Disk> {

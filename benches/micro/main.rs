@@ -12,6 +12,7 @@ mod batch;
 mod codec;
 mod compaction;
 mod log;
+mod replication;
 mod samples;
 mod wire;
 
@@ -31,6 +32,6 @@ criterion_group! {
     name = steps;
     config = quick();
     targets = batch::parse, wire::produce, wire::fetch, log::append, log::tail_read,
-        compaction::offset_map, codec::inflate
+        compaction::offset_map, codec::inflate, replication::propose
 }
 criterion_main!(steps);

@@ -136,4 +136,21 @@ mod tests {
         assert_eq!(persistence.take_persisted(), Some(3));
         assert_eq!(persistence.len(), 0);
     }
+
+    #[test]
+    fn a_ready_whose_entries_were_cut_goes_with_the_one_that_replaced_them() {
+        let mut persistence = Persistence::new(LogIndex(3));
+        let append = |persistence: &mut Persistence, ready| {
+            for index in 4..=5 {
+                persistence.expect(Kind::Batch, LogIndex(index));
+            }
+            persistence.push(ready, LogIndex(5));
+        };
+        append(&mut persistence, 1);
+        persistence.cut(LogIndex(3));
+        append(&mut persistence, 2);
+        assert_eq!(persistence.take_persisted(), None);
+        persistence.entries_synced(Kind::Batch, LogIndex(5));
+        assert_eq!(persistence.take_persisted(), Some(2));
+    }
 }

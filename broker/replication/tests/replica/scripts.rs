@@ -268,6 +268,7 @@ fn hear(arguments: &[&str]) -> Event {
         "heartbeat" => PeerMessage::Heartbeat {
             commit: index("commit"),
         },
+        "recovering" => PeerMessage::Recovering { life: 7 },
         "timeout-now" => PeerMessage::TimeoutNow,
         "catch-up-to" => PeerMessage::CatchUpTo {
             life: 1,

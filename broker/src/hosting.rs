@@ -89,6 +89,7 @@ impl Opener<'_> {
             seed: entropy::seed(),
             life: entropy::seed(),
             recovering: false, // what a lone replica has lost nobody has
+            message_bytes: PartitionDriver::MESSAGE_BYTES,
         };
         let mut driver = PartitionDriver::open(params, log)?;
         let mut outcomes = Vec::new();

@@ -53,6 +53,7 @@ impl Partition {
             seed: 0,
             life: 0,
             recovering: false,
+            message_bytes: PartitionDriver::MESSAGE_BYTES,
         };
         let mut outcomes = Vec::new();
         let mut driver = PartitionDriver::open(params, log).expect("a past that is possible");

@@ -75,6 +75,7 @@ impl Broker {
                 seed: seed + number as u64,
                 life: seed,
                 recovering: false,
+                message_bytes: PartitionDriver::MESSAGE_BYTES,
             };
             Partition {
                 driver: PartitionDriver::open(params, log).expect("a past that is possible"),

@@ -94,9 +94,15 @@ pub struct DriverParams {
     pub life: u64,
     /// Whether entries that were acknowledged may be missing from the log.
     pub recovering: bool,
+    /// What one message to another replica carries at most, in bytes, unless its first batch is
+    /// larger; [`PartitionDriver::MESSAGE_BYTES`].
+    pub message_bytes: usize,
 }
 
 impl PartitionDriver {
+    /// Large enough that a follower catches up at the speed of its disk, small enough that others'
+    /// messages do not wait long behind one.
+    pub const MESSAGE_BYTES: usize = 256 << 10;
     /// An fsync is due at once when this many entries wait for one, whatever the settings say:
     /// memory is held for each.
     const UNSYNCED_ENTRIES_WANTED_MAX: usize = Replica::UNCOMMITTED_ENTRIES_MAX / 4;
@@ -109,7 +115,7 @@ impl PartitionDriver {
         if log.synced_index() < log.last_index() {
             log.sync()?;
         }
-        let recent = (params.voters.len() > 1).then(Recent::default);
+        let recent = (params.voters.len() > 1).then(|| Recent::new(params.message_bytes));
         let settings = ReplicaSettings {
             id: params.replica,
             voters: params.voters,

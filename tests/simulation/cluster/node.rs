@@ -84,6 +84,7 @@ impl Node {
             seed,
             life: self.life,
             recovering,
+            message_bytes: 600, // a few batches
         };
         self.process = Some(Process {
             driver: PartitionDriver::open(params, log).expect("a past that is possible"),

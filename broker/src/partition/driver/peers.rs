@@ -21,27 +21,35 @@ pub struct Outgoing {
 }
 
 /// The last entries of the log, of which some are not written yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Recent {
     entries: VecDeque<LogEntry>,
     bytes: usize,
+    /// What one message carries at most, unless its first batch is larger.
+    message_bytes: usize,
 }
 
-/// What one message carries at most, unless its first batch is larger.
-const MESSAGE_BYTES: usize = 256 << 10;
-
 impl Recent {
-    /// What is kept of entries that are written.
-    const KEPT_BYTES: usize = 1 << 20;
-    /// The same as a number.
+    /// Messages that can be made of what is kept of entries that are written.
+    const KEPT_MESSAGES: usize = 4;
+    /// Entries that are kept of them, if they are small.
     const KEPT_ENTRIES: usize = 4_096;
+
+    pub(super) fn new(message_bytes: usize) -> Self {
+        Self {
+            entries: VecDeque::new(),
+            bytes: 0,
+            message_bytes,
+        }
+    }
 
     /// The log goes on with an entry; those up to `written` need not be kept.
     pub(super) fn push(&mut self, entry: LogEntry, written: LogIndex) {
         self.bytes += entry.size_bytes();
         self.entries.push_back(entry);
         let is_spare = |entry: &mut LogEntry| entry.index() <= written;
-        while self.bytes > Self::KEPT_BYTES || self.entries.len() > Self::KEPT_ENTRIES {
+        let kept_bytes = Self::KEPT_MESSAGES * self.message_bytes;
+        while self.bytes > kept_bytes || self.entries.len() > Self::KEPT_ENTRIES {
             let Some(oldest) = self.entries.pop_front_if(is_spare) else {
                 return;
             };
@@ -61,11 +69,11 @@ impl Recent {
     fn from(&self, first: LogIndex, count: usize) -> Option<Vec<LogEntry>> {
         let oldest = self.entries.front()?.index();
         let at = usize::try_from(first.0.checked_sub(oldest.0)?).ok()?;
-        let mut room = MESSAGE_BYTES;
+        let mut bytes = 0;
         let fits = |entry: &&LogEntry| {
-            let before = room;
-            room = room.saturating_sub(entry.size_bytes());
-            before == MESSAGE_BYTES || before >= entry.size_bytes()
+            let is_first = bytes == 0;
+            bytes += entry.size_bytes();
+            is_first || bytes <= self.message_bytes
         };
         let wanted = self.entries.iter().skip(at).take(count);
         let entries: Vec<_> = wanted.take_while(fits).cloned().collect();
@@ -93,7 +101,7 @@ pub(super) fn with_entries(
     if wanted > 0 {
         entries = match recent.from(first, wanted) {
             Some(entries) => entries,
-            None => from_log(log, first, wanted)?,
+            None => from_log(log, first, wanted, recent.message_bytes)?,
         };
     }
     *count = u32::try_from(entries.len()).expect("not more than were wanted");
@@ -103,13 +111,18 @@ pub(super) fn with_entries(
 }
 
 /// Entries that are written, up to the first that is damaged.
-fn from_log(log: &mut Log, first: LogIndex, count: usize) -> Result<Vec<LogEntry>, ReadError> {
+fn from_log(
+    log: &mut Log,
+    first: LogIndex,
+    count: usize,
+    message_bytes: usize,
+) -> Result<Vec<LogEntry>, ReadError> {
     let mut entries = Vec::new();
     let mut bytes = 0;
     let mut next = first;
     for info in log.entries(first, count)? {
         bytes += info.size_bytes as usize;
-        if info.index != next || bytes > MESSAGE_BYTES && !entries.is_empty() {
+        if info.index != next || bytes > message_bytes && !entries.is_empty() {
             break;
         }
         next = next.next();

@@ -57,6 +57,7 @@ impl Fixture {
             seed: 0,
             life: 0,
             recovering: false,
+            message_bytes: PartitionDriver::MESSAGE_BYTES,
         };
         PartitionDriver::open(params, log).unwrap()
     }

@@ -90,10 +90,7 @@ impl Three {
         for node in 0..3 {
             self.recent[node].clear();
             let replica = &self.replicas[node];
-            let through = EntryId {
-                index: replica.last().index,
-                term: replica.term(),
-            };
+            let through = replica.last_entry();
             self.events.push((node, Event::Synced { through }));
         }
         self.settle();

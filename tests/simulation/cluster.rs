@@ -9,51 +9,29 @@ mod ledger;
 mod node;
 mod world;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use world::{Sabotage, World};
 
-use crate::number_from;
+use crate::seeds::{Seeds, any_fails, lived_twice};
 use crate::trace::Trace;
 
 /// Worlds of an ordinary run.
-const SEEDS: u64 = 200;
+const SEEDS: Seeds = Seeds {
+    one: "KLAMM_CLUSTER_SEED",
+    many: "KLAMM_CLUSTER_SEEDS",
+    ordinary: 200,
+};
 
 #[test]
 fn acknowledged_records_survive_and_replicas_become_equal() {
-    let seeds = match number_from("KLAMM_CLUSTER_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number_from("KLAMM_CLUSTER_SEEDS").unwrap_or(SEEDS),
-    };
-    let (mut acknowledged, mut worlds) = (0, 0);
-    for seed in seeds {
-        let trace = Trace::default();
-        match live(seed, None, &trace) {
-            Ok(records) => acknowledged += records,
-            Err(panic) => {
-                eprintln!("{}", trace.tail(80));
-                eprintln!("seed {seed} failed: KLAMM_CLUSTER_SEED={seed} lives it alone");
-                std::panic::resume_unwind(panic);
-            }
-        }
-        worlds += 1;
-    }
-    assert!(
-        acknowledged > 20 * worlds,
-        "little was acknowledged: {acknowledged}"
-    );
+    let acknowledged = SEEDS.live(|seed, trace| live(seed, None, trace));
+    let (worlds, records) = (acknowledged.len() as u64, acknowledged.iter().sum::<u64>());
+    assert!(records > 20 * worlds, "little was acknowledged: {records}");
 }
 
 #[test]
 fn a_seed_lives_the_same_cluster_life_twice() {
     for seed in 0..3 {
-        let lives = [(); 2].map(|()| {
-            let trace = Trace::default();
-            let _ = live(seed, None, &trace);
-            trace.lines()
-        });
-        assert!(lives[0].len() > 100, "something happens");
-        assert_eq!(lives[0], lives[1], "seed {seed}");
+        lived_twice(seed, |seed, trace| live(seed, None, trace));
     }
 }
 
@@ -78,13 +56,11 @@ fn an_acknowledgement_by_the_leader_alone_is_noticed() {
 }
 
 fn check_noticed(sabotage: Sabotage) {
-    const SEEDS: u64 = 500;
-    let noticed = (0..SEEDS).any(|seed| live(seed, Some(sabotage), &Trace::default()).is_err());
-    assert!(noticed, "{sabotage:?} went unnoticed in {SEEDS} worlds");
+    const WORLDS: u64 = 500;
+    let noticed = any_fails(WORLDS, |seed, trace| live(seed, Some(sabotage), trace));
+    assert!(noticed, "{sabotage:?} went unnoticed in {WORLDS} worlds");
 }
 
-fn live(seed: u64, sabotage: Option<Sabotage>, trace: &Trace) -> std::thread::Result<u64> {
-    catch_unwind(AssertUnwindSafe(|| {
-        World::new(seed, sabotage, trace).live()
-    }))
+fn live(seed: u64, sabotage: Option<Sabotage>, trace: &Trace) -> u64 {
+    World::new(seed, sabotage, trace).live()
 }

@@ -227,8 +227,10 @@ impl Consensus {
             return None;
         }
         let mut ready = self.node.ready();
-        let messages = [ready.take_messages(), ready.take_persisted_messages()].concat();
-        let messages = messages.iter().filter_map(|message| {
+        let messages = ready.take_messages();
+        let persisted_messages = ready.take_persisted_messages();
+        let messages = messages.iter().chain(&persisted_messages);
+        let messages = messages.filter_map(|message| {
             let flush = self.wants_flush(message);
             translate::to_envelope(message, flush)
         });

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use klamm_model::raft::LogEntry;
 use klamm_model::{LogIndex, Term};
 
 use crate::ReplicaId;
@@ -29,6 +30,16 @@ pub struct EntryId {
     pub index: LogIndex,
     /// Its term.
     pub term: Term,
+}
+
+impl EntryId {
+    /// What names this entry.
+    pub fn of(entry: &LogEntry) -> Self {
+        Self {
+            index: entry.index(),
+            term: entry.term(),
+        }
+    }
 }
 
 /// The messages of Raft (names from the Raft paper and thesis), and four of ours:

@@ -20,7 +20,7 @@ use klamm_model::record_batch::BatchError;
 pub use decode::decode;
 pub use encode::encode;
 
-/// The only format so far. A broker that speaks another says so before it sends any.
+/// The only format so far; any other is refused.
 const FORMAT: u8 = 1;
 
 /// What is said.

@@ -170,6 +170,15 @@ impl Replica {
         self.positions.last()
     }
 
+    /// The last entry, by name.
+    pub fn last_entry(&self) -> EntryId {
+        let index = self.consensus.last_index();
+        EntryId {
+            index,
+            term: self.consensus.term_at(index).unwrap_or_default(),
+        }
+    }
+
     /// The last entry that may be shown, and the high watermark.
     pub fn visible(&self) -> Position {
         self.visible

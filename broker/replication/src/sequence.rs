@@ -61,13 +61,12 @@ impl Sequence {
         if self.in_journal.is_some() {
             return Vec::new();
         }
-        match self.waiting.pop_front() {
+        match self
+            .waiting
+            .pop_front_if(|step| matches!(step, Step::Metas(_)))
+        {
             Some(Step::Metas(metas)) => metas,
-            Some(step) => {
-                self.waiting.push_front(step);
-                Vec::new()
-            }
-            None => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
@@ -85,10 +84,13 @@ impl Sequence {
 
     /// Gives out the batches that wait for nothing.
     pub(crate) fn release_batches(&mut self, effects: &mut Vec<Effect>) {
-        if self.in_journal.is_some() || !matches!(self.waiting.front(), Some(Step::Batches(_))) {
+        if self.in_journal.is_some() {
             return;
         }
-        if let Some(Step::Batches(entries)) = self.waiting.pop_front() {
+        let batches = self
+            .waiting
+            .pop_front_if(|step| matches!(step, Step::Batches(_)));
+        if let Some(Step::Batches(entries)) = batches {
             self.given = entries.last().map_or(self.given, |entry| entry.index);
             effects.extend(Effect::append(entries));
         }

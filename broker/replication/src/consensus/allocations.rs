@@ -38,13 +38,6 @@ fn hundredths<S, T>(
     windows.min().expect("there are windows") * 100 / WINDOW
 }
 
-fn last_of(replica: &Replica) -> EntryId {
-    EntryId {
-        index: replica.last().index,
-        term: replica.term(),
-    }
-}
-
 fn id() -> ReplicaId {
     ReplicaId::new(1).expect("not 0")
 }
@@ -120,11 +113,11 @@ fn replica(entries: usize) -> usize {
         || vec![batch.clone(); entries],
         |state, batches| {
             handle(state, Event::Propose(batches));
-            let through = last_of(&state.0);
+            let through = state.0.last_entry();
             handle(state, Event::Written { through });
         },
         |state| {
-            let through = last_of(&state.0);
+            let through = state.0.last_entry();
             handle(state, Event::Synced { through });
         },
     )

@@ -141,11 +141,7 @@ fn carries(envelope: &Envelope, entries: &[LogEntry]) -> bool {
         let fits = entry.index() == last.index.next()
             && entry.term() >= last.term
             && offset.is_none_or(|offset| entry.base_offset() == offset);
-        let id = EntryId {
-            index: entry.index(),
-            term: entry.term(),
-        };
-        end = (id, Some(entry.next_offset()));
+        end = (EntryId::of(entry), Some(entry.next_offset()));
         fits
     };
     entries.len() == count as usize && entries.iter().all(follows)

@@ -20,14 +20,19 @@ impl Peers {
         }
     }
 
+    fn of(&mut self, peer: ReplicaId) -> Option<&mut LogIndex> {
+        let mut all = self.written.iter_mut();
+        all.find(|(id, _)| *id == peer).map(|(_, written)| written)
+    }
+
     fn wrote(&mut self, peer: ReplicaId, through: LogIndex) {
-        if let Some((_, written)) = self.written.iter_mut().find(|(id, _)| *id == peer) {
+        if let Some(written) = self.of(peer) {
             *written = through.max(*written);
         }
     }
 
     fn restarted(&mut self, peer: ReplicaId) {
-        if let Some((_, written)) = self.written.iter_mut().find(|(id, _)| *id == peer) {
+        if let Some(written) = self.of(peer) {
             *written = LogIndex::ZERO;
         }
     }

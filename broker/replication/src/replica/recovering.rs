@@ -11,6 +11,7 @@ use klamm_model::LogIndex;
 
 use super::Replica;
 use crate::envelope::{EntryId, Envelope, PeerMessage};
+use crate::recovery::Recovery;
 use crate::{Effect, ReplicaId};
 
 impl Replica {
@@ -42,14 +43,6 @@ impl Replica {
     fn chosen(&self) -> Option<ReplicaId> {
         let recovery = self.recovery.as_ref()?;
         recovery.chosen(self.id, self.last_entry(), &self.voters)
-    }
-
-    fn last_entry(&self) -> EntryId {
-        let index = self.consensus.last_index();
-        EntryId {
-            index,
-            term: self.consensus.term_at(index).unwrap_or_default(),
-        }
     }
 
     /// Says to all others that it is recovering.
@@ -105,7 +98,7 @@ impl Replica {
     pub(super) fn notice_recovery(&mut self, effects: &mut Vec<Effect>) {
         let term = self.consensus.term();
         let agreed = self.outbox.agreed(term).min(self.written.reached());
-        let over = |recovery: &crate::recovery::Recovery| recovery.is_over(term, agreed);
+        let over = |recovery: &Recovery| recovery.is_over(term, agreed);
         if self.recovery.as_ref().is_some_and(over) || self.is_leading() && self.is_recovering() {
             self.recovery = None;
             effects.push(Effect::Recovered);

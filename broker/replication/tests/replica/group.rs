@@ -79,6 +79,12 @@ fn is_noticed(sabotage: Sabotage, faults: Faults) {
     assert!(noticed, "{sabotage:?} went unnoticed");
 }
 
+const POWER: Faults = Faults {
+    kills: true,
+    power: true,
+    ..Faults::NONE
+};
+
 #[test]
 fn what_was_acknowledged_survives_any_number_of_crashed_processes() {
     let faults = Faults {
@@ -90,21 +96,14 @@ fn what_was_acknowledged_survives_any_number_of_crashed_processes() {
 
 #[test]
 fn what_was_acknowledged_survives_the_power_loss_of_a_minority() {
-    let faults = Faults {
-        kills: true,
-        power: true,
-        ..Faults::NONE
-    };
-    histories("power", faults);
+    histories("power", POWER);
 }
 
 #[test]
 fn with_an_fsync_before_each_acknowledgement_nothing_is_lost_when_all_lose_power() {
     let faults = Faults {
-        kills: true,
-        power: true,
         strict: true,
-        ..Faults::NONE
+        ..POWER
     };
     histories("strict", faults);
 }
@@ -119,12 +118,6 @@ fn a_group_that_lost_power_as_a_whole_elects_the_one_that_has_most() {
     histories("together", faults);
 }
 
-const POWER: Faults = Faults {
-    kills: true,
-    power: true,
-    ..Faults::NONE
-};
-
 #[test]
 fn a_replica_that_votes_without_what_it_acknowledged_is_noticed() {
     is_noticed(Sabotage::NoVoteBar, POWER);
@@ -134,7 +127,6 @@ fn a_replica_that_votes_without_what_it_acknowledged_is_noticed() {
 fn an_fsync_that_is_a_lie_is_noticed() {
     let faults = Faults {
         strict: true,
-        power: true,
         ..POWER
     };
     is_noticed(Sabotage::SyncIsALie, faults);

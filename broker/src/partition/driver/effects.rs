@@ -55,9 +55,7 @@ impl PartitionDriver {
                 self.steps.push(step, &mut self.writes);
             }
             Effect::Append(entries) => {
-                if self.recent.is_some() {
-                    self.remember(entries.iter().cloned().map(LogEntry::Records));
-                }
+                self.remember(entries.iter().cloned().map(LogEntry::Records));
                 self.steps.push(Step::Append(entries), &mut self.writes);
             }
             Effect::Truncate {
@@ -95,6 +93,7 @@ impl PartitionDriver {
         }
     }
 
+    /// Keeps entries that other replicas may be given, if there are any.
     fn remember(&mut self, entries: impl Iterator<Item = LogEntry>) {
         let written = self.log.last_index();
         if let Some(recent) = &mut self.recent {

@@ -10,12 +10,12 @@ use super::world::Random;
 #[derive(Default)]
 pub(super) struct Disk {
     /// Batches, in order of index.
-    pub(super) batches: Vec<LogEntry>,
+    batches: Vec<LogEntry>,
     batches_synced: usize,
     metas: Vec<MetaEntry>,
     hard_state: HardState,
     /// Written to the journal and not fsynced.
-    pub(super) unsynced: Vec<(JournalTicket, Option<HardState>, Vec<MetaEntry>)>,
+    unsynced: Vec<(JournalTicket, Option<HardState>, Vec<MetaEntry>)>,
 }
 
 impl Disk {
@@ -57,11 +57,7 @@ impl Disk {
     }
 
     pub(super) fn last_batch(&self) -> Option<EntryId> {
-        let last = self.batches.last()?;
-        Some(EntryId {
-            index: last.index(),
-            term: last.term(),
-        })
+        self.batches.last().map(EntryId::of)
     }
 
     pub(super) fn truncate(&mut self, from: LogIndex, end: Offset) {

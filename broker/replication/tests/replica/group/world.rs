@@ -234,10 +234,7 @@ impl World {
             Effect::Append(entries) => {
                 let entries: Vec<_> = entries.into_iter().map(LogEntry::Records).collect();
                 node.extend(entries.clone());
-                let last = entries.last().map(|entry| EntryId {
-                    index: entry.index(),
-                    term: entry.term(),
-                });
+                let last = entries.last().map(EntryId::of);
                 node.work.push_back(Work::Append(entries));
                 if self.sabotages(Sabotage::WriteIsALie)
                     && let Some(through) = last

@@ -12,13 +12,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use klamm_metadata::TopicConfig;
-use klamm_model::{Instant, Offset, RecordBatch, Timestamp, TopicId, TopicPartition};
+use klamm_model::{
+    BrokerId, Instant, LeaderEpoch, Offset, RecordBatch, Timestamp, TopicId, TopicPartition,
+};
 use klamm_protocol::ErrorCode;
+use klamm_replication::{JournalTicket, ReplicaId};
 use klamm_storage::{AppendDone, AppendTicket, LogConfig};
 
 use self::acks::{AckQueue, AckTarget};
 use self::driver::{AppendOrigin, Outcome, PartitionDriver, StageError, Staged};
+use crate::controller::{broker_of_metadata_replica, metadata_replica};
 use crate::metrics::traffic::TopicTraffic;
+use crate::peer::Group;
 use crate::writer::Writer;
 
 /// A consumer's request that waits for records of one or more partitions.
@@ -37,10 +42,44 @@ pub(crate) enum AckWhen {
     Visible,
 }
 
+/// Which brokers hold the replicas of a partition.
+#[derive(Clone, Debug)]
+pub(crate) enum Holders {
+    /// As the metadata says.
+    Listed(Vec<(ReplicaId, BrokerId)>),
+    /// Of the metadata itself: as the brokers' numbers say.
+    ByNumber,
+}
+
+impl Holders {
+    fn broker_of(&self, replica: ReplicaId) -> Option<BrokerId> {
+        match self {
+            Self::Listed(listed) => {
+                let mut listed = listed.iter();
+                let found = listed.find(|(listed, _)| *listed == replica);
+                found.map(|(_, broker)| *broker)
+            }
+            Self::ByNumber => broker_of_metadata_replica(replica),
+        }
+    }
+
+    fn replica_on(&self, broker: BrokerId) -> Option<ReplicaId> {
+        match self {
+            Self::Listed(listed) => {
+                let mut listed = listed.iter();
+                let found = listed.find(|(_, holder)| *holder == broker);
+                found.map(|(replica, _)| *replica)
+            }
+            Self::ByNumber => Some(metadata_replica(broker)),
+        }
+    }
+}
+
 /// One partition on this broker.
 pub(crate) struct Partition {
     id: TopicPartition,
     topic_id: TopicId,
+    holders: RefCell<Holders>,
     driver: RefCell<PartitionDriver>,
     config: RefCell<Rc<TopicConfig>>,
     writer: Rc<Writer>,
@@ -51,15 +90,32 @@ pub(crate) struct Partition {
     newly_visible_bytes: Cell<usize>,
     news_for_waiters: Cell<bool>,
     is_deleted: Cell<bool>,
+    has_left: Cell<bool>,
     touched: Cell<bool>,
     unsynced: Cell<bool>,
+    /// Leadership was won or lost since somebody looked.
+    leadership: Cell<Option<Leadership>>,
+    /// It has caught up after a loss of power since somebody looked.
+    recovered: Cell<bool>,
+    /// It waits for the next fsync of the journal.
+    awaits_journal: Cell<bool>,
     outcomes: RefCell<Vec<Outcome>>,
+}
+
+/// What has become of a replica's leadership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leadership {
+    /// It leads, in this epoch.
+    Won(LeaderEpoch),
+    /// It leads no more.
+    Lost,
 }
 
 impl Partition {
     pub(crate) fn new(
         id: TopicPartition,
         topic_id: TopicId,
+        holders: Holders,
         driver: PartitionDriver,
         config: Rc<TopicConfig>,
         writer: Rc<Writer>,
@@ -68,6 +124,7 @@ impl Partition {
         Self {
             id,
             topic_id,
+            holders: RefCell::new(holders),
             driver: RefCell::new(driver),
             config: RefCell::new(config),
             writer,
@@ -78,8 +135,12 @@ impl Partition {
             newly_visible_bytes: Cell::new(0),
             news_for_waiters: Cell::new(false),
             is_deleted: Cell::new(false),
+            has_left: Cell::new(false),
             touched: Cell::new(false),
             unsynced: Cell::new(false),
+            leadership: Cell::new(None),
+            recovered: Cell::new(false),
+            awaits_journal: Cell::new(false),
             outcomes: RefCell::default(),
         }
     }
@@ -90,6 +151,29 @@ impl Partition {
 
     pub(crate) fn topic_id(&self) -> TopicId {
         self.topic_id
+    }
+
+    /// Its Raft group.
+    pub(crate) fn group(&self) -> Group {
+        Group {
+            topic_id: self.topic_id,
+            partition: self.id.partition,
+        }
+    }
+
+    /// The broker that holds a replica.
+    pub(crate) fn broker_of(&self, replica: ReplicaId) -> Option<BrokerId> {
+        self.holders.borrow().broker_of(replica)
+    }
+
+    /// The replica that a broker holds.
+    pub(crate) fn replica_on(&self, broker: BrokerId) -> Option<ReplicaId> {
+        self.holders.borrow().replica_on(broker)
+    }
+
+    /// Other brokers hold its replicas now.
+    pub(crate) fn set_holders(&self, holders: Holders) {
+        self.holders.replace(holders);
     }
 
     /// The topic's settings in force.
@@ -140,6 +224,36 @@ impl Partition {
         self.take_in(&mut outcomes);
     }
 
+    /// Whether there is anything for a turn to do.
+    pub(crate) fn wants_turn(&self) -> bool {
+        if self.news_for_waiters.get() || self.leadership.get().is_some() || self.recovered.get() {
+            return true;
+        }
+        let driver = self.driver.borrow();
+        driver.wants_write() || driver.awaits_journal() || driver.wants_sync()
+    }
+
+    /// What has become of its leadership since the last call.
+    pub(crate) fn take_leadership(&self) -> Option<Leadership> {
+        self.leadership.take()
+    }
+
+    /// Whether it has caught up after a loss of power since the last call.
+    pub(crate) fn take_recovered(&self) -> bool {
+        self.recovered.take()
+    }
+
+    /// Notes that it waits for the next fsync of the journal; `true` if it did not already.
+    pub(crate) fn queue_for_journal(&self) -> bool {
+        !self.awaits_journal.replace(true)
+    }
+
+    /// An fsync of the journal begins: what it will have made durable.
+    pub(crate) fn journal_sync_begins(&self) -> Option<JournalTicket> {
+        self.awaits_journal.set(false);
+        self.driver.borrow_mut().journal_sync_begins()
+    }
+
     /// Stages one batch for the next turn.
     pub(crate) fn stage(
         &self,
@@ -186,7 +300,10 @@ impl Partition {
     }
 
     /// Takes note of what has come of some work of the driver.
-    fn drive<T>(&self, work: impl FnOnce(&mut PartitionDriver, &mut Vec<Outcome>) -> T) -> T {
+    pub(crate) fn drive<T>(
+        &self,
+        work: impl FnOnce(&mut PartitionDriver, &mut Vec<Outcome>) -> T,
+    ) -> T {
         let mut outcomes = self.outcomes.take();
         let result = work(&mut self.driver.borrow_mut(), &mut outcomes);
         self.take_in(&mut outcomes);
@@ -203,7 +320,8 @@ impl Partition {
                         .set(self.newly_visible_bytes.get() + bytes);
                     self.news_for_waiters.set(true);
                 }
-                Outcome::CommitMoved { .. } | Outcome::Recovered => {}
+                Outcome::CommitMoved { .. } => {}
+                Outcome::Recovered => self.recovered.set(true),
                 Outcome::Truncated {
                     end_offset,
                     lost_visible,
@@ -217,9 +335,16 @@ impl Partition {
                     start_offset,
                 } => {
                     tracing::debug!(partition = %self.id, epoch = epoch.0, %start_offset, "leads");
+                    self.leadership.set(Some(Leadership::Won(epoch)));
                 }
-                Outcome::LostLeadership | Outcome::StagedDropped { .. } => {
+                Outcome::LostLeadership => {
+                    tracing::debug!(partition = %self.id, "leads no more");
+                    self.leadership.set(Some(Leadership::Lost));
                     self.fail_all(ErrorCode::NotLeaderOrFollower);
+                }
+                Outcome::StagedDropped { .. } => self.fail_all(ErrorCode::NotLeaderOrFollower),
+                Outcome::MembersChanged { members } => {
+                    tracing::info!(partition = %self.id, %members, "members have changed");
                 }
                 Outcome::Offline { error } => {
                     tracing::error!(partition = %self.id, %error, "partition is offline");
@@ -229,13 +354,25 @@ impl Partition {
         }
     }
 
+    /// Its replica is held by another broker now: whoever waits is told to look there.
+    pub(crate) fn leave(&self) {
+        self.has_left.set(true);
+        self.is_deleted.set(true);
+        self.fail_all(ErrorCode::NotLeaderOrFollower);
+    }
+
+    /// Whether its replica is held by another broker now.
+    pub(crate) fn has_left(&self) -> bool {
+        self.has_left.get()
+    }
+
     /// Its topic has been deleted: whoever waits is told so.
     pub(crate) fn delete(&self) {
         self.is_deleted.set(true);
         self.fail_all(ErrorCode::UnknownTopicOrPartition);
     }
 
-    /// Whether its topic has been deleted; requests that came before may still hold it.
+    /// Whether its topic has been deleted, or its files are for other reasons; requests that came before may still hold it.
     pub(crate) fn is_deleted(&self) -> bool {
         self.is_deleted.get()
     }

@@ -141,6 +141,16 @@ fn row(record: &journal::Record) -> JournalRow {
             ],
         ),
         Record::DropGroup { .. } => ("DropGroup", Vec::new()),
+        Record::Copied { copied, .. } => {
+            let mut fields = vec![
+                ("endOffset", copied.end_offset.get()),
+                ("lastIndex", copied.last_index.0 as i64),
+                ("lastTerm", copied.last_term.get() as i64),
+            ];
+            fields.extend(anchor_fields(&copied.anchor));
+            ("Copied", fields)
+        }
+        Record::CopyPlaced { .. } => ("CopyPlaced", Vec::new()),
     };
     JournalRow {
         topic_id,

@@ -22,9 +22,13 @@ use klamm_model::raft::{HardState, MetaEntry};
 use klamm_model::{LogIndex, Offset, PartitionIndex, TopicId};
 
 use crate::disk::{Disk, DiskError, DiskFile, Open};
+pub(crate) use frame::PAYLOAD_BYTES_MAX;
 use frame::Scan;
-pub use group::{Anchor, Compacted, GroupState};
-pub(crate) use record::Record;
+pub use group::{Anchor, Compacted, Copied, CopyState, GroupState};
+pub(crate) use record::{
+    Record, put_metas, put_sized_anchor, take_all, take_index, take_metas, take_offset,
+    take_sized_anchor, take_term,
+};
 pub use sync::{JournalSyncDone, JournalSyncTicket};
 
 /// Hands every record up to the first damage to `each`, and says where that is, in bytes. An error
@@ -316,6 +320,27 @@ impl Journal {
             end_offset,
             next_index,
         })
+    }
+
+    /// Says that a copy is the log from now on: forgets what was known of the group, except its
+    /// vote. To be synced before the copy's directory gets the name of the log's.
+    pub fn copied(&self, group: GroupId, copied: Copied) -> Result<(), JournalError> {
+        let copied = Box::new(copied);
+        self.append(Record::Copied { group, copied })
+    }
+
+    /// Says that the directory of a copy has its name.
+    pub fn copy_placed(&self, group: GroupId) -> Result<(), JournalError> {
+        self.append(Record::CopyPlaced { group })
+    }
+
+    /// What is left to do about a copy that is the log of a group.
+    pub fn copy_state(&self, group: GroupId) -> Option<CopyState> {
+        let state = self.lock();
+        state
+            .groups
+            .get(&group)
+            .and_then(|state| state.copy.clone())
     }
 
     /// Forgets a group whose partition is deleted.

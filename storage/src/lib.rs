@@ -6,7 +6,8 @@
 //!
 //! What it is not: it knows no socket, clock, thread or Raft. Time comes in as an argument; what
 //! is slow (fsync, deleting, preparing a segment, bringing records into memory) comes out as a
-//! *ticket* that any thread may run.
+//! *ticket* that any thread may run. It knows no replicas, but how a log becomes a copy of another
+//! one (`copy`).
 //!
 //! Invariants:
 //! - Bytes reach a segment by `pwritev` only, at its end; mappings are read-only and no reader
@@ -20,6 +21,7 @@
 
 pub mod checkpoint;
 mod compaction;
+mod copy;
 pub mod disk;
 mod file_disk;
 pub mod inspect;
@@ -36,18 +38,22 @@ mod testing;
 pub use compaction::{
     CleanedGroup, CleanerConfig, Compaction, CompactionError, CompactionStats, Pace,
 };
+pub use copy::{
+    CopiedSegment, CopyEnd, CopyError, LogCopy, LogManifest, MalformedManifest, ManifestError,
+    Part, PartError,
+};
 pub use disk::{Closing, Disk, DiskError, DiskFile, Mapping};
 pub use file_disk::FileDisk;
 pub use journal::{
-    Anchor, Compacted, GroupId, GroupState, Journal, JournalError, JournalSyncDone,
-    JournalSyncTicket,
+    Anchor, Compacted, Copied, CopyState, GroupId, GroupState, Journal, JournalError,
+    JournalSyncDone, JournalSyncTicket,
 };
 pub use leader_epochs::{EpochEntry, LeaderEpochs};
 pub use log::{
     AppendDone, AppendError, AppendTicket, Appended, Attempt, Cleanable, CompactionRule, Damage,
-    DeleteTicket, EntryInfo, Log, LogConfig, Offline, OpenLogError, PopulateTicket, Populated,
-    PrepareTicket, Prepared, ReadError, ReadResult, SwapTicket, Swapped, SyncDone, SyncTicket,
-    Synced, TimestampOffset,
+    DeleteTicket, EntryInfo, Log, LogConfig, ManifestTicket, Offline, OpenLogError, PartRead,
+    PartTicket, PopulateTicket, Populated, PrepareTicket, Prepared, ReadError, ReadResult,
+    SwapTicket, Swapped, SyncDone, SyncTicket, Synced, TimestampOffset,
 };
 pub use log_dir::{
     Boot, BootKind, DeleteLogTicket, FoundPartition, LogCheckpoint, LogDir, LogDirError,

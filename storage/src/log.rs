@@ -13,6 +13,7 @@
 mod append;
 mod close;
 mod compact;
+mod copy;
 mod cursors;
 mod cut;
 mod finish;
@@ -36,7 +37,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use klamm_model::raft::{HardState, MetaEntry, MetaKind};
-use klamm_model::{Instant, LeaderEpoch, LogIndex, Offset, Term, Timestamp, TopicPartition};
+use klamm_model::{
+    Instant, LeaderEpoch, LogIndex, Offset, Term, Timestamp, TopicId, TopicPartition,
+};
 
 use crate::disk::{self, Disk, DiskError};
 use crate::journal::{GroupId, GroupState, Journal};
@@ -45,9 +48,12 @@ use crate::segment::{Segment, Spare};
 use crate::{LeaderEpochs, ProducerState};
 
 pub use compact::{Cleanable, CompactionRule};
+pub use copy::{ManifestTicket, PartRead, PartTicket};
 pub use cut::DeleteTicket;
+pub(crate) use finish::epochs_of;
 pub(crate) use open::{OpenLog, parse_name};
 pub use populate::{Attempt, PopulateTicket, Populated};
+pub(crate) use read::is_of_its_epoch;
 pub use spare::{PrepareTicket, Prepared};
 pub use swap::{SwapTicket, Swapped};
 pub use sync::{SyncDone, SyncTicket, Synced};
@@ -102,6 +108,8 @@ pub struct Log {
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
     pub(crate) disk: Arc<dyn Disk>,
+    /// Names the log directory, for good.
+    pub(crate) directory_id: TopicId,
     pub(crate) directory: Arc<Path>,
     pub(crate) group: GroupId,
     pub(crate) journal: Arc<Journal>,
@@ -216,8 +224,9 @@ impl Log {
         self.offline.get_or_insert(Offline { cause });
     }
 
-    /// The members as of [`first_index`](Self::first_index), as the consensus core encoded them;
-    /// empty if it never said. Changes of members stay in [`metas`](Self::metas) for good.
+    /// The members before any change that is in [`metas`](Self::metas), as the consensus core encoded
+    /// them; empty if it never said. Changes stay there for good, also those from before
+    /// [`first_index`](Self::first_index).
     pub fn anchored_members(&self) -> Bytes {
         let anchor = self.raft.anchor.as_ref();
         anchor.map_or_else(Bytes::new, |anchor| anchor.members.clone())
@@ -388,7 +397,7 @@ impl Log {
     }
 }
 
-fn is_noop(meta: &MetaEntry) -> bool {
+pub(crate) fn is_noop(meta: &MetaEntry) -> bool {
     meta.kind == MetaKind::Noop
 }
 

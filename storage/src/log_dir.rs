@@ -12,25 +12,31 @@
 //! klamm.directories                  which directories are used together
 //! klamm.ballast                      room that can be given back on a full disk
 //! <topic>-<partition>/               one log each
-//! <topic>-<partition>.<id>-delete/   a log that is being deleted
+//! <topic>-<partition>.<id>-copy/     a copy of another replica's log, on its way
+//! <topic>-<partition>.<id>-delete/   a log that is being deleted; also .<id>.<number>-delete/
 //! ```
 
 mod boot;
+mod copies;
 mod partitions;
 mod siblings;
 mod unsynced;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use klamm_model::{BrokerId, Offset, TopicId, TopicPartition};
 
 use crate::checkpoint::{self, Offsets};
+use crate::copy::Turns;
 use crate::disk::{self, Disk, DiskError, DiskLock, Open, Space};
 use crate::journal::{Journal, JournalError};
 use crate::log::AppendedBytes;
 use crate::segment::mappings::Mappings;
 use partitions::Partitions;
+pub(crate) use partitions::write_metadata;
 pub use partitions::{DeleteLogTicket, FoundPartition};
 pub use siblings::Sibling;
 use unsynced::{Mark, MarkingDisk};
@@ -194,19 +200,25 @@ pub struct LogDir {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     identity: LogDirIdentity,
-    boot: Boot,
+    boot: Mutex<Boot>,
     journal: Arc<Journal>,
     mappings: Arc<Mappings>,
     appended: AppendedBytes,
     partitions: Partitions,
-    checkpoints: Checkpoints,
+    checkpoints: Mutex<Checkpoints>,
+    /// Of which a copy is on its way.
+    copies: Turns,
+    copies_placed: AtomicU64,
+    /// Partitions whose log a copy has replaced and that were not opened since: what is said of them
+    /// is said of another log.
+    replaced: Mutex<BTreeSet<TopicPartition>>,
     ballast_bytes: u64,
     mark: Arc<Mark>,
     /// Last: released when everything else is done.
     _lock: Box<dyn DiskLock>,
 }
 
-/// The checkpoints as they were when the directory was opened.
+/// The checkpoints as they were when the directory was opened, or written last since.
 #[derive(Debug, Default)]
 struct Checkpoints {
     recovery_points: Offsets,
@@ -290,8 +302,12 @@ impl LogDir {
             let text = checkpoint::encode_identity(&identity);
             disk::replace_small(&*disk, &path.join(IDENTITY_FILE), text.as_bytes())?;
         }
-        let checkpoints = Checkpoints::read(&*disk, path)?;
+        let mut checkpoints = Checkpoints::read(&*disk, path)?;
+        copies::place_all(&*disk, path, &journal, &mark)?;
         let partitions = Partitions::find(&*disk, path, &journal)?;
+        for copied in partitions.of_groups(|group| journal.copy_state(group).is_some()) {
+            checkpoints.forget(&copied);
+        }
         if unsynced {
             unsynced::write_again(&*disk, path, &journal, &partitions, &checkpoints)?;
             boot::update(&*disk, path, &boot, mark.has_failed())?;
@@ -300,12 +316,15 @@ impl LogDir {
         let directory = Self {
             path: path.to_owned(),
             identity,
-            boot,
+            boot: Mutex::new(boot),
             journal,
-            mappings: Arc::new(Mappings::new(options.mappings_max)),
+            mappings: Arc::new(Mappings::new(options.mappings_max, boot.incarnation)),
             appended: AppendedBytes::default(),
             partitions,
-            checkpoints,
+            checkpoints: Mutex::new(checkpoints),
+            copies: Turns::default(),
+            copies_placed: AtomicU64::new(0),
+            replaced: Mutex::default(),
             ballast_bytes: options.ballast_bytes,
             mark,
             disk,
@@ -327,15 +346,22 @@ impl LogDir {
 
     /// How it was left.
     pub fn boot(&self) -> Boot {
-        self.boot
+        *self.boot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says that the losses of a lossy boot are made good.
-    pub fn recovery_finished(&mut self) -> Result<(), DiskError> {
-        self.boot.recovering = false;
-        let unsynced = self.mark.has_failed();
-        boot::update(&*self.disk, &self.path, &self.boot, unsynced)?;
-        self.mark.renew()
+    /// Says that the losses of a lossy boot are made good. Waits for the disk.
+    pub fn recovery_finished(&self) -> Result<(), DiskError> {
+        let mut boot = self.boot.lock().unwrap_or_else(PoisonError::into_inner);
+        boot.recovering = false;
+        loop {
+            let unsynced = self.mark.has_failed();
+            boot::update(&*self.disk, &self.path, &boot, unsynced)?;
+            self.mark.renew()?;
+            // An fsync may have failed meanwhile: its mark must not be written over.
+            if self.mark.has_failed() == unsynced {
+                return Ok(());
+            }
+        }
     }
 
     /// The Raft journal.
@@ -348,14 +374,27 @@ impl LogDir {
         self.disk.space(&self.path)
     }
 
-    /// What the checkpoints said of a partition when the directory was opened.
+    fn checkpoints(&self) -> MutexGuard<'_, Checkpoints> {
+        self.checkpoints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn replaced(&self) -> MutexGuard<'_, BTreeSet<TopicPartition>> {
+        self.replaced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the checkpoints say of a partition: as they were when the directory was opened, or as
+    /// they were [written](Self::checkpoints_written) last since. `None` for a log that came as a
+    /// copy, until then.
     pub fn checkpoint(&self, topic_partition: &TopicPartition) -> Option<LogCheckpoint> {
+        let checkpoints = self.checkpoints();
         let Checkpoints {
             recovery_points,
             high_watermarks,
             log_starts,
             cleaned,
-        } = &self.checkpoints;
+        } = &*checkpoints;
         let of = |offsets: &Offsets| offsets.get(topic_partition).copied();
         let known = of(recovery_points)
             .or(of(high_watermarks))
@@ -406,15 +445,24 @@ impl LogDir {
     }
 
     /// The checkpoints with these recovery points are durable, and none of the logs was cut below
-    /// its own since: the journal need not remember earlier cuts. If it cannot write, it goes on
-    /// remembering.
+    /// its own since, or replaced by a copy: the journal need not remember earlier cuts, nor that a
+    /// log was a copy. If it cannot write, it goes on remembering.
     pub fn checkpoints_written(&self, checkpoints: &[(TopicPartition, LogCheckpoint)]) {
+        // They may have been left as they were.
+        if self.mark.has_failed() {
+            return;
+        }
         for (topic_partition, checkpoint) in checkpoints {
             let Some(group) = self.partitions.group(topic_partition) else {
                 continue;
             };
-            let cut = self.journal.group(group).cut_to;
-            if cut.is_some_and(|(end, _)| checkpoint.recovery_point >= end) {
+            if self.replaced().contains(topic_partition) {
+                continue;
+            }
+            self.checkpoints().note(topic_partition, checkpoint);
+            let state = self.journal.group(group);
+            let reaches = |(end, _)| checkpoint.recovery_point >= end;
+            if state.cut_to.is_some_and(reaches) || state.cut_to.is_none() && state.copy.is_some() {
                 let _ = self.journal.checkpointed(group);
             }
         }
@@ -457,12 +505,37 @@ impl LogDir {
                 path: self.path.clone(),
             });
         }
-        boot::mark_clean(&*self.disk, &self.path, self.boot.incarnation)?;
+        boot::mark_clean(&*self.disk, &self.path, self.boot().incarnation)?;
         Ok(())
     }
 }
 
 impl Checkpoints {
+    /// They speak of another log.
+    fn forget(&mut self, topic_partition: &TopicPartition) {
+        self.recovery_points.remove(topic_partition);
+        self.high_watermarks.remove(topic_partition);
+        self.log_starts.remove(topic_partition);
+        self.cleaned.remove(topic_partition);
+    }
+
+    fn note(&mut self, topic_partition: &TopicPartition, checkpoint: &LogCheckpoint) {
+        self.forget(topic_partition);
+        let LogCheckpoint {
+            recovery_point,
+            high_watermark,
+            log_start_offset,
+            cleaned_to,
+        } = *checkpoint;
+        let key = || topic_partition.clone();
+        self.recovery_points.insert(key(), recovery_point);
+        self.high_watermarks.insert(key(), high_watermark);
+        self.log_starts.insert(key(), log_start_offset);
+        if let Some(cleaned_to) = cleaned_to {
+            self.cleaned.insert(key(), cleaned_to);
+        }
+    }
+
     fn read(disk: &dyn Disk, root: &Path) -> Result<Self, LogDirError> {
         let read = |name: &str| {
             let path = root.join(name);

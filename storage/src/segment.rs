@@ -285,6 +285,11 @@ impl Segment {
         self.base_offset
     }
 
+    /// Names it within its log directory, for good: a copy that takes its place has another.
+    pub(crate) fn generation(&self) -> u64 {
+        self.mapping_key.0
+    }
+
     pub(crate) fn base_index(&self) -> Option<LogIndex> {
         self.base_index
     }

@@ -8,7 +8,7 @@ use klamm_model::record_batch::BatchBuilder;
 use klamm_model::{
     BrokerId, Instant, PartitionIndex, RecordBatch, Timestamp, TopicId, TopicName, TopicPartition,
 };
-use klamm_replication::ReplicaId;
+use klamm_replication::{Members, ReplicaId};
 use klamm_storage::log_dir::{LogDirIdentity, LogDirOptions};
 use klamm_storage::{FileDisk, LogConfig, LogDir};
 
@@ -49,10 +49,11 @@ impl Partition {
         let replica = ReplicaId::new(1).expect("not 0");
         let params = DriverParams {
             replica,
-            voters: vec![replica],
+            members: Members::of_voters([replica]),
             seed: 0,
             life: 0,
             recovering: false,
+            preferred: false,
             message_bytes: PartitionDriver::MESSAGE_BYTES,
         };
         let mut outcomes = Vec::new();

@@ -7,7 +7,7 @@ use klamm_broker::partition::driver::{DriverParams, Outcome, PartitionDriver};
 use klamm_model::{
     BrokerId, Instant, PartitionIndex, Timestamp, TopicId, TopicName, TopicPartition,
 };
-use klamm_replication::ReplicaId;
+use klamm_replication::{Members, ReplicaId};
 use klamm_storage::log_dir::{LogCheckpoint, LogDirIdentity, LogDirOptions};
 use klamm_storage::{
     AppendDone, AppendTicket, Compaction, DeleteTicket, Disk, LogConfig, LogDir, SwapTicket,
@@ -71,10 +71,11 @@ impl Broker {
             let id = ReplicaId::new(1).expect("not 0");
             let params = DriverParams {
                 replica: id,
-                voters: vec![id],
+                members: Members::of_voters([id]),
                 seed: seed + number as u64,
                 life: seed,
                 recovering: false,
+                preferred: false,
                 message_bytes: PartitionDriver::MESSAGE_BYTES,
             };
             Partition {

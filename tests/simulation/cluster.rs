@@ -9,7 +9,7 @@ mod ledger;
 mod node;
 mod world;
 
-use world::{Sabotage, World};
+use world::{Lived, Sabotage, World};
 
 use crate::seeds::{Seeds, any_fails, lived_twice};
 use crate::trace::Trace;
@@ -23,9 +23,12 @@ const SEEDS: Seeds = Seeds {
 
 #[test]
 fn acknowledged_records_survive_and_replicas_become_equal() {
-    let acknowledged = SEEDS.live(|seed, trace| live(seed, None, trace));
-    let (worlds, records) = (acknowledged.len() as u64, acknowledged.iter().sum::<u64>());
+    let lived = SEEDS.live(|seed, trace| live(seed, None, trace));
+    let worlds = lived.len() as u64;
+    let sum = |of: fn(&Lived) -> u64| lived.iter().map(of).sum::<u64>();
+    let (records, changes) = (sum(|life| life.records), sum(|life| life.changes));
     assert!(records > 20 * worlds, "little was acknowledged: {records}");
+    assert!(worlds < 10 || changes > worlds, "few changes: {changes}");
 }
 
 #[test]
@@ -61,6 +64,6 @@ fn check_noticed(sabotage: Sabotage) {
     assert!(noticed, "{sabotage:?} went unnoticed in {WORLDS} worlds");
 }
 
-fn live(seed: u64, sabotage: Option<Sabotage>, trace: &Trace) -> u64 {
+fn live(seed: u64, sabotage: Option<Sabotage>, trace: &Trace) -> Lived {
     World::new(seed, sabotage, trace).live()
 }

@@ -7,6 +7,7 @@
 
 #[cfg(test)]
 mod allocations;
+mod members;
 mod store;
 mod translate;
 
@@ -21,8 +22,11 @@ use raft::{Config, ProgressState, RawNode, StateRole};
 use crate::election::{ELECTION_TICKS, HEARTBEAT_TICKS};
 use crate::envelope::{EntryId, Envelope};
 use crate::terms::Terms;
-use crate::{ReplicaId, election};
+use crate::{Members, ReplicaId, election};
 use store::Store;
+
+/// Messages to a replica that it has not acknowledged.
+const INFLIGHT_MESSAGES_MAX: usize = 256;
 
 /// raft-rs with our store and our settings.
 pub(crate) struct Consensus {
@@ -50,7 +54,8 @@ struct ElectionTimeout {
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) id: ReplicaId,
-    pub(crate) voters: Vec<ReplicaId>,
+    /// Those in force, which may be without it.
+    pub(crate) members: Members,
     pub(crate) seed: u64,
     pub(crate) hard_state: HardState,
     pub(crate) terms: Terms,
@@ -83,7 +88,7 @@ impl Consensus {
             ..config
         };
         let term_and_vote = (hard_state.term, hard_state.vote);
-        let store = Store::new(setup.terms, setup.last_index, hard_state, &setup.voters);
+        let store = Store::new(setup.terms, setup.last_index, hard_state, &setup.members);
         let logger = slog::Logger::root(slog::Discard, slog::o!());
         let node = RawNode::new(&config, store, &logger)
             .expect("the settings are constants and the store answers from memory");
@@ -103,13 +108,27 @@ impl Consensus {
         consensus
     }
 
+    /// Stands for election, unless it must not or does already.
     pub(crate) fn campaign(&mut self) {
-        // A candidate that must not campaign (a change of membership is pending) stays as it is.
-        let _ = self.node.campaign();
+        if self.may_campaign() && self.node.raft.state != StateRole::Candidate {
+            // raft-rs refuses to a leader only.
+            let _ = self.node.campaign();
+        }
         self.time_elections(false);
     }
 
+    /// Who is no voter does not stand. A lone voter is elected the moment it stands, and raft-rs
+    /// panics if its log is not durable by then; others ask for votes, which waits for that.
+    fn may_campaign(&self) -> bool {
+        let raft = &self.node.raft;
+        let durable = raft.raft_log.persisted == raft.raft_log.last_index();
+        raft.promotable() && (durable || !raft.prs().is_singleton())
+    }
+
     pub(crate) fn tick(&mut self) {
+        if !self.is_leader() && !self.may_campaign() {
+            return self.tick_without_standing();
+        }
         self.node.tick();
         let stood = !self.is_leader() && self.node.raft.election_elapsed == 0;
         self.time_elections(stood);
@@ -150,6 +169,9 @@ impl Consensus {
         let Some(mut message) = translate::to_message(envelope, entries.collect()) else {
             return;
         };
+        if message.get_msg_type() == MessageType::MsgTimeoutNow && !self.may_campaign() {
+            return;
+        }
         if message.get_msg_type() == MessageType::MsgHeartbeat {
             // What a leader knows this replica to have is fsynced and cannot be gone; if the disk
             // lied, raft-rs would panic.
@@ -194,9 +216,19 @@ impl Consensus {
         }
     }
 
+    /// A heartbeat for everybody, if this replica leads.
+    pub(crate) fn announce(&mut self) {
+        self.node.ping();
+    }
+
     /// raft-rs ignores strangers, learners and the leader itself.
     pub(crate) fn transfer_leadership(&mut self, to: ReplicaId) {
         self.node.transfer_leader(to.get());
+    }
+
+    /// Whether proposals are dropped because another replica is about to lead.
+    pub(crate) fn is_transferring(&self) -> bool {
+        self.node.raft.lead_transferee.is_some()
     }
 
     /// `None` unless this replica leads, or of a stranger.
@@ -298,6 +330,23 @@ impl Consensus {
         ReplicaId::new(self.node.raft.leader_id)
     }
 
+    /// The leader that this replica follows is gone: it keeps its vote from nobody on its account.
+    /// Whether it was the leader.
+    pub(crate) fn forget_leader(&mut self, gone: ReplicaId) -> bool {
+        let follows = !self.is_leader() && self.leader() == Some(gone);
+        if follows {
+            self.node.raft.leader_id = raft::INVALID_ID;
+        }
+        follows
+    }
+
+    /// What another replica knows to be committed, if it is in this log.
+    pub(crate) fn learn_commit(&mut self, entry: EntryId) {
+        if !self.is_leader() && self.has(entry) {
+            self.node.raft.raft_log.commit_to(entry.index.0);
+        }
+    }
+
     /// Whether this very entry is in the log.
     pub(crate) fn has(&self, entry: EntryId) -> bool {
         self.term_at(entry.index) == Some(entry.term)
@@ -336,7 +385,7 @@ fn config(id: ReplicaId) -> Config {
         check_quorum: true,
         // The default, 0, means one entry per message.
         max_size_per_msg: 64 << 10,
-        max_inflight_msgs: 256,
+        max_inflight_msgs: INFLIGHT_MESSAGES_MAX,
         // Watermarks travel with our own frames, so raft-rs need not announce each commit.
         skip_bcast_commit: true,
         batch_append: true,
@@ -349,8 +398,7 @@ fn config(id: ReplicaId) -> Config {
 fn loaded_hard_state(setup: &Setup) -> eraftpb::HardState {
     let before_first = setup.terms.first_index().0 - 1;
     let last = setup.last_index.0;
-    let lone_voter = setup.voters == [setup.id];
-    let commit = if lone_voter {
+    let commit = if setup.members.has_lone_voter(setup.id) {
         last
     } else {
         setup.hard_state.commit.0.clamp(before_first, last)

@@ -1,9 +1,9 @@
 //! What a replica wants done.
 
-use klamm_model::raft::{DataEntry, HardState, MetaEntry};
+use klamm_model::raft::{DataEntry, HardState, MetaEntry, MetaKind};
 use klamm_model::{LogIndex, Offset, Term};
 
-use crate::{Envelope, Position};
+use crate::{Envelope, Members, Position};
 
 /// Something to be done, in the order given.
 #[derive(Debug)]
@@ -53,6 +53,15 @@ pub enum Effect {
     /// acknowledged has all of it again, and may vote. Until this is remembered across restarts, it
     /// begins so again.
     Recovered,
+    /// The group has other members. Remember in the journal, behind what was given before, that the log
+    /// is committed up to here; it need not be waited for. A replica that has forgotten it goes on with
+    /// the configuration before, and may ask votes of those who have left.
+    Members {
+        /// The entry that says so, which is committed.
+        index: LogIndex,
+        /// All of them, from here on.
+        members: Members,
+    },
     /// The batches of a proposal were not taken; nothing of it is in the log.
     ProposalDropped,
     /// The high watermark has risen: consumers may read below it, producers be answered.
@@ -111,6 +120,7 @@ impl std::fmt::Display for Effect {
             }
             Self::LostLeadership { term } => write!(f, "lost-leadership term={}", term.get()),
             Self::Recovered => f.write_str("recovered"),
+            Self::Members { index, members } => write!(f, "members #{index} {members}"),
             Self::ProposalDropped => f.write_str("proposal-dropped"),
             Self::Visible(position) => write!(f, "visible {position}"),
             Self::Commit(position) => write!(f, "commit {position}"),
@@ -119,8 +129,17 @@ impl std::fmt::Display for Effect {
 }
 
 fn write_meta(f: &mut std::fmt::Formatter<'_>, meta: &MetaEntry) -> std::fmt::Result {
-    let (index, term) = (meta.index, meta.term.get());
-    write!(f, " noop#{index}/{term}@{}", meta.at_offset)
+    let (index, term, offset) = (meta.index, meta.term.get(), meta.at_offset);
+    match &meta.kind {
+        MetaKind::Noop => write!(f, " noop#{index}/{term}@{offset}"),
+        MetaKind::Membership(bytes) => {
+            write!(f, " members#{index}/{term}@{offset}")?;
+            match Members::decode(bytes) {
+                Ok(members) => write!(f, " {members}"),
+                Err(error) => write!(f, " ({error})"),
+            }
+        }
+    }
 }
 
 fn write_entry(f: &mut std::fmt::Formatter<'_>, entry: &DataEntry) -> std::fmt::Result {

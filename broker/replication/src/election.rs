@@ -23,6 +23,14 @@ pub(crate) fn timeout_ticks(seed: u64, nth: u64) -> usize {
     ELECTION_TICKS + random.next_u32() as usize % ELECTION_TICKS
 }
 
+/// Ticks until a replica tries again that has lost an election out of turn: long enough for a round of
+/// votes, and different for two that would get in each other's way.
+pub(crate) fn retry_ticks(seed: u64, nth: u64) -> u64 {
+    let mut random = ChaCha8Rng::seed_from_u64(!seed);
+    random.set_stream(nth);
+    2 + u64::from(random.next_u32() % 4)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use std::fmt;
 use klamm_model::raft::LogEntry;
 use klamm_model::{LogIndex, Term};
 
-use crate::ReplicaId;
+use crate::{Members, ReplicaId};
 
 /// A message between two replicas of one group. The entries of [`PeerMessage::Append`] travel
 /// beside it.
@@ -30,6 +30,15 @@ pub struct EntryId {
     pub index: LogIndex,
     /// Its term.
     pub term: Term,
+}
+
+/// Who belongs to the group, and since which entry.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Configuration {
+    /// The membership entry, which is committed; [`LogIndex::ZERO`] for the first configuration.
+    pub since: LogIndex,
+    /// The members; none if they are not known.
+    pub members: Members,
 }
 
 impl EntryId {
@@ -130,6 +139,10 @@ pub enum PeerMessage {
         life: u64,
         /// The sender's last entry.
         last: EntryId,
+        /// The last entry that the sender knows to be committed.
+        commit: EntryId,
+        /// Who belongs to the group, as far as the sender knows.
+        configuration: Box<Configuration>,
     },
 }
 
@@ -186,7 +199,14 @@ impl fmt::Display for PeerMessage {
             Self::HeartbeatResponse { .. } => f.write_str("heartbeat-response"),
             Self::TimeoutNow => f.write_str("timeout-now"),
             Self::Recovering { .. } => f.write_str("recovering"),
-            Self::Holds { last, .. } => write!(f, "holds last={last}"),
+            Self::Holds {
+                last,
+                configuration,
+                ..
+            } => {
+                let Configuration { since, members } = &**configuration;
+                write!(f, "holds last={last} members=#{since}:{members}")
+            }
             Self::CatchUpTo { through, .. } => write!(f, "catch-up-to #{through}"),
         }
     }

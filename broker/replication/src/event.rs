@@ -3,13 +3,14 @@
 use klamm_model::raft::LogEntry;
 use klamm_model::{LogIndex, RecordBatch};
 
-use crate::{EntryId, Envelope, JournalTicket, ReplicaId};
+use crate::{EntryId, Envelope, JournalTicket, Members, ReplicaId};
 
 /// Something that has happened. Effects are performed in the order in which they were given, and
 /// reported back by the events that answer them.
 #[derive(Debug)]
 pub enum Event {
-    /// The first event of a replica, once. A lone voter elects itself at once.
+    /// The first event of a replica, once. A lone voter elects itself at once, and a
+    /// [preferred](crate::ReplicaSettings::preferred) one asks for votes.
     Start,
     /// Batches to be appended, in order. The leader stamps offset and epoch and answers with one
     /// [`Effect::Append`](crate::Effect::Append); anyone else with
@@ -43,10 +44,21 @@ pub enum Event {
     /// Another replica has lost what was under way to it, and perhaps what it had not fsynced: its
     /// process or the connection is a new one.
     PeerRestarted(ReplicaId),
+    /// The broker of another replica is known to be gone: nobody needs to wait for it to fall silent. Its
+    /// followers elect another leader, in the order of their ids. Means nothing to anybody else.
+    LeaderUnreachable(ReplicaId),
+    /// The group is to have these voters and learners, and no others. Dropped in silence unless
+    /// [`Replica::can_change_members`](crate::Replica::can_change_members): whoever wants it says it
+    /// again. Voters change by way of a joint configuration, which whoever leads leaves by itself.
+    /// Panics if the configuration is joint, nobody votes or a learner does.
+    ChangeMembers(Members),
     /// The leader is to give its place to another voter: that one catches up, fsyncs and stands for
     /// election. Proposals are dropped meanwhile; after an election time-out the leader goes on. Means
     /// nothing to anybody but a leader.
     TransferLeadership(ReplicaId),
+    /// The leader is to tell the others at once how far its log is shown, instead of with what it sends
+    /// next anyway. Means nothing to anybody else.
+    Announce,
     /// The rule for the high watermark has been set anew.
     VisibleWhen(VisibleWhen),
 }

@@ -17,6 +17,8 @@ mod encode;
 
 use klamm_model::record_batch::BatchError;
 
+use crate::MembersError;
+
 pub use decode::decode;
 pub use encode::encode;
 
@@ -75,4 +77,7 @@ pub enum FrameError {
     /// A record batch is damaged.
     #[error(transparent)]
     Batch(#[from] BatchError),
+    /// The members of a group are none.
+    #[error(transparent)]
+    Members(#[from] MembersError),
 }

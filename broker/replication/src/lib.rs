@@ -11,17 +11,21 @@
 //!   [`Event::JournalSynced`] said so.
 //! - `commit` (fsynced by a majority) ≤ `visible` (written by a majority) ≤ last written.
 //! - The first entry of a term is its no-op; it is fsynced before a batch of the term is appended.
+//! - A configuration of the group is in force when it is committed, and the next one is proposed only
+//!   then, by a leader that has committed an entry of its own term.
 //! - What is kept in memory per entry is dropped once the entry is committed.
 //!
 //! Start with [`Replica`].
 #![forbid(unsafe_code)]
 
+mod configurations;
 mod consensus;
 mod effect;
 mod election;
 mod envelope;
 mod event;
 pub mod frame;
+mod members;
 mod outbox;
 mod persistence;
 mod position;
@@ -30,11 +34,13 @@ mod recovery;
 mod replica;
 mod restored;
 mod sequence;
+mod standing;
 mod terms;
 
 pub use effect::{Effect, JournalTicket};
-pub use envelope::{EntryId, Envelope, PeerMessage};
+pub use envelope::{Configuration, EntryId, Envelope, PeerMessage};
 pub use event::{Event, VisibleWhen};
+pub use members::{Members, MembersError};
 pub use position::Position;
 pub use replica::{Replica, ReplicaSettings};
 pub use restored::{RestoreError, Restored};

@@ -3,8 +3,8 @@
 
 use klamm_model::{LogIndex, Term};
 
-use crate::ReplicaId;
-use crate::envelope::EntryId;
+use crate::envelope::{Configuration, EntryId};
+use crate::{Members, ReplicaId};
 
 /// See the module.
 #[derive(Debug)]
@@ -14,6 +14,8 @@ pub(crate) struct Recovery {
     target: Option<(Term, LogIndex)>,
     /// The last entries of the others, as they have said in this life.
     others: Vec<(ReplicaId, EntryId)>,
+    /// The latest configuration in force that one of them knows.
+    configuration: Configuration,
 }
 
 impl Recovery {
@@ -22,6 +24,7 @@ impl Recovery {
             life,
             target: None,
             others: Vec::new(),
+            configuration: Configuration::default(),
         }
     }
 
@@ -43,11 +46,32 @@ impl Recovery {
             .is_some_and(|(of, through)| of == term && agreed >= through)
     }
 
-    /// What another replica has.
-    pub(crate) fn holds(&mut self, peer: ReplicaId, life: u64, last: EntryId) {
-        if life == self.life {
-            self.others.retain(|(known, _)| *known != peer);
-            self.others.push((peer, last));
+    /// What another replica has, and which configuration is in force as far as it knows.
+    pub(crate) fn holds(
+        &mut self,
+        peer: ReplicaId,
+        life: u64,
+        last: EntryId,
+        configuration: &Configuration,
+    ) {
+        if life != self.life {
+            return;
+        }
+        self.others.retain(|(known, _)| *known != peer);
+        self.others.push((peer, last));
+        if configuration.since > self.configuration.since {
+            self.configuration = configuration.clone();
+        }
+    }
+
+    /// The members in force, if `own` are in force here since an entry: what was lost may have been the
+    /// word of others. Of the voters of any configuration one at least knows of its successor once that
+    /// has a successor of its own, so whoever asks them all is never behind by more than the one that
+    /// might be committed.
+    pub(crate) fn members<'a>(&'a self, own: &'a Members, since: LogIndex) -> &'a Members {
+        match self.configuration.since > since || own.voters.is_empty() {
+            true => &self.configuration.members,
+            false => own,
         }
     }
 
@@ -59,13 +83,16 @@ impl Recovery {
         &self,
         own: ReplicaId,
         last: EntryId,
-        voters: &[ReplicaId],
+        members: &Members,
     ) -> Option<ReplicaId> {
-        let mut best = (last.term, last.index, own);
-        for voter in voters.iter().filter(|voter| **voter != own) {
-            let (_, last) = self.others.iter().find(|(peer, _)| peer == voter)?;
-            best = best.max((last.term, last.index, *voter));
+        let mut best = None;
+        for voter in members.all_voters() {
+            let last = match voter == own {
+                true => last,
+                false => self.others.iter().find(|(peer, _)| *peer == voter)?.1,
+            };
+            best = best.max(Some((last.term, last.index, voter)));
         }
-        Some(best.2)
+        best.map(|(_, _, voter)| voter)
     }
 }

@@ -1,12 +1,15 @@
 //! The replica: events in, effects out.
 
+mod changing;
 mod following;
 mod leading;
+mod peers;
 mod recovering;
 
 use klamm_model::raft::{HardState, LogEntry, MetaEntry, MetaKind};
 use klamm_model::{Instant, LogIndex, Term};
 
+use crate::configurations::Configurations;
 use crate::consensus::{Consensus, Ready, Setup};
 use crate::election::TICK;
 use crate::outbox::Outbox;
@@ -15,10 +18,11 @@ use crate::position::Positions;
 use crate::reach::{Kind, Reach};
 use crate::recovery::Recovery;
 use crate::sequence::Sequence;
+use crate::standing::{self, Standing};
 use crate::{
     Effect, EntryId, Event, JournalTicket, Position, ReplicaId, RestoreError, Restored, VisibleWhen,
 };
-use leading::Peers;
+use peers::Peers;
 
 /// One replica of one partition.
 ///
@@ -28,7 +32,7 @@ use leading::Peers;
 pub struct Replica {
     consensus: Consensus,
     id: ReplicaId,
-    voters: Vec<ReplicaId>,
+    configurations: Configurations,
     positions: Positions,
     sequence: Sequence,
     persistence: Persistence,
@@ -43,10 +47,13 @@ pub struct Replica {
     leader_visible: (Term, LogIndex),
     /// As long as it must not vote.
     recovery: Option<Recovery>,
+    preferred: bool,
+    standing: Standing,
     /// Whether a leader waits for this log's fsync.
     flush_wanted: bool,
     visible: Position,
     commit: Position,
+    started: bool,
     next_tick: Option<Instant>,
 }
 
@@ -55,8 +62,6 @@ pub struct Replica {
 pub struct ReplicaSettings {
     /// This replica.
     pub id: ReplicaId,
-    /// All that vote, this one among them.
-    pub voters: Vec<ReplicaId>,
     /// Where its election time-outs come from; different for each replica.
     pub seed: u64,
     /// Tells the lives of a replica apart: different for each start.
@@ -64,6 +69,9 @@ pub struct ReplicaSettings {
     /// Whether entries that were acknowledged may be missing from the log: the machine has lost power
     /// since, or lost it before and the replica has not [`Recovered`](Effect::Recovered).
     pub recovering: bool,
+    /// Whether it should lead: it asks for votes when it starts, and in a new group until there is a
+    /// leader.
+    pub preferred: bool,
     /// The rule for the high watermark.
     pub visible_when: VisibleWhen,
 }
@@ -86,20 +94,30 @@ impl Replica {
 
     /// A replica with a past. Nothing happens before [`Event::Start`].
     ///
-    /// Panics if it is not among the voters.
+    /// It need not be a member: one that is about to be, or was, takes what a leader appends, and does
+    /// not stand for election.
     pub fn new(settings: ReplicaSettings, restored: &Restored) -> Result<Self, RestoreError> {
-        let ReplicaSettings { id, voters, .. } = settings;
-        assert!(voters.contains(&id), "a replica votes in its own group");
+        let id = settings.id;
         let terms = restored.check()?;
         let last = restored.last;
+        let configurations = Configurations::restored(restored, id);
+        let members = configurations.in_force();
+        let mut hard_state = restored.hard_state;
+        hard_state.commit = hard_state.commit.max(configurations.since());
         let consensus = Consensus::new(Setup {
             id,
-            voters: voters.clone(),
+            members: members.clone(),
             seed: settings.seed,
-            hard_state: restored.hard_state,
+            hard_state,
             terms,
             last_index: last.index,
         });
+        // Of a log with other voters nothing is known to be held by a majority until a leader
+        // says so; what a lone voter has on its disk is.
+        let known = match members.has_lone_voter(id) {
+            true => last,
+            false => Position::START,
+        };
         Ok(Self {
             positions: Positions::new(last),
             sequence: Sequence::new(last.index),
@@ -108,49 +126,46 @@ impl Replica {
             leadership: Leadership::None,
             visible_when: settings.visible_when,
             written: Reach::new(last.index),
-            peers: Peers::new(id, &voters),
+            peers: Peers::new(id, members),
             leader_visible: (Term::ZERO, LogIndex::ZERO),
             recovery: settings.recovering.then(|| Recovery::new(settings.life)),
+            preferred: settings.preferred,
+            standing: Standing::new(settings.seed),
             flush_wanted: false,
-            // Of a log with other voters nothing is known to be held by a majority until a leader
-            // says so; what a lone voter has on its disk is.
-            visible: if voters == [id] {
-                last
-            } else {
-                Position::START
-            },
-            commit: if voters == [id] {
-                last
-            } else {
-                Position::START
-            },
+            visible: known,
+            commit: known,
+            started: false,
             next_tick: None,
+            configurations,
             consensus,
             id,
-            voters,
         })
     }
 
     /// Takes one event and says what is to be done about it.
     pub fn handle(&mut self, now: Instant, event: Event, effects: &mut Vec<Effect>) {
         match event {
-            Event::Start => self.start(now),
+            Event::Start => self.start(),
             Event::Propose(batches) => self.propose(batches, effects),
             Event::Written { through } => self.note_written(through),
             Event::Synced { through } => self.note_synced(through),
             Event::JournalSynced(ticket) => self.journal_synced(ticket, effects),
             Event::Tick => self.tick(now, effects),
-            Event::Received(envelope, entries) => self.receive(envelope, entries, effects),
+            Event::Received(envelope, entries) => self.receive(now, envelope, entries, effects),
             Event::SentThrough { to, through } => self.consensus.sent_through(to, through),
             Event::PeerRestarted(peer) => self.peer_restarted(peer),
+            Event::LeaderUnreachable(peer) => self.leader_unreachable(peer),
+            Event::ChangeMembers(wanted) => self.change_members(wanted, effects),
             Event::TransferLeadership(to) => self.transfer_leadership(to),
+            Event::Announce => self.consensus.announce(),
             Event::VisibleWhen(rule) => self.visible_when = rule,
         }
         self.settle(effects);
+        self.wind_clock(now);
     }
 
-    /// When [`Event::Tick`] is due. A lone voter has nothing to wait for, so an idle partition of a
-    /// single broker costs nothing.
+    /// When [`Event::Tick`] is due. A lone member that leads has nothing to wait for, so an idle
+    /// partition of a single broker costs nothing.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.next_tick
     }
@@ -179,6 +194,14 @@ impl Replica {
         }
     }
 
+    fn committed_entry(&self) -> EntryId {
+        let index = self.consensus.committed();
+        EntryId {
+            index,
+            term: self.consensus.term_at(index).unwrap_or_default(),
+        }
+    }
+
     /// The last entry that may be shown, and the high watermark.
     pub fn visible(&self) -> Position {
         self.visible
@@ -195,13 +218,26 @@ impl Replica {
         (self.positions.len(), self.persistence.len())
     }
 
-    fn start(&mut self, now: Instant) {
-        if self.voters == [self.id] {
-            // What a lone voter has lost nobody has.
-            self.recovery = None;
+    fn start(&mut self) {
+        self.started = true;
+        let members = self.configurations.in_force();
+        if members.has_lone_voter(self.id) {
+            // What a lone voter has lost nobody has, and once it leads it has recovered.
             self.consensus.campaign();
-        } else {
-            self.next_tick = Some(now + TICK);
+        } else if self.preferred && self.recovery.is_none() {
+            self.consensus.campaign();
+            if self.last().index == LogIndex::ZERO {
+                self.standing.group_begins();
+            }
+        }
+    }
+
+    fn wind_clock(&mut self, now: Instant) {
+        let is_alone = self.configurations.in_force().is_alone(self.id);
+        if is_alone && self.consensus.is_leader() {
+            self.next_tick = None;
+        } else if self.started {
+            self.next_tick.get_or_insert(now + TICK);
         }
     }
 
@@ -213,6 +249,9 @@ impl Replica {
 
     fn note_synced(&mut self, through: EntryId) {
         if self.consensus.has(through) {
+            // It can be read back, too. A write is reported by its last entry; if that was cut
+            // meanwhile, nobody said so of those that stay.
+            self.written.arrived(Kind::Batch, through.index);
             self.persistence.entries_synced(Kind::Batch, through.index);
         }
     }
@@ -234,20 +273,48 @@ impl Replica {
         // One tick however late: after a pause the others are heard before an election.
         self.next_tick = Some(now + TICK);
         match self.may_stand() {
-            true => self.consensus.tick(),
+            true => {
+                self.stand_out_of_turn();
+                self.consensus.tick();
+            }
             false => self.consensus.tick_without_standing(),
         }
         self.announce_recovery(effects);
     }
 
+    fn stand_out_of_turn(&mut self) {
+        if self.consensus.leader().is_some() {
+            self.standing.end();
+        } else if self.last().index > LogIndex::ZERO {
+            self.standing.group_has_begun();
+        }
+        if self.standing.tick() {
+            self.consensus.campaign();
+        }
+    }
+
+    /// The leader's broker is gone. Those who still trust it refuse their votes: one that knows better
+    /// gives its own, and tries until the others know, too.
+    fn leader_unreachable(&mut self, leader: ReplicaId) {
+        if self.consensus.forget_leader(leader) {
+            let voters = self.configurations.in_force().all_voters();
+            let rank = standing::rank(self.id, leader, voters);
+            self.standing.leader_is_gone(rank);
+        }
+    }
+
     /// Drives raft-rs until it is quiet, then moves the watermarks.
     fn settle(&mut self, effects: &mut Vec<Effect>) {
         loop {
+            // Nothing is to be decided by a majority of those who decide no longer.
+            if self.enforce_members(effects) {
+                continue;
+            }
             if let Some(ready) = self.consensus.next_ready() {
                 self.take_with_noops(ready, effects);
             } else if let Some(number) = self.persistence.take_persisted() {
                 self.consensus.persisted(number);
-            } else {
+            } else if !self.leave_joint(effects) {
                 break;
             }
         }
@@ -288,6 +355,7 @@ impl Replica {
         );
         let offset = entry.next_offset();
         self.positions.push(Position { index, offset });
+        self.note_membership(entry);
         let kind = match entry {
             LogEntry::Records(_) => Kind::Batch,
             LogEntry::Meta(_) => Kind::Meta,

@@ -3,8 +3,8 @@
 use klamm_model::raft::HardState;
 use klamm_model::{LogIndex, Term};
 
-use crate::Position;
 use crate::terms::Terms;
+use crate::{Members, Position};
 
 /// The past of a replica. All of it has been fsynced before the replica is built, because raft-rs
 /// takes the whole log it finds as persisted.
@@ -20,6 +20,10 @@ pub struct Restored {
     pub terms: Vec<(Term, LogIndex)>,
     /// The last entry and the log end offset.
     pub last: Position,
+    /// The members before any membership entry of the log; none if this replica has not been told.
+    pub members: Members,
+    /// The membership entries, ascending; also those that stood before `first_index`.
+    pub memberships: Vec<(LogIndex, Members)>,
 }
 
 /// Why a past is impossible: journal and log do not belong together, or one of them is damaged.
@@ -41,6 +45,12 @@ pub enum RestoreError {
         /// Where it claims to start.
         start_index: LogIndex,
     },
+    /// A membership entry stands outside the log or not after the one before it.
+    #[error("membership entries are out of order index={index}")]
+    MembershipOutOfOrder {
+        /// Where it claims to stand.
+        index: LogIndex,
+    },
     /// The journal has forgotten a term that the log knows: a vote could be given twice.
     #[error("journal is older than the log journal_term={} log_term={}", .journal.get(), .log.get())]
     JournalBehindLog {
@@ -52,7 +62,7 @@ pub enum RestoreError {
 }
 
 impl Restored {
-    /// The past of a replica that has none.
+    /// The past of a replica that has none, and knows of no members.
     pub fn empty() -> Self {
         Self {
             hard_state: HardState::default(),
@@ -60,6 +70,8 @@ impl Restored {
             previous_term: Term::ZERO,
             terms: Vec::new(),
             last: Position::START,
+            members: Members::default(),
+            memberships: Vec::new(),
         }
     }
 
@@ -81,6 +93,13 @@ impl Restored {
             }
             terms.note(start_index, term);
             free_from = start_index.next();
+        }
+        let mut before = LogIndex::ZERO;
+        for &(index, _) in &self.memberships {
+            if index <= before || index > last_index {
+                return Err(RestoreError::MembershipOutOfOrder { index });
+            }
+            before = index;
         }
         let (journal, log) = (self.hard_state.term, terms.last_term());
         if journal < log {

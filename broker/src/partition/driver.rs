@@ -38,12 +38,13 @@ mod types;
 mod writes;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use klamm_model::raft::{LogEntry, MetaKind};
 use klamm_model::{Instant, LeaderEpoch, LogIndex, Offset, RecordBatch, Timestamp};
 use klamm_replication::{
-    Effect, EntryId, Envelope, Event, Position, Replica, ReplicaId, ReplicaSettings, Restored,
-    VisibleWhen,
+    Effect, EntryId, Envelope, Event, JournalTicket, Members, Position, Replica, ReplicaId,
+    ReplicaSettings, Restored, VisibleWhen,
 };
 use klamm_storage::{
     AppendDone, AppendError, AppendTicket, JournalError, Log, LogConfig, SyncDone, SyncTicket,
@@ -65,8 +66,11 @@ pub struct PartitionDriver {
     staging: Staging,
     steps: Steps,
     writes: Writes,
+    id: ReplicaId,
+    members: Members,
     /// What may be said to other replicas, if there are any.
     recent: Option<Recent>,
+    message_bytes: usize,
     outgoing: Vec<Outgoing>,
     /// To whom only entries up to an index were sent, and the replica does not know.
     cuts: Vec<(ReplicaId, LogIndex)>,
@@ -77,6 +81,8 @@ pub struct PartitionDriver {
     visible: Position,
     commit: Position,
     epoch: LeaderEpoch,
+    /// Where the records of the epoch begin that this replica leads, or led last.
+    epoch_start: Offset,
     offline: Option<OfflineReason>,
     effects: Vec<Effect>,
 }
@@ -86,14 +92,17 @@ pub struct PartitionDriver {
 pub struct DriverParams {
     /// This replica.
     pub replica: ReplicaId,
-    /// All that vote; this one alone on a single broker.
-    pub voters: Vec<ReplicaId>,
+    /// The group's first members, for a log that knows none of its own: this one alone on a single
+    /// broker, nobody for a replica that joins later.
+    pub members: Members,
     /// Where its election time-outs come from.
     pub seed: u64,
     /// Tells this life of the replica from others.
     pub life: u64,
     /// Whether entries that were acknowledged may be missing from the log.
     pub recovering: bool,
+    /// Whether this replica should lead its group if it can.
+    pub preferred: bool,
     /// What one message to another replica carries at most, in bytes, unless its first batch is
     /// larger; [`PartitionDriver::MESSAGE_BYTES`].
     pub message_bytes: usize,
@@ -115,23 +124,28 @@ impl PartitionDriver {
         if log.synced_index() < log.last_index() {
             log.sync()?;
         }
-        let recent = (params.voters.len() > 1).then(|| Recent::new(params.message_bytes));
+        let restored = restored(&mut log, params.members)?;
         let settings = ReplicaSettings {
             id: params.replica,
-            voters: params.voters,
             seed: params.seed,
             life: params.life,
             recovering: params.recovering,
+            preferred: params.preferred,
             visible_when: visible_when(log.config()),
         };
-        let replica = Replica::new(settings, &restored(&log))?;
+        let replica = Replica::new(settings, &restored)?;
+        let is_alone = is_alone(params.replica, replica.members());
+        let recent = (!is_alone).then(|| Recent::new(params.message_bytes));
         let visible = replica.visible();
         log.high_watermark_moved(visible.offset);
         Ok(Self {
             staging: Staging::new(replica.last()),
             steps: Steps::default(),
             writes: Writes::default(),
+            id: params.replica,
+            members: replica.members().clone(),
             recent,
+            message_bytes: params.message_bytes,
             outgoing: Vec::new(),
             cuts: Vec::new(),
             flush_wanted: LogIndex::ZERO,
@@ -139,6 +153,7 @@ impl PartitionDriver {
             visible,
             commit: replica.commit(),
             epoch: replica.term().leader_epoch(),
+            epoch_start: Offset::ZERO,
             offline: None,
             effects: Vec::new(),
             replica: GuardedReplica::new(replica),
@@ -224,8 +239,10 @@ impl PartitionDriver {
         self.step(now, Event::Propose(batches), outcomes);
         if let Some(replica) = self.replica.get() {
             let last = replica.last();
-            let dropped = last.index < end.index;
-            assert!(dropped || last == end, "batches stand where it was said");
+            // A change of members may have come behind them.
+            let stand = last.offset == end.offset && last.index >= end.index;
+            let dropped = last.offset < end.offset;
+            assert!(dropped || stand, "batches stand where it was said");
             self.staging.log_ends_at(last);
         }
     }
@@ -307,13 +324,36 @@ impl PartitionDriver {
         result: &Result<(), JournalError>,
         outcomes: &mut Vec<Outcome>,
     ) {
-        match (result, self.steps.take_synced()) {
+        let covered = self.journal_sync_begins();
+        self.journal_sync_ended(now, covered, result, outcomes);
+    }
+
+    /// A sync of the journal begins: what it covers, to be given back when it has ended. What is
+    /// written meanwhile [waits](Self::awaits_journal) for the next.
+    pub fn journal_sync_begins(&mut self) -> Option<JournalTicket> {
+        self.steps.take_unsynced()
+    }
+
+    /// A sync of the journal has ended, or has failed.
+    pub fn journal_sync_ended(
+        &mut self,
+        now: Instant,
+        covered: Option<JournalTicket>,
+        result: &Result<(), JournalError>,
+        outcomes: &mut Vec<Outcome>,
+    ) {
+        match (result, covered) {
             (Ok(()), Some(ticket)) => {
                 self.step(now, Event::JournalSynced(ticket), outcomes);
             }
             (Ok(()), None) => {}
             (Err(error), _) => self.go_offline(error.clone().into(), outcomes),
         }
+    }
+
+    /// Whether somebody waits for an fsync of the log that has not begun.
+    pub fn wants_sync(&self) -> bool {
+        self.offline.is_none() && self.flush_wanted > self.log.synced_index()
     }
 
     /// When the next fsync should begin, by `flush.ms`, `flush.messages` and what memory allows.
@@ -376,6 +416,23 @@ impl PartitionDriver {
         self.step(now, Event::PeerRestarted(peer), outcomes);
     }
 
+    /// The broker of another replica is known to be gone: if that one leads, nobody needs to wait for
+    /// it to fall silent.
+    pub fn peer_unreachable(&mut self, now: Instant, peer: ReplicaId, outcomes: &mut Vec<Outcome>) {
+        self.step(now, Event::LeaderUnreachable(peer), outcomes);
+    }
+
+    /// The group is to have these voters and learners, and no others. Nothing happens unless
+    /// [`can_change_members`](Self::can_change_members): whoever wants it says it again.
+    pub fn change_members(&mut self, now: Instant, wanted: Members, outcomes: &mut Vec<Outcome>) {
+        self.step(now, Event::ChangeMembers(wanted), outcomes);
+    }
+
+    /// The leader is to tell the others at once how far its log is shown.
+    pub fn announce(&mut self, now: Instant, outcomes: &mut Vec<Outcome>) {
+        self.step(now, Event::Announce, outcomes);
+    }
+
     /// The leader is to give its place to another replica; meanwhile it takes nothing.
     pub fn transfer_leadership(
         &mut self,
@@ -384,6 +441,28 @@ impl PartitionDriver {
         outcomes: &mut Vec<Outcome>,
     ) {
         self.step(now, Event::TransferLeadership(to), outcomes);
+    }
+
+    /// The members in force; none if this replica has not been told yet.
+    pub fn members(&self) -> &Members {
+        &self.members
+    }
+
+    /// Whether this replica leads, and no change of members is on its way.
+    pub fn can_change_members(&self) -> bool {
+        self.replica.get().is_some_and(Replica::can_change_members)
+    }
+
+    /// See [`Replica::responsive_voters`].
+    pub fn responsive_voters(&self, now: Instant, within: Duration) -> usize {
+        let replica = self.replica.get();
+        replica.map_or(0, |replica| replica.responsive_voters(now, within))
+    }
+
+    /// See [`Replica::followers`].
+    pub fn followers(&self) -> impl Iterator<Item = (ReplicaId, LogIndex)> + '_ {
+        let replica = self.replica.get().into_iter();
+        replica.flat_map(Replica::followers)
     }
 
     /// What is to be sent to other replicas, in order. To be asked after everything else.
@@ -419,9 +498,20 @@ impl PartitionDriver {
         self.replica.get().is_some_and(Replica::is_leading)
     }
 
+    /// Whether it takes no part in elections, since it may lack what was acknowledged.
+    pub fn is_recovering(&self) -> bool {
+        self.replica.get().is_some_and(Replica::is_recovering)
+    }
+
     /// The latest leader epoch known here.
     pub fn leader_epoch(&self) -> LeaderEpoch {
         self.epoch
+    }
+
+    /// Whether the high watermark may lie below one that another leader has shown: until what this leader
+    /// began with is known to be held by a majority.
+    pub fn is_high_watermark_behind(&self) -> bool {
+        self.visible.offset < self.epoch_start
     }
 
     /// Consumers read below this offset.
@@ -438,6 +528,17 @@ impl PartitionDriver {
     /// The last entry that is fsynced by a majority.
     pub fn committed_index(&self) -> LogIndex {
         self.commit.index
+    }
+
+    /// The offset after the last record up to an entry; `None` if that is not in the log any more, or
+    /// cannot be read.
+    pub fn offset_behind(&mut self, index: LogIndex) -> Option<Offset> {
+        if index >= self.log.last_index() {
+            return Some(self.log.log_end_offset());
+        }
+        let entries = self.log.entries(index, 1).ok()?;
+        let entry = entries.first().filter(|entry| entry.index == index)?;
+        Some(entry.next_offset)
     }
 
     /// The offset after the last record that is written.
@@ -479,21 +580,45 @@ fn visible_when(config: &LogConfig) -> VisibleWhen {
     }
 }
 
-fn restored(log: &Log) -> Restored {
-    let noops = log
-        .metas()
-        .iter()
-        .filter(|meta| meta.kind == MetaKind::Noop);
-    Restored {
+/// Whether nobody else belongs to the group.
+fn is_alone(id: ReplicaId, members: &Members) -> bool {
+    members.all().eq([id])
+}
+
+/// What the log tells of the replica's past. One that knows no members is told the first ones, so that
+/// it never depends on what its host believes later.
+fn restored(log: &mut Log, first: Members) -> Result<Restored, OpenError> {
+    let known = log.anchored_members();
+    let members = match known.is_empty() {
+        true => first,
+        false => Members::decode(&known)?,
+    };
+    if known.is_empty() && !members.voters.is_empty() {
+        match log.set_first_members(members.encode()) {
+            // A full disk keeps no partition from being read; it is told another time.
+            Ok(()) | Err(AppendError::NoSpace(_)) => {}
+            Err(AppendError::Offline(error)) => return Err(error.into()),
+        }
+    }
+    let (mut terms, mut memberships) = (Vec::new(), Vec::new());
+    for meta in log.metas() {
+        match &meta.kind {
+            MetaKind::Noop => terms.push((meta.term, meta.index)),
+            MetaKind::Membership(bytes) => memberships.push((meta.index, Members::decode(bytes)?)),
+        }
+    }
+    Ok(Restored {
         hard_state: log.hard_state(),
         first_index: log.first_index(),
         previous_term: log.prev_term(),
-        terms: noops.map(|meta| (meta.term, meta.index)).collect(),
+        terms,
         last: Position {
             index: log.last_index(),
             offset: log.log_end_offset(),
         },
-    }
+        members,
+        memberships,
+    })
 }
 
 #[cfg(test)]

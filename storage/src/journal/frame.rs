@@ -24,8 +24,9 @@ const VERSION: u32 = 1;
 const START_BYTES: usize = 16;
 const FRAME_BYTES: usize = 20;
 
-/// Largest payload: a membership entry of many replicas is a few hundred bytes.
-const PAYLOAD_BYTES_MAX: usize = 1 << 20;
+/// Largest payload. A membership entry of many replicas is a few hundred bytes; a log that came as a
+/// copy takes one record, with 29 bytes for each change of its leader.
+pub(crate) const PAYLOAD_BYTES_MAX: usize = 16 << 20;
 
 /// What reading a journal found.
 #[derive(Debug, PartialEq, Eq)]

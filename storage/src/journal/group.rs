@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use klamm_model::raft::{HardState, MetaEntry, MetaKind};
-use klamm_model::{LogIndex, Offset, Term};
+use klamm_model::{LogIndex, Offset, Term, TopicName};
 
 use super::GroupId;
 use super::record::Record;
@@ -24,7 +24,8 @@ pub struct Anchor {
     pub log_start_offset: Offset,
     /// What was compacted; `None` if nothing was.
     pub compacted: Option<Compacted>,
-    /// The members as of `first_index`, encoded by the consensus core; empty if it never said.
+    /// The members before any change among the entries, encoded by the consensus core; empty if it never
+    /// said.
     pub members: Bytes,
 }
 
@@ -46,6 +47,34 @@ impl Anchor {
     }
 }
 
+/// What a log is that came as a copy from another replica.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// The topic: names the directory that the copy is to become.
+    pub topic: TopicName,
+    /// Offset after its last entry.
+    pub end_offset: Offset,
+    /// Its last entry, which is committed.
+    pub last_index: LogIndex,
+    /// The term of that entry.
+    pub last_term: Term,
+    /// Where it begins.
+    pub anchor: Anchor,
+    /// Its entries without records, by index; changes of members also from before the anchor.
+    pub metas: Vec<MetaEntry>,
+    /// Index of the first entry of each segment, by base offset.
+    pub segments: BTreeMap<Offset, LogIndex>,
+}
+
+/// What is left to do about a copy that is the log now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CopyState {
+    /// Its directory has yet to get the name of the partition's, of this topic.
+    Unplaced(TopicName),
+    /// The checkpoints may still be those of the log whose place it took.
+    Placed,
+}
+
 /// The journal's view of one group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GroupState {
@@ -62,6 +91,8 @@ pub struct GroupState {
     /// The lowest end the log was cut to since its recovery point was last checkpointed: what the
     /// checkpoint says beyond it is out of date.
     pub cut_to: Option<(Offset, LogIndex)>,
+    /// Whether the log is a copy, until a checkpoint of it was written.
+    pub copy: Option<CopyState>,
 }
 
 impl GroupState {
@@ -96,7 +127,10 @@ impl GroupState {
                 let cut = (*end_offset, *index);
                 self.cut_to = Some(self.cut_to.map_or(cut, |lowest| lowest.min(cut)));
             }
-            Record::Checkpointed { .. } => self.cut_to = None,
+            Record::Checkpointed { .. } => {
+                self.cut_to = None;
+                self.copy = self.copy.take().filter(|copy| *copy != CopyState::Placed);
+            }
             Record::Segment {
                 base_offset,
                 base_index,
@@ -118,7 +152,48 @@ impl GroupState {
                 ..
             } => self.closed_at = Some((*end_offset, *next_index)),
             Record::DropGroup { .. } => *self = Self::default(),
+            Record::Copied { copied, .. } => self.become_copy(copied),
+            Record::CopyPlaced { .. } => self.copy = Some(CopyState::Placed),
         }
+    }
+
+    fn become_copy(&mut self, copied: &Copied) {
+        let before = self.hard_state;
+        let is_newer = copied.last_term > before.term;
+        *self = Self {
+            hard_state: HardState {
+                term: before.term.max(copied.last_term),
+                // Of a term that it learns of like this it has voted for nobody.
+                vote: if is_newer { 0 } else { before.vote },
+                // What was known to be committed is in the copy, and all of the copy is.
+                commit: copied.last_index,
+            },
+            metas: copied.metas.clone(),
+            segments: copied.segments.clone(),
+            anchor: Some(copied.anchor.clone()),
+            closed_at: Some((copied.end_offset, copied.last_index.next())),
+            cut_to: None,
+            copy: Some(CopyState::Unplaced(copied.topic.clone())),
+        };
+    }
+
+    /// The record of a copy that has yet to be placed: nothing has happened to it since.
+    fn unplaced(&self) -> Option<Copied> {
+        let Some(CopyState::Unplaced(topic)) = &self.copy else {
+            return None;
+        };
+        let anchor = self.anchor.clone()?;
+        let noops = self.metas.iter().rev();
+        let mut noops = noops.filter(|meta| meta.kind == MetaKind::Noop);
+        Some(Copied {
+            topic: topic.clone(),
+            end_offset: self.closed_at?.0,
+            last_index: LogIndex(self.closed_at?.1.0 - 1),
+            last_term: noops.next().map_or(anchor.prev_term, |noop| noop.term),
+            anchor,
+            metas: self.metas.clone(),
+            segments: self.segments.clone(),
+        })
     }
 
     /// The records that make this state out of an empty one.
@@ -159,12 +234,21 @@ impl GroupState {
                 index: *index,
                 end_offset: *end_offset,
             });
-        // The cut goes first: what came after it is not cut.
+        let unplaced = self.unplaced().map(|copied| Record::Copied {
+            group,
+            copied: Box::new(copied),
+        });
+        let is_placed = self.copy == Some(CopyState::Placed);
+        let placed = is_placed.then_some(Record::CopyPlaced { group });
+        // The cut goes first: what came after it is not cut. A copy that is not placed says all
+        // once more.
         hard_state
             .chain(cut_to)
             .chain(anchor)
             .chain(metas)
             .chain(segments)
             .chain(closed_at)
+            .chain(unplaced)
+            .chain(placed)
     }
 }

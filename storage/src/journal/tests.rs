@@ -1,3 +1,4 @@
+use bytes::Bytes;
 use klamm_model::raft::MetaKind;
 use klamm_model::{LeaderEpoch, Term};
 
@@ -117,6 +118,72 @@ fn a_rewritten_journal_says_the_same() {
     journal.save_hard_state(group(2), hard_state(9)).unwrap();
     let before = all(&journal);
     assert_eq!(all(&open(&disk, true).unwrap()), before);
+}
+
+#[test]
+fn a_copy_takes_the_place_of_all_but_the_vote() {
+    let disk = MemDisk::new(1);
+    let journal = open(&disk, false).unwrap();
+    fill(&journal);
+    let one = group(1);
+    journal
+        .truncate_from(one, LogIndex(2), Offset::new(1))
+        .unwrap();
+    let voted = HardState {
+        vote: 3,
+        ..hard_state(9)
+    };
+    let anchor = Anchor {
+        first_index: LogIndex(40),
+        prev_term: Term::new(7),
+        first_offset: Offset::new(30),
+        log_start_offset: Offset::new(33),
+        compacted: Some(Compacted {
+            end_offset: Offset::new(32),
+            epochs: vec![crate::EpochEntry {
+                epoch: klamm_model::LeaderEpoch(5),
+                start_offset: Offset::new(31),
+            }],
+        }),
+        members: Bytes::from_static(b"three"),
+    };
+    let copied = Copied {
+        topic: klamm_model::TopicName::new("orders").unwrap(),
+        end_offset: Offset::new(50),
+        last_index: LogIndex(60),
+        last_term: Term::new(9),
+        anchor,
+        metas: vec![noop(41, 9, 33)],
+        segments: [(Offset::new(32), LogIndex(40))].into(),
+    };
+    for (before, vote) in [(hard_state(8), 0), (voted, 3)] {
+        journal.save_hard_state(one, before).unwrap();
+        journal.copied(one, copied.clone()).unwrap();
+        let now = journal.group(one);
+        assert_eq!(now.metas, copied.metas);
+        assert_eq!(now.segments, copied.segments);
+        assert_eq!(now.anchor, Some(copied.anchor.clone()));
+        assert_eq!(now.closed_at, Some((Offset::new(50), LogIndex(61))));
+        assert_eq!(now.cut_to, None);
+        let HardState { term, commit, .. } = now.hard_state;
+        assert_eq!((term, commit), (Term::new(9), LogIndex(60)));
+        assert_eq!(now.hard_state.vote, vote);
+    }
+    let is_kept = |state: Option<CopyState>| {
+        assert_eq!(journal.copy_state(one), state);
+        let before = all(&journal);
+        assert_eq!(all(&open(&disk.fork(), false).unwrap()), before);
+        journal.rewrite().unwrap();
+        assert_eq!(all(&journal), before);
+        assert_eq!(all(&open(&disk.fork(), false).unwrap()), before);
+    };
+    is_kept(Some(CopyState::Unplaced(copied.topic.clone())));
+    journal.checkpointed(one).unwrap();
+    is_kept(Some(CopyState::Unplaced(copied.topic.clone())));
+    journal.copy_placed(one).unwrap();
+    is_kept(Some(CopyState::Placed));
+    journal.checkpointed(one).unwrap();
+    is_kept(None);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use klamm_model::{LogIndex, Offset, Term, Timestamp};
 
 use super::{AppendError, Log, Place, ReadError, is_noop};
@@ -191,6 +192,24 @@ impl Log {
             segments,
             snapshots,
         })
+    }
+
+    /// Remembers the members of the group before any change of them that is in the log, as the
+    /// consensus core encodes them. Durable after the journal is synced. Panics if they are known.
+    pub fn set_first_members(&mut self, members: Bytes) -> Result<(), AppendError> {
+        self.online()?;
+        assert!(
+            self.anchored_members().is_empty(),
+            "members change by entries only"
+        );
+        let anchor = Anchor {
+            members,
+            ..self.anchor_at(0, self.first_whole(), self.log_start)
+        };
+        let journaled = self.place.journal.anchor(self.place.group, &anchor);
+        self.journaled(journaled)?;
+        self.raft = self.place.journal.group(self.place.group);
+        Ok(())
     }
 
     /// The anchor of a log that begins with segment `first`; `whole` is the first of its segments

@@ -168,7 +168,7 @@ impl Log {
 }
 
 /// All epochs that the journal still knows.
-pub(super) fn epochs_of(raft: &crate::GroupState, first_index: LogIndex) -> LeaderEpochs {
+pub(crate) fn epochs_of(raft: &crate::GroupState, first_index: LogIndex) -> LeaderEpochs {
     let mut epochs = LeaderEpochs::default();
     if let Some(anchor) = &raft.anchor {
         let compacted = anchor.compacted.iter().flat_map(|part| &part.epochs);

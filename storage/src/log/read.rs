@@ -426,7 +426,7 @@ const MARGIN_BYTES: u64 = 64 << 10;
 const JUMP_BYTES_MIN: u64 = 64 << 10;
 
 /// See [`Log::is_of_its_epoch`]. Below the log start nobody remembers epochs.
-pub(super) fn is_of_its_epoch(
+pub(crate) fn is_of_its_epoch(
     epochs: &crate::LeaderEpochs,
     log_start: Offset,
     header: &BatchHeader,

@@ -435,6 +435,24 @@ fn retention_by_size_drops_the_oldest_segments_but_not_what_is_uncommitted() {
 }
 
 #[test]
+fn the_first_members_of_the_group_outlive_the_beginning_of_the_log() {
+    let mut world = World::new(small_config());
+    assert!(world.log.anchored_members().is_empty());
+    world.log.set_first_members("members".into()).unwrap();
+    assert_eq!(world.log.first_index(), LogIndex(1));
+    append_many(&mut world.log, 60);
+    let mut world = world.reopen_after(Crash::Kill);
+    assert_eq!(world.log.anchored_members(), "members");
+    assert_eq!(offsets(&mut world.log), (0..60).collect::<Vec<_>>());
+    let ticket = world.log.delete_records(Offset::new(30)).unwrap().unwrap();
+    ticket.run().unwrap();
+    assert!(world.log.first_index() > LogIndex(1));
+    assert_eq!(world.log.anchored_members(), "members");
+    let world = world.reopen_clean();
+    assert_eq!(world.log.anchored_members(), "members");
+}
+
+#[test]
 fn retention_by_time_may_empty_the_log() {
     let mut world = World::new(LogConfig {
         retention_ms: 500,

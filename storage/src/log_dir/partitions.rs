@@ -10,13 +10,16 @@ use super::{LogDir, LogDirError};
 use crate::checkpoint;
 use crate::disk::{self, Disk, DiskError};
 use crate::journal::{GroupId, Journal};
-use crate::log::{Log, LogConfig, OpenLog, OpenLogError, Place};
+use crate::log::{AppendError, Log, LogConfig, OpenLog, OpenLogError, Place};
 
 const METADATA_FILE: &str = "partition.metadata";
 const METADATA_BYTES_MAX: usize = 4096;
 
 /// What the name of a directory ends with whose partition is deleted, as Kafka has it.
 const DELETE_SUFFIX: &str = "-delete";
+
+/// And of one with a copy that is on its way.
+pub(super) const COPY_SUFFIX: &str = "-copy";
 
 /// A partition found on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +40,7 @@ pub(super) struct Partitions {
 }
 
 impl Partitions {
-    /// Looks what is there; removes what was being deleted or created when the process ended.
+    /// Looks what is there; removes what was being deleted, created or copied when the process ended.
     pub(super) fn find(
         disk: &dyn Disk,
         root: &Path,
@@ -47,7 +50,8 @@ impl Partitions {
         let mut nameless = Vec::new();
         for entry in disk.list(root)?.into_iter().filter(|entry| entry.is_dir) {
             let path = root.join(&entry.name);
-            if entry.name.ends_with(DELETE_SUFFIX) {
+            let set_aside = [DELETE_SUFFIX, COPY_SUFFIX];
+            if set_aside.iter().any(|end| entry.name.ends_with(end)) {
                 disk.remove_dir_all(&path)?;
                 continue;
             }
@@ -99,6 +103,19 @@ impl Partitions {
         self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn insert(&self, topic_partition: &TopicPartition, topic_id: TopicId) {
+        self.lock().insert(topic_partition.clone(), topic_id);
+    }
+
+    /// The partitions of these groups.
+    pub(super) fn of_groups(&self, wanted: impl Fn(GroupId) -> bool) -> Vec<TopicPartition> {
+        let by_name = self.lock();
+        let of = by_name
+            .iter()
+            .filter(|(name, id)| wanted(group_of(name, **id)));
+        of.map(|(name, _)| name.clone()).collect()
+    }
+
     /// The Raft group of a partition that is there.
     pub(super) fn group(&self, topic_partition: &TopicPartition) -> Option<GroupId> {
         let topic_id = self.lock().get(topic_partition).copied()?;
@@ -106,7 +123,7 @@ impl Partitions {
     }
 }
 
-fn group_of(topic_partition: &TopicPartition, topic_id: TopicId) -> GroupId {
+pub(super) fn group_of(topic_partition: &TopicPartition, topic_id: TopicId) -> GroupId {
     GroupId {
         topic_id,
         partition: topic_partition.partition,
@@ -177,19 +194,26 @@ impl LogDir {
             Some(_) => {}
             None => self.create(&directory, topic_partition, topic_id)?,
         }
+        let group = group_of(topic_partition, topic_id);
+        // What is left of it goes at the next start.
+        let _old = self
+            .place_copy(topic_partition, group)
+            .map_err(journal_or_disk)?;
+        self.replaced().remove(topic_partition);
         let checkpoint = self.checkpoint(topic_partition).filter(|_| found.is_some());
         let open = OpenLog {
             place: Place {
                 disk: Arc::clone(&self.disk),
+                directory_id: self.identity.directory_id,
                 directory: directory.into(),
-                group: group_of(topic_partition, topic_id),
+                group,
                 journal: Arc::clone(&self.journal),
                 mappings: Arc::clone(&self.mappings),
                 appended: self.appended.clone(),
             },
             topic_partition: topic_partition.clone(),
             config,
-            boot: self.boot.kind,
+            boot: self.boot().kind,
             recovery_point: checkpoint.map_or(Offset::ZERO, |checkpoint| checkpoint.recovery_point),
             log_start: checkpoint.map_or(Offset::ZERO, |checkpoint| checkpoint.log_start_offset),
             cleaned_to: checkpoint
@@ -209,12 +233,9 @@ impl LogDir {
         topic_id: TopicId,
     ) -> Result<(), DiskError> {
         self.disk.create_dir_all(directory)?;
-        let text = checkpoint::encode_partition_metadata(topic_id);
-        disk::replace_small(&*self.disk, &directory.join(METADATA_FILE), text.as_bytes())?;
+        write_metadata(&*self.disk, directory, topic_id)?;
         self.disk.sync_dir(&self.path)?;
-        self.partitions
-            .lock()
-            .insert(topic_partition.clone(), topic_id);
+        self.partitions.insert(topic_partition, topic_id);
         Ok(())
     }
 
@@ -229,17 +250,25 @@ impl LogDir {
         if self.partitions.lock().get(topic_partition) != Some(&topic_id) {
             return Ok(DeleteLogTicket { disk, path: None });
         }
+        // Its directory must not come after all that of the partition is gone.
+        let group = group_of(topic_partition, topic_id);
+        let _old = self
+            .place_copy(topic_partition, group)
+            .map_err(journal_or_disk)?;
         let directory = self.path.join(topic_partition.to_string());
-        let deleted = self.path.join(deleted_name(topic_partition, topic_id));
+        let deleted = set_aside_name(topic_partition, topic_id, DELETE_SUFFIX);
+        let deleted = self.path.join(deleted);
         match disk.rename(&directory, &deleted) {
             Ok(()) | Err(DiskError::NotFound { .. }) => {}
             Err(error) => return Err(error.into()),
         }
         disk.sync_dir(&self.path)?;
         self.partitions.lock().remove(topic_partition);
+        // Another topic may get the name.
+        self.checkpoints().forget(topic_partition);
         // Not synced: a group without a directory is dropped at the next start.
-        self.journal
-            .drop_group(group_of(topic_partition, topic_id))?;
+        self.journal.drop_group(group)?;
+        self.replaced().remove(topic_partition);
         Ok(DeleteLogTicket {
             disk,
             path: Some(deleted),
@@ -247,18 +276,40 @@ impl LogDir {
     }
 }
 
+/// Of a directory, durable.
+pub(crate) fn write_metadata(
+    disk: &dyn Disk,
+    directory: &Path,
+    topic_id: TopicId,
+) -> Result<(), DiskError> {
+    let text = checkpoint::encode_partition_metadata(topic_id);
+    disk::replace_small(disk, &directory.join(METADATA_FILE), text.as_bytes())
+}
+
 /// As Kafka's `logDeleteDirName`: unique, and short enough for a file system.
-fn deleted_name(topic_partition: &TopicPartition, topic_id: TopicId) -> String {
+pub(super) fn set_aside_name(
+    topic_partition: &TopicPartition,
+    topic_id: TopicId,
+    suffix: &str,
+) -> String {
     const NAME_BYTES_MAX: usize = 255;
     let id = u128::from_be_bytes(*topic_id.as_bytes());
     let partition = topic_partition.partition.0;
-    let suffix = format!("-{partition}.{id:032x}{DELETE_SUFFIX}");
+    let suffix = format!("-{partition}.{id:032x}{suffix}");
     let topic = topic_partition.topic.as_str();
     let kept = topic.len().min(NAME_BYTES_MAX - suffix.len());
     format!("{}{suffix}", &topic[..kept])
 }
 
-/// Files of a deleted partition, to be removed on any thread.
+/// What the disk said.
+pub(super) fn journal_or_disk(error: AppendError) -> DiskError {
+    match error {
+        AppendError::NoSpace(cause) => cause,
+        AppendError::Offline(offline) => offline.cause,
+    }
+}
+
+/// Files of a deleted partition, or of a log that a copy has replaced, to be removed on any thread.
 #[derive(Debug)]
 #[must_use = "the files stay until it is run"]
 pub struct DeleteLogTicket {
@@ -267,6 +318,10 @@ pub struct DeleteLogTicket {
 }
 
 impl DeleteLogTicket {
+    pub(super) fn new(disk: Arc<dyn Disk>, path: Option<PathBuf>) -> Self {
+        Self { disk, path }
+    }
+
     /// Removes them.
     pub fn run(self) -> Result<(), DiskError> {
         match self.path {

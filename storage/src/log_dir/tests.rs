@@ -117,7 +117,7 @@ fn each_way_to_end_is_told_from_the_others() {
     disk.restart(Crash::PowerLoss);
     check(&disk, BootKind::Lossy, 4, true);
     disk.restart(Crash::Kill);
-    let mut dir = check(&disk, BootKind::Killed, 5, true);
+    let dir = check(&disk, BootKind::Killed, 5, true);
     dir.recovery_finished().unwrap();
     drop(dir);
     disk.restart(Crash::Kill);
@@ -286,3 +286,25 @@ fn all_of_it_works_on_real_files() {
 }
 
 use crate::LogConfig;
+
+/// What was found at the start would reach beyond the end of the log by then.
+#[test]
+fn a_log_that_is_opened_again_has_the_checkpoint_written_last() {
+    let mut world = World::new(small_config());
+    append_many(&mut world.log, 40);
+    let mut world = world.reopen_clean();
+    world.log.truncate_from(klamm_model::LogIndex(20)).unwrap();
+    lead(&mut world.log, 2).unwrap();
+    append_many(&mut world.log, 5);
+    world.log.sync().unwrap();
+    world.write_checkpoints();
+    let end = world.log.log_end_offset();
+    world.log.close().unwrap();
+    let mut log = world
+        .dir
+        .open_log(&partition(), TOPIC_ID, small_config(), NOW)
+        .unwrap();
+    assert_eq!(log.log_end_offset(), end);
+    assert_eq!(read_all(&mut log).len() as i64, end.get());
+    assert!(log.damages().is_empty());
+}

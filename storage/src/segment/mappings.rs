@@ -22,16 +22,21 @@ struct State {
     by_use: BTreeMap<u64, MappingKey>,
 }
 
-/// Names a segment within the process.
+/// Names a segment within its log directory, for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct MappingKey(u64);
+pub(crate) struct MappingKey(pub(super) u64);
 
 impl Mappings {
-    /// Keeps `count_max` mappings at most.
-    pub(crate) fn new(count_max: usize) -> Self {
+    /// Keeps `count_max` mappings at most. `incarnation` is that of the log directory: names of
+    /// segments are not used again after a start.
+    pub(crate) fn new(count_max: usize, incarnation: u64) -> Self {
+        let state = State {
+            next_key: incarnation << 32,
+            ..State::default()
+        };
         Self {
             count_max: count_max.max(1),
-            state: Mutex::default(),
+            state: Mutex::new(state),
         }
     }
 
@@ -98,7 +103,7 @@ mod tests {
     fn the_least_recently_used_mapping_goes_first() {
         let disk = MemDisk::new(1);
         let file = disk.open(Path::new("/f"), Open::Create).unwrap();
-        let mappings = Mappings::new(2);
+        let mappings = Mappings::new(2, 1);
         let keys = [(); 3].map(|()| mappings.new_key());
         for key in &keys[..2] {
             mappings.put(*key, file.map_read_only(10).unwrap());

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use klamm_broker::partition::driver::{DriverParams, PartitionDriver};
+use klamm_model::raft::MetaKind;
 use klamm_model::record_batch::RecordBatch;
 use klamm_model::{BrokerId, PartitionIndex, Timestamp, TopicId, TopicName, TopicPartition};
-use klamm_replication::ReplicaId;
+use klamm_replication::{Members, ReplicaId};
 use klamm_storage::log_dir::{LogDirIdentity, LogDirOptions};
 use klamm_storage::{AppendTicket, Crash, Disk, LogConfig, LogDir, MemDisk, SyncTicket};
 
@@ -18,6 +19,10 @@ pub(super) struct Node {
     pub(super) life: u64,
     /// The lives of the others that it has heard of.
     pub(super) known_lives: Vec<u64>,
+    /// Who was in the group when it began; nobody for one that joins later.
+    pub(super) first: Members,
+    /// The configurations that its last process left in its log.
+    left: Vec<Members>,
     /// It has lost power, and what it may have lost has not come back yet.
     pub(super) recovering: bool,
 }
@@ -32,13 +37,15 @@ pub(super) struct Process {
 }
 
 impl Node {
-    pub(super) fn new(id: ReplicaId, size: usize, seed: u64) -> Self {
+    pub(super) fn new(id: ReplicaId, first: Members, size: usize, seed: u64) -> Self {
         Self {
             id,
             disk: MemDisk::new(seed),
             process: None,
             life: 0,
             known_lives: vec![1; size],
+            left: vec![first.clone()],
+            first,
             recovering: false,
         }
     }
@@ -46,9 +53,9 @@ impl Node {
     pub(super) fn start(
         &mut self,
         disk: Arc<dyn Disk>,
-        voters: &[ReplicaId],
         config: &LogConfig,
         barred: bool,
+        preferred: bool,
         seed: u64,
     ) {
         self.life += 1;
@@ -61,7 +68,7 @@ impl Node {
             ballast_bytes: 0,
             mappings_max: 4,
         };
-        let mut dir = LogDir::open(disk, Path::new("/data"), options).expect("a log directory");
+        let dir = LogDir::open(disk, Path::new("/data"), options).expect("a log directory");
         if !barred {
             dir.recovery_finished().expect("the disk works");
         }
@@ -80,10 +87,11 @@ impl Node {
             .expect("a log");
         let params = DriverParams {
             replica: self.id,
-            voters: voters.to_vec(),
+            members: self.first.clone(),
             seed,
             life: self.life,
             recovering,
+            preferred,
             message_bytes: 600, // a few batches
         };
         self.process = Some(Process {
@@ -102,7 +110,23 @@ impl Node {
         }
     }
 
+    /// The configurations that may be in force as far as its log tells, and the one that follows.
+    pub(super) fn configurations(&self) -> Vec<Members> {
+        let Some(process) = &self.process else {
+            return self.left.clone();
+        };
+        let metas = process.driver.log().metas().iter();
+        let changes = metas.filter_map(|meta| match &meta.kind {
+            MetaKind::Membership(bytes) => Some(Members::decode(bytes).expect("members")),
+            MetaKind::Noop => None,
+        });
+        let mut all = vec![self.first.clone()];
+        all.extend(changes);
+        all.split_off(all.len().saturating_sub(2))
+    }
+
     pub(super) fn crash(&mut self, crash: Crash) {
+        self.left = self.configurations();
         self.process = None;
         self.disk.restart(crash);
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use klamm_broker::partition::driver::{AppendOrigin, Outcome, PartitionDriver, Staged};
 use klamm_model::record_batch::BatchBuilder;
 use klamm_model::{Instant, LeaderEpoch, Offset, Timestamp};
-use klamm_replication::{ReplicaId, frame};
+use klamm_replication::{Members, ReplicaId, frame};
 use klamm_storage::{Crash, Disk, LogConfig};
 
 use super::ledger::{Ledger, content};
@@ -16,8 +16,10 @@ use crate::disk::{Lie, LyingDisk};
 use crate::random::Random;
 use crate::trace::Trace;
 
-/// Steps before everything heals.
+/// Steps before everything heals; twice as many if members change.
 const STEPS: usize = 4_000;
+/// Changes of members that were asked for and may be on their way.
+const ASKED_MAX: usize = 3;
 const WALL: Timestamp = Timestamp(1_700_000_000_000);
 
 /// A guard that is left out, or a lie that is told to the brokers.
@@ -40,7 +42,10 @@ pub(super) struct World<'a> {
     now: Instant,
     config: LogConfig,
     pace: Pace,
-    voters: Vec<ReplicaId>,
+    /// Whether replicas join and leave.
+    changes: bool,
+    /// Whether one of them should lead.
+    preferred: bool,
     nodes: Vec<Node>,
     network: Vec<Packet>,
     isolated: Option<usize>,
@@ -48,6 +53,19 @@ pub(super) struct World<'a> {
     pending: Vec<Pending>,
     ledger: Ledger,
     produced: u64,
+    /// Members that leaders were lately asked for.
+    asked: Vec<Members>,
+    /// The last configuration that a leader has put in force, and how many there were.
+    changed: (Members, u64),
+}
+
+/// What came of a life.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Lived {
+    /// Records that were acknowledged.
+    pub(super) records: u64,
+    /// Changes of members.
+    pub(super) changes: u64,
 }
 
 /// How often what happens; another in each world.
@@ -59,6 +77,8 @@ struct Pace {
     journal: u64,
     ticks: u64,
     faults: u64,
+    changes: u64,
+    starts: u64,
 }
 
 struct Packet {
@@ -77,15 +97,18 @@ struct Pending {
 }
 
 impl Pace {
-    fn draw(random: &mut Random) -> Self {
+    fn draw(random: &mut Random, changes: bool) -> Self {
+        let changes = u64::from(changes);
         Self {
             produce: 20 + random.below(150),
             deliver: 200 + random.below(500),
             write: 40 + random.below(300),
-            flush: 5 + random.below(60),
-            journal: 40 + random.below(100),
+            flush: 5 + random.below(60) + changes * 60,
+            journal: 40 + random.below(100) + changes * 60,
             ticks: 50 + random.below(100),
             faults: 1 + random.below(4),
+            changes: changes * (10 + random.below(60)),
+            starts: 10 + changes * 20,
         }
     }
 }
@@ -93,14 +116,22 @@ impl Pace {
 impl<'a> World<'a> {
     pub(super) fn new(seed: u64, sabotage: Option<Sabotage>, trace: &'a Trace) -> Self {
         let mut random = Random::new(seed);
-        let size = if random.one_in(4) { 5 } else { 3 };
-        let voters: Vec<_> = (1..=size)
-            .map(|id| ReplicaId::new(id).expect("not 0"))
-            .collect();
-        let nodes = voters
-            .iter()
-            .map(|id| Node::new(*id, voters.len(), random.number()));
-        let nodes = nodes.collect();
+        let changes = random.one_in(2);
+        let (size, members) = match changes {
+            true => (5 + random.below(2), 1 + random.below(5)),
+            false if random.one_in(4) => (5, 5),
+            false => (3, 3),
+        };
+        let id = |id| ReplicaId::new(id).expect("not 0");
+        let first = Members::of_voters((1..=members).map(id));
+        let node = |nth: u64| {
+            let first = match nth <= members {
+                true => first.clone(),
+                false => Members::default(),
+            };
+            Node::new(id(nth), first, size as usize, random.number())
+        };
+        let nodes: Vec<_> = (1..=size).map(node).collect();
         Self {
             config: LogConfig {
                 segment_bytes: 1_024 + random.below(4_096) as u32,
@@ -109,31 +140,37 @@ impl<'a> World<'a> {
                 flush_messages: if random.one_in(4) { 1 } else { i64::MAX },
                 ..LogConfig::default()
             },
-            pace: Pace::draw(&mut random),
+            pace: Pace::draw(&mut random, changes),
+            changes,
+            preferred: random.one_in(2),
             sabotage,
             random,
             trace,
             now: Instant::START,
-            voters,
             nodes,
             network: Vec::new(),
             isolated: None,
             pending: Vec::new(),
             ledger: Ledger::default(),
             produced: 0,
+            asked: Vec::new(),
+            changed: (Members::default(), 0),
         }
     }
 
-    /// Lives it; how many records were acknowledged.
-    pub(super) fn live(mut self) -> u64 {
+    /// Lives it.
+    pub(super) fn live(mut self) -> Lived {
         for node in 0..self.nodes.len() {
             self.start(node);
         }
-        for _ in 0..STEPS {
+        for _ in 0..STEPS * (1 + usize::from(self.changes)) {
             self.step();
         }
         self.heal();
-        self.ledger.records()
+        Lived {
+            records: self.ledger.records(),
+            changes: self.changed.1,
+        }
     }
 
     fn step(&mut self) {
@@ -150,7 +187,9 @@ impl<'a> World<'a> {
             pace.faults,
             pace.faults,
             pace.faults,
-            10,
+            pace.faults,
+            pace.changes,
+            pace.starts,
         ];
         let mut choice = self.random.below(weights.iter().sum());
         let chosen = weights.iter().position(|weight| {
@@ -169,6 +208,8 @@ impl<'a> World<'a> {
             7 => self.crash(node, Crash::Kill),
             8 => self.lose_power(node),
             9 => self.transfer(node),
+            10 => self.miss_leader(node),
+            11 => self.change_members(),
             _ => self.start(node),
         }
     }
@@ -194,6 +235,15 @@ impl<'a> World<'a> {
             self.trace.note(format!("{}: {outcome:?}", at + 1));
             match outcome {
                 Outcome::Recovered => node.recovered(),
+                Outcome::MembersChanged { members } => {
+                    let leads = node
+                        .process
+                        .as_ref()
+                        .is_some_and(|own| own.driver.is_leader());
+                    if leads && members != self.changed.0 {
+                        self.changed = (members, self.changed.1 + 1);
+                    }
+                }
                 Outcome::Truncated { lost_visible, .. } => {
                     assert!(!lost_visible, "acknowledged records are cut");
                 }
@@ -381,11 +431,85 @@ impl<'a> World<'a> {
         if let Some(leader) = self.leader() {
             self.trace
                 .note(format!("{}: transfers to {}", leader + 1, to + 1));
-            let to = self.voters[to];
+            let to = self.nodes[to].id;
             self.drive(leader, |process, now, outcomes| {
                 process.driver.transfer_leadership(now, to, outcomes);
             });
         }
+    }
+
+    /// A broker takes that of the leader for gone, and need not be right.
+    fn miss_leader(&mut self, at: usize) {
+        if let Some(leader) = self.leader() {
+            self.miss(at, leader);
+        }
+    }
+
+    fn miss(&mut self, at: usize, gone: usize) {
+        let gone = self.nodes[gone].id;
+        self.trace
+            .note(format!("{}: misses {}", at + 1, gone.get()));
+        self.drive(at, |process, now, outcomes| {
+            process.driver.peer_unreachable(now, gone, outcomes);
+        });
+    }
+
+    /// A leader is asked for other members: a learner more, a learner made a voter, one less, or
+    /// quite different ones.
+    fn change_members(&mut self) {
+        let Some(leader) = self.leader().filter(|_| self.changes) else {
+            return;
+        };
+        let process = self.nodes[leader].process.as_ref().expect("it leads");
+        if !process.driver.can_change_members() {
+            return;
+        }
+        let members = process.driver.members().clone();
+        let wanted = self.draw_members(&members);
+        if wanted.voters.is_empty() || self.is_too_lossy(&wanted, None) {
+            return;
+        }
+        self.trace.note(format!("{}: wants {wanted}", leader + 1));
+        self.asked.push(wanted.clone());
+        let old = self.asked.len().saturating_sub(ASKED_MAX);
+        self.asked.drain(..old);
+        self.drive(leader, |process, now, outcomes| {
+            process.driver.change_members(now, wanted, outcomes);
+        });
+    }
+
+    fn draw_members(&mut self, now: &Members) -> Members {
+        let any = self.nodes[self.random.place(&self.nodes)].id;
+        let without = |list: &[ReplicaId]| -> Vec<_> {
+            list.iter().copied().filter(|id| *id != any).collect()
+        };
+        let (mut voters, mut learners) = (without(&now.voters), without(&now.learners));
+        match self.random.below(6) {
+            0 => {}
+            1 => learners.push(any),
+            2 | 3 => voters.push(any),
+            4 => voters = vec![any],
+            _ => {
+                voters = self.nodes.iter().map(|node| node.id).collect();
+                voters.retain(|_| self.random.one_in(2));
+            }
+        }
+        voters.truncate(5);
+        learners.retain(|id| !voters.contains(id));
+        Members::of_voters(voters).with_learners(learners)
+    }
+
+    /// Whether more than a minority of those who decide lack what they had not fsynced, with one more.
+    fn is_too_lossy(&self, members: &Members, more: Option<usize>) -> bool {
+        let lossy = |id: &&ReplicaId| {
+            let at = place(**id);
+            self.nodes[at].recovering || more == Some(at)
+        };
+        let too_many = |voters: &[ReplicaId]| {
+            let lossy = voters.iter().filter(lossy).count();
+            lossy > 0 && lossy > (voters.len() - 1) / 2
+        };
+        too_many(&members.voters) || too_many(&members.outgoing)
     }
 
     fn leader(&self) -> Option<usize> {
@@ -412,6 +536,11 @@ impl<'a> World<'a> {
             self.nodes[at].crash(crash);
             self.pending.retain(|pending| pending.node != at);
             self.trace.note(format!("{}: {crash:?}", at + 1));
+            for other in 0..self.nodes.len() {
+                if self.random.one_in(3) {
+                    self.miss(other, at);
+                }
+            }
         }
     }
 
@@ -419,9 +548,9 @@ impl<'a> World<'a> {
     /// of anybody.
     fn lose_power(&mut self, at: usize) {
         let strict = self.config.flush_messages == 1;
-        let others = self.nodes.iter().enumerate();
-        let lossy = others.filter(|(other, node)| *other != at && node.recovering);
-        if strict || lossy.count() < (self.nodes.len() - 1) / 2 {
+        let in_logs = self.nodes.iter().flat_map(Node::configurations);
+        let mut configurations = in_logs.chain(self.asked.iter().cloned());
+        if strict || !configurations.any(|one| self.is_too_lossy(&one, Some(at))) {
             self.crash(at, Crash::Kill);
             self.nodes[at].crash(Crash::PowerLoss);
             self.nodes[at].recovering = self.bars();
@@ -436,7 +565,8 @@ impl<'a> World<'a> {
         let seed = self.random.number() >> 1;
         let disk = self.disk_of(at);
         let barred = self.bars();
-        self.nodes[at].start(disk, &self.voters, &self.config, barred, seed);
+        let preferred = at == 0 && self.preferred;
+        self.nodes[at].start(disk, &self.config, barred, preferred, seed);
         self.trace.note(format!("{}: started", at + 1));
         self.drive(at, |process, now, outcomes| {
             process.driver.start(now, outcomes)
@@ -482,11 +612,23 @@ impl<'a> World<'a> {
                 }
             }
         }
-        let mut leaders = 0;
+        self.check_end();
+    }
+
+    fn check_end(&mut self) {
+        let leads = |node: &&Node| {
+            let process = node.process.as_ref();
+            process.expect("all run").driver.is_leader()
+        };
+        let leaders: Vec<_> = self.nodes.iter().filter(leads).collect();
+        assert_eq!(leaders.len(), 1, "one leader in the end");
+        let leader = leaders[0].process.as_ref().expect("all run");
+        let members = leader.driver.members().clone();
+        assert!(!members.is_joint(), "every joint configuration is left");
         let mut logs = Vec::new();
-        for node in &mut self.nodes {
+        for id in members.all() {
+            let node = &mut self.nodes[place(id)];
             let process = node.process.as_mut().expect("all run");
-            leaders += usize::from(process.driver.is_leader());
             let end = process.driver.log_end_offset();
             assert_eq!(process.driver.high_watermark(), end, "all of it is shown");
             assert_eq!(
@@ -494,13 +636,13 @@ impl<'a> World<'a> {
                 end,
                 "all of it is committed"
             );
+            assert_eq!(process.driver.members(), &members, "one configuration");
             assert!(!node.recovering, "nobody is barred for ever");
             let batches = process.batches(end);
             self.ledger.check_all(&batches);
             let bytes: Vec<Bytes> = batches.iter().map(|batch| batch.to_bytes()).collect();
             logs.push((process.driver.log().last_index(), bytes));
         }
-        assert_eq!(leaders, 1, "one leader in the end");
         assert!(logs.iter().all(|log| *log == logs[0]), "one log in the end");
     }
 }

@@ -7,7 +7,9 @@ use klamm_model::{Instant, RecordBatch, Timestamp};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 use super::*;
-use crate::{Effect, Event, JournalTicket, Replica, ReplicaSettings, Restored, VisibleWhen};
+use crate::{
+    Effect, Event, JournalTicket, Members, Replica, ReplicaSettings, Restored, VisibleWhen,
+};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -47,7 +49,7 @@ fn raft_alone(entries: usize) -> usize {
     let restored = Restored::empty();
     let mut consensus = Consensus::new(Setup {
         id: id(),
-        voters: vec![id()],
+        members: Members::of_voters([id()]),
         seed: 1,
         hard_state: restored.hard_state,
         terms: restored.check().expect("no past"),
@@ -92,13 +94,17 @@ fn batch() -> RecordBatch {
 fn replica(entries: usize) -> usize {
     let settings = ReplicaSettings {
         id: id(),
-        voters: vec![id()],
         seed: 1,
         life: 1,
         recovering: false,
+        preferred: false,
         visible_when: VisibleWhen::Written,
     };
-    let replica = Replica::new(settings, &Restored::empty()).expect("no past");
+    let past = Restored {
+        members: Members::of_voters([id()]),
+        ..Restored::empty()
+    };
+    let replica = Replica::new(settings, &past).expect("no past");
     let mut state = (replica, Vec::new());
     let handle = |(replica, effects): &mut (Replica, Vec<Effect>), event| {
         replica.handle(Instant::START, event, effects);

@@ -5,7 +5,7 @@ use klamm_model::{LogIndex, Term};
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
 use raft::{GetEntriesContext, RaftState, Storage, StorageError};
 
-use crate::ReplicaId;
+use crate::Members;
 use crate::terms::Terms;
 
 /// See the module.
@@ -26,14 +26,13 @@ impl Store {
         terms: Terms,
         last_index: LogIndex,
         hard_state: HardState,
-        voters: &[ReplicaId],
+        members: &Members,
     ) -> Self {
-        let voters: Vec<u64> = voters.iter().map(|voter| voter.get()).collect();
         Self {
             terms,
             last_index,
             hard_state,
-            members: ConfState::from((voters, Vec::new())),
+            members: super::members::conf_state(members),
         }
     }
 

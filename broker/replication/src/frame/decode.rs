@@ -6,8 +6,8 @@ use klamm_model::raft::{DataEntry, LogEntry, MetaEntry, MetaKind};
 use klamm_model::{LogIndex, Offset, RecordBatch, Term};
 
 use super::{FORMAT, FrameError, entry, flag, kind};
-use crate::ReplicaId;
-use crate::envelope::{EntryId, Envelope, PeerMessage};
+use crate::envelope::{Configuration, EntryId, Envelope, PeerMessage};
+use crate::{Members, ReplicaId};
 
 /// Reads a whole message. The entries share its bytes.
 pub fn decode(frame: Bytes) -> Result<(Envelope, Vec<LogEntry>), FrameError> {
@@ -91,6 +91,24 @@ impl Reader {
         })
     }
 
+    fn members(&mut self) -> Result<Bytes, FrameError> {
+        let length = self.u32()? as usize;
+        if length > self.bytes.len() {
+            return Err(FrameError::Truncated);
+        }
+        Ok(self.bytes.split_to(length))
+    }
+
+    fn configuration(&mut self) -> Result<Configuration, FrameError> {
+        let since = self.index()?;
+        let bytes = self.members()?;
+        let members = match bytes.is_empty() {
+            true => Members::default(),
+            false => Members::decode(&bytes)?,
+        };
+        Ok(Configuration { since, members })
+    }
+
     fn message(&mut self, kind: u8, flags: u8) -> Result<PeerMessage, FrameError> {
         let is = |flag: u8| flags & flag != 0;
         Ok(match kind {
@@ -138,6 +156,8 @@ impl Reader {
             kind::HOLDS => PeerMessage::Holds {
                 life: self.u64()?,
                 last: self.entry_id()?,
+                commit: self.entry_id()?,
+                configuration: Box::new(self.configuration()?),
             },
             unknown => return Err(FrameError::Kind(unknown)),
         })
@@ -156,13 +176,7 @@ impl Reader {
         let at_offset = i64::try_from(at_offset).map_err(|_| FrameError::Number("offset"))?;
         let kind = match kind {
             entry::NOOP => MetaKind::Noop,
-            entry::MEMBERSHIP => {
-                let length = self.u32()? as usize;
-                if length > self.bytes.len() {
-                    return Err(FrameError::Truncated);
-                }
-                MetaKind::Membership(self.bytes.split_to(length))
-            }
+            entry::MEMBERSHIP => MetaKind::Membership(self.members()?),
             unknown => return Err(FrameError::Kind(unknown)),
         };
         Ok(LogEntry::Meta(MetaEntry {

@@ -93,9 +93,21 @@ fn put_fields(head: &mut BytesMut, message: &PeerMessage) {
             head.put_u64(*life);
             head.put_u64(through.0);
         }
-        PeerMessage::Holds { life, last } => {
+        PeerMessage::Holds {
+            life,
+            last,
+            commit,
+            configuration,
+        } => {
             head.put_u64(*life);
             put_entry_id(head, *last);
+            put_entry_id(head, *commit);
+            head.put_u64(configuration.since.0);
+            let members = match configuration.members.voters.is_empty() {
+                true => Bytes::new(),
+                false => configuration.members.encode(),
+            };
+            put_members(head, &members);
         }
     }
 }
@@ -117,12 +129,16 @@ fn put_entry(head: &mut BytesMut, pieces: &mut Vec<Bytes>, entry: &LogEntry) {
             put_term(head, meta.term);
             head.put_i64(meta.at_offset.get());
             if let MetaKind::Membership(members) = &meta.kind {
-                let length = u32::try_from(members.len()).expect("a few replicas");
-                head.put_u32(length);
-                head.put_slice(members);
+                put_members(head, members);
             }
         }
     }
+}
+
+fn put_members(head: &mut BytesMut, members: &Bytes) {
+    let length = u32::try_from(members.len()).expect("a few replicas");
+    head.put_u32(length);
+    head.put_slice(members);
 }
 
 fn put_entry_id(head: &mut BytesMut, id: EntryId) {

@@ -1,31 +1,44 @@
 //! What comes from other replicas: messages, and entries that a leader appends here.
 
-use klamm_model::LogIndex;
-use klamm_model::raft::LogEntry;
+use klamm_model::raft::{LogEntry, MetaKind};
+use klamm_model::{Instant, LogIndex};
 
 use super::Replica;
 use crate::consensus::Ready;
 use crate::envelope::{EntryId, Envelope, PeerMessage};
-use crate::{Effect, Position};
+use crate::{Effect, Members, Position};
 
 impl Replica {
     pub(super) fn receive(
         &mut self,
+        now: Instant,
         envelope: Envelope,
         entries: Vec<LogEntry>,
         effects: &mut Vec<Effect>,
     ) {
-        if !carries(&envelope, &entries) || !self.may_hear(&envelope) {
+        if !carries(&envelope, &entries) {
             return;
+        }
+        self.learn_commit(&envelope.message);
+        if !self.may_hear(&envelope) {
+            return self.ask_candidate(&envelope, effects);
         }
         let headers = entries.iter().map(|entry| (entry.index(), entry.term()));
         self.consensus.receive(&envelope, headers);
         self.take_received(entries, effects);
-        match envelope.message {
+        if envelope.term == self.consensus.term() && self.consensus.is_leader() {
+            self.peers.heard(envelope.from, now);
+        }
+        match &envelope.message {
             PeerMessage::Recovering { life } => {
-                return self.answer_recovering(envelope.from, life, effects);
+                return self.answer_recovering(envelope.from, *life, effects);
             }
-            PeerMessage::Holds { life, last } => self.note_holds(envelope.from, life, last),
+            PeerMessage::Holds {
+                life,
+                last,
+                configuration,
+                ..
+            } => self.note_holds(envelope.from, *life, *last, configuration),
             _ => {}
         }
         // Older messages have been dropped, newer ones have raised our term.
@@ -45,6 +58,18 @@ impl Replica {
             PeerMessage::Heartbeat { .. } => self.heard(&envelope),
             PeerMessage::CatchUpTo { life, through } => self.catch_up_to(life, through),
             _ => {}
+        }
+    }
+
+    /// What is committed stays so in any term, and raft-rs does not listen to older ones. Who has left
+    /// the group knows that it has, but stands for no election, and those who are left, and who would
+    /// need no vote of it, may have no other way to learn that.
+    fn learn_commit(&mut self, message: &PeerMessage) {
+        if let PeerMessage::VoteRequest { commit, .. }
+        | PeerMessage::VoteResponse { commit, .. }
+        | PeerMessage::Holds { commit, .. } = message
+        {
+            self.consensus.learn_commit(*commit);
         }
     }
 
@@ -104,6 +129,7 @@ impl Replica {
             self.visible = end;
         }
         self.positions.cut(end);
+        self.configurations.cut(end.index);
         self.written.cut(end.index);
         self.persistence.cut(end.index);
         self.outbox.cut(end.index);
@@ -126,8 +152,8 @@ impl Replica {
     }
 }
 
-/// Whether the entries that came are those that the message speaks of: without gaps, and of terms
-/// that do not fall. They come from outside.
+/// Whether the entries that came are those that the message speaks of: without gaps, of terms that do
+/// not fall, and understood. They come from outside.
 fn carries(envelope: &Envelope, entries: &[LogEntry]) -> bool {
     let PeerMessage::Append {
         previous, count, ..
@@ -140,9 +166,21 @@ fn carries(envelope: &Envelope, entries: &[LogEntry]) -> bool {
         let (last, offset) = end;
         let fits = entry.index() == last.index.next()
             && entry.term() >= last.term
-            && offset.is_none_or(|offset| entry.base_offset() == offset);
+            && offset.is_none_or(|offset| entry.base_offset() == offset)
+            && is_understood(entry);
         end = (EntryId::of(entry), Some(entry.next_offset()));
         fits
     };
     entries.len() == count as usize && entries.iter().all(follows)
+}
+
+/// Whether a membership entry names members.
+fn is_understood(entry: &LogEntry) -> bool {
+    match entry {
+        LogEntry::Meta(entry) => match &entry.kind {
+            MetaKind::Noop => true,
+            MetaKind::Membership(bytes) => Members::decode(bytes).is_ok(),
+        },
+        LogEntry::Records(_) => true,
+    }
 }

@@ -1,57 +1,12 @@
 //! What only a leader does: it appends, and knows what a majority has written.
 
+use std::time::Duration;
+
 use klamm_model::raft::{DataEntry, LogEntry};
-use klamm_model::{LogIndex, RecordBatch};
+use klamm_model::{Instant, LogIndex, RecordBatch};
 
 use super::{Leadership, Replica};
 use crate::{Effect, Position, ReplicaId};
-
-/// How far the log of each other replica is known to agree with ours and to be written there.
-#[derive(Debug)]
-pub(super) struct Peers {
-    written: Vec<(ReplicaId, LogIndex)>,
-}
-
-impl Peers {
-    pub(super) fn new(own: ReplicaId, voters: &[ReplicaId]) -> Self {
-        let others = voters.iter().filter(|voter| **voter != own);
-        Self {
-            written: others.map(|voter| (*voter, LogIndex::ZERO)).collect(),
-        }
-    }
-
-    fn of(&mut self, peer: ReplicaId) -> Option<&mut LogIndex> {
-        let mut all = self.written.iter_mut();
-        all.find(|(id, _)| *id == peer).map(|(_, written)| written)
-    }
-
-    fn wrote(&mut self, peer: ReplicaId, through: LogIndex) {
-        if let Some(written) = self.of(peer) {
-            *written = through.max(*written);
-        }
-    }
-
-    fn restarted(&mut self, peer: ReplicaId) {
-        if let Some(written) = self.of(peer) {
-            *written = LogIndex::ZERO;
-        }
-    }
-
-    /// What was known was of another term.
-    pub(super) fn forget(&mut self) {
-        for (_, written) in &mut self.written {
-            *written = LogIndex::ZERO;
-        }
-    }
-
-    /// The last entry that a majority has written, with `own` of it here.
-    fn by_majority(&self, own: LogIndex) -> LogIndex {
-        let mut all: Vec<LogIndex> = self.written.iter().map(|(_, written)| *written).collect();
-        all.push(own);
-        all.sort_unstable();
-        all[(all.len() - 1) / 2]
-    }
-}
 
 impl Replica {
     pub(super) fn propose(&mut self, batches: Vec<RecordBatch>, effects: &mut Vec<Effect>) {
@@ -131,13 +86,30 @@ impl Replica {
         if !self.is_leading() {
             return LogIndex::ZERO;
         }
-        let by_majority = match self.voters == [self.id] {
-            true => self.written.reached(),
-            false => self.peers.by_majority(self.written.reached()),
-        };
+        let members = self.configurations.in_force();
+        let by_majority = self.peers.by_majority(members, self.written.reached());
         match self.consensus.term_at(by_majority) == Some(self.consensus.term()) {
             true => by_majority,
             false => LogIndex::ZERO,
         }
+    }
+
+    /// How many voters could take part in a decision now, as far as a leader knows: itself, and those
+    /// that were heard within a time. Of a joint configuration those count that will stay; 0 if this
+    /// replica does not lead.
+    pub fn responsive_voters(&self, now: Instant, within: Duration) -> usize {
+        if !self.consensus.is_leader() {
+            return 0;
+        }
+        let voters = self.configurations.in_force().voters.iter();
+        let responds =
+            |voter: &&ReplicaId| **voter == self.id || self.peers.was_heard(**voter, now, within);
+        voters.filter(responds).count()
+    }
+
+    /// The other members, and the last entry that each is known to have written; that is only known
+    /// to a leader.
+    pub fn followers(&self) -> impl Iterator<Item = (ReplicaId, LogIndex)> + '_ {
+        self.peers.written()
     }
 }

@@ -5,14 +5,15 @@
 //! of its voters held the entry: either that one still has it, and Raft's rule about logs protects
 //! it, or lost it and is barred until it has copied the log of a leader, which has it. If so many
 //! are barred that no leader can be elected, all voters say what they have, and those who are barred
-//! vote for the one that has most.
+//! vote for the one that has most. Who the voters are may be among what was lost: whoever answers says
+//! that, too, and the latest configuration that anybody knows is the one whose voters are asked.
 
 use klamm_model::LogIndex;
 
 use super::Replica;
-use crate::envelope::{EntryId, Envelope, PeerMessage};
+use crate::envelope::{Configuration, EntryId, Envelope, PeerMessage};
 use crate::recovery::Recovery;
-use crate::{Effect, ReplicaId};
+use crate::{Effect, Members, ReplicaId};
 
 impl Replica {
     /// Whether this replica takes no part in elections, because it may lack what it acknowledged.
@@ -42,7 +43,12 @@ impl Replica {
 
     fn chosen(&self) -> Option<ReplicaId> {
         let recovery = self.recovery.as_ref()?;
-        recovery.chosen(self.id, self.last_entry(), &self.voters)
+        let members = self.known_members(recovery);
+        recovery.chosen(self.id, self.last_entry(), members)
+    }
+
+    fn known_members<'a>(&'a self, recovery: &'a Recovery) -> &'a Members {
+        recovery.members(self.members(), self.configurations.since())
     }
 
     /// Says to all others that it is recovering.
@@ -52,8 +58,26 @@ impl Replica {
         };
         let life = recovery.life();
         let message = PeerMessage::Recovering { life };
-        for to in self.voters.iter().filter(|voter| **voter != self.id) {
-            effects.push(self.say(*to, message.clone()));
+        let voters = self.known_members(recovery).all_voters();
+        // One that joins may not know who votes, but it hears from who leads.
+        let leader = self.consensus.leader();
+        let leader = leader.filter(|leader| !self.known_members(recovery).is_voter(*leader));
+        for to in voters.chain(leader).filter(|to| *to != self.id) {
+            effects.push(self.say(to, message.clone()));
+        }
+    }
+
+    /// Somebody whose vote request is not heard may know better who votes. Who has lost the whole log
+    /// would not know whom to ask otherwise.
+    pub(super) fn ask_candidate(&self, envelope: &Envelope, effects: &mut Vec<Effect>) {
+        let PeerMessage::VoteRequest { .. } = envelope.message else {
+            return;
+        };
+        if let Some(recovery) = &self.recovery
+            && !self.known_members(recovery).is_voter(envelope.from)
+        {
+            let life = recovery.life();
+            effects.push(self.say(envelope.from, PeerMessage::Recovering { life }));
         }
     }
 
@@ -76,14 +100,25 @@ impl Replica {
             false => PeerMessage::Holds {
                 life,
                 last: self.last_entry(),
+                commit: self.committed_entry(),
+                configuration: Box::new(Configuration {
+                    since: self.configurations.since(),
+                    members: self.members().clone(),
+                }),
             },
         };
         effects.push(self.say(from, message));
     }
 
-    pub(super) fn note_holds(&mut self, peer: ReplicaId, life: u64, last: EntryId) {
+    pub(super) fn note_holds(
+        &mut self,
+        peer: ReplicaId,
+        life: u64,
+        last: EntryId,
+        configuration: &Configuration,
+    ) {
         if let Some(recovery) = &mut self.recovery {
-            recovery.holds(peer, life, last);
+            recovery.holds(peer, life, last, configuration);
         }
     }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use klamm_model::Instant;
 use klamm_replication::{
-    Effect, Envelope, Event, JournalTicket, PeerMessage, Replica, ReplicaId, ReplicaSettings,
-    Restored, VisibleWhen,
+    Effect, Envelope, Event, JournalTicket, Members, PeerMessage, Replica, ReplicaId,
+    ReplicaSettings, Restored, VisibleWhen,
 };
 
 struct Group {
@@ -22,13 +22,17 @@ impl Group {
         let replica = |&id: &ReplicaId| {
             let settings = ReplicaSettings {
                 id,
-                voters: voters.clone(),
                 seed: id.get(),
                 life: 0,
                 recovering: false,
+                preferred: false,
                 visible_when: VisibleWhen::Written,
             };
-            Replica::new(settings, &Restored::empty()).unwrap()
+            let past = Restored {
+                members: Members::of_voters(voters.clone()),
+                ..Restored::empty()
+            };
+            Replica::new(settings, &past).unwrap()
         };
         let mut group = Self {
             replicas: voters.iter().map(replica).collect(),

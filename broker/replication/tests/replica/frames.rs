@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use klamm_model::raft::{DataEntry, LogEntry, MetaEntry, MetaKind};
 use klamm_model::{LogIndex, Offset, Term};
 use klamm_replication::frame::{FrameError, decode, encode};
-use klamm_replication::{EntryId, Envelope, PeerMessage, ReplicaId};
+use klamm_replication::{Configuration, EntryId, Envelope, Members, PeerMessage, ReplicaId};
 use proptest::prelude::*;
 
 use crate::batch;
@@ -18,6 +18,15 @@ fn id() -> impl Strategy<Value = EntryId> {
 
 fn index() -> impl Strategy<Value = LogIndex> {
     (0..u64::MAX >> 1).prop_map(LogIndex)
+}
+
+/// Also none at all.
+fn members() -> impl Strategy<Value = Members> {
+    (0..5_u64, 0..4_u64).prop_map(|(voters, learners)| match voters {
+        0 => Members::default(),
+        _ => Members::of_voters((1..=voters).filter_map(ReplicaId::new))
+            .with_learners((9..9 + learners).filter_map(ReplicaId::new)),
+    })
 }
 
 fn message() -> impl Strategy<Value = PeerMessage> {
@@ -49,7 +58,15 @@ fn message() -> impl Strategy<Value = PeerMessage> {
         any::<u64>().prop_map(|life| PeerMessage::Recovering { life }),
         (any::<u64>(), index())
             .prop_map(|(life, through)| PeerMessage::CatchUpTo { life, through }),
-        (any::<u64>(), id()).prop_map(|(life, last)| PeerMessage::Holds { life, last }),
+        (any::<u64>(), id(), index(), members()).prop_map(|(life, last, since, members)| {
+            let commit = EntryId::default();
+            PeerMessage::Holds {
+                life,
+                last,
+                commit,
+                configuration: Box::new(Configuration { since, members }),
+            }
+        }),
     ]
 }
 

@@ -15,27 +15,45 @@ use world::{Counts, Faults, Sabotage, World};
 
 /// Steps of one history before everything heals.
 const STEPS: usize = 6_000;
+/// If members change, which takes a commit or two each time.
+const STEPS_WITH_CHANGES: usize = 12_000;
 /// Histories of each kind.
 const SEEDS: u64 = 150;
 
 /// Runs one history; where it failed, what came before.
 fn history(seed: u64, faults: Faults) -> Result<World, Vec<String>> {
     let mut world = World::new(seed, faults);
-    let run = AssertUnwindSafe(|| world.run(STEPS));
+    let steps = match faults.changes {
+        true => STEPS_WITH_CHANGES,
+        false => STEPS,
+    };
+    let run = AssertUnwindSafe(|| world.run(steps));
     match catch_unwind(run) {
         Ok(()) => Ok(world),
         Err(_) => Err(world.trace),
     }
 }
 
-/// `KLAMM_GROUP_SEEDS` asks for more of them, `KLAMM_GROUP_SEED` for one alone.
+/// Groups of fixed members, and groups that replicas join and leave. `KLAMM_GROUP_SEEDS` asks for more
+/// of them, `KLAMM_GROUP_SEED` for one of either alone.
 fn histories(name: &str, faults: Faults) {
+    let fixed = histories_of(name, faults);
+    let changes = true;
+    let changing = histories_of(&format!("{name}, changing"), Faults { changes, ..faults });
+    if let (Some(fixed), Some((seeds, changing))) = (fixed, changing) {
+        assert!(fixed.1.truncations > 0, "no conflicts");
+        assert!(changing.configurations > seeds, "few changes");
+    }
+}
+
+/// How many there were, and what happened in them.
+fn histories_of(name: &str, faults: Faults) -> Option<(u64, Counts)> {
     let seeds = asked("KLAMM_GROUP_SEEDS").unwrap_or(SEEDS);
     if let Some(seed) = asked("KLAMM_GROUP_SEED") {
         if let Err(trace) = history(seed, faults) {
             panic!("{name}: seed {seed}\n{}", trace.join("\n"));
         }
-        return;
+        return None;
     }
     let mut visible = 0;
     let mut counts = Counts::default();
@@ -57,7 +75,7 @@ fn histories(name: &str, faults: Faults) {
     }
     assert!(visible > seeds * 15, "little was shown");
     assert!(counts.elections > seeds, "few elections");
-    assert!(counts.truncations > 0, "no conflicts");
+    Some((seeds, counts))
 }
 
 fn asked(variable: &str) -> Option<u64> {
@@ -121,6 +139,15 @@ fn a_group_that_lost_power_as_a_whole_elects_the_one_that_has_most() {
 #[test]
 fn a_replica_that_votes_without_what_it_acknowledged_is_noticed() {
     is_noticed(Sabotage::NoVoteBar, POWER);
+}
+
+#[test]
+fn a_replica_that_forgets_who_belongs_to_its_group_is_noticed() {
+    let faults = Faults {
+        changes: true,
+        ..POWER
+    };
+    is_noticed(Sabotage::MembersAreForgotten, faults);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use klamm_model::raft::{DataEntry, HardState, MetaEntry};
 use klamm_model::{Instant, LogIndex, Offset, Term};
 use klamm_replication::{
-    Effect, EntryId, Event, JournalTicket, Position, Replica, ReplicaId, ReplicaSettings, Restored,
-    VisibleWhen,
+    Effect, EntryId, Event, JournalTicket, Members, Position, Replica, ReplicaId, ReplicaSettings,
+    Restored, VisibleWhen,
 };
 use proptest::prelude::*;
 
@@ -51,7 +51,13 @@ struct World {
 impl World {
     fn new() -> Self {
         let mut world = Self {
-            replica: replica(&Restored::empty(), false),
+            replica: replica(
+                &Restored {
+                    members: alone(),
+                    ..Restored::empty()
+                },
+                false,
+            ),
             strict: false,
             staged: Vec::new(),
             log: Vec::new(),
@@ -142,6 +148,8 @@ impl World {
             previous_term: Term::ZERO,
             terms: self.metas.iter().map(row).collect(),
             last: last.unwrap_or(Position::START),
+            members: alone(),
+            memberships: Vec::new(),
         }
     }
 
@@ -177,6 +185,7 @@ impl World {
             Effect::Send(_)
             | Effect::LostLeadership { .. }
             | Effect::Truncate { .. }
+            | Effect::Members { .. }
             | Effect::Recovered
             | Effect::Flush => unreachable!("a lone voter"),
         }
@@ -229,14 +238,17 @@ fn rule(strict: bool) -> VisibleWhen {
     }
 }
 
+fn alone() -> Members {
+    Members::of_voters(ReplicaId::new(1))
+}
+
 fn replica(restored: &Restored, strict: bool) -> Replica {
-    let id = ReplicaId::new(1).unwrap();
     let settings = ReplicaSettings {
-        id,
-        voters: vec![id],
+        id: ReplicaId::new(1).unwrap(),
         seed: 0,
         life: 0,
         recovering: false,
+        preferred: false,
         visible_when: rule(strict),
     };
     Replica::new(settings, restored).unwrap()

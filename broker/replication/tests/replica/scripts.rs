@@ -7,8 +7,8 @@ use std::time::Duration;
 use klamm_model::raft::{DataEntry, HardState, LogEntry, MetaEntry, MetaKind};
 use klamm_model::{Instant, LogIndex, Offset, Term};
 use klamm_replication::{
-    EntryId, Envelope, Event, JournalTicket, PeerMessage, Position, Replica, ReplicaId,
-    ReplicaSettings, Restored, VisibleWhen,
+    Configuration, Effect, EntryId, Envelope, Event, JournalTicket, Members, PeerMessage, Position,
+    Replica, ReplicaId, ReplicaSettings, Restored, VisibleWhen,
 };
 
 use crate::batch;
@@ -62,6 +62,72 @@ fn leadership_is_given_to_who_has_everything() {
 #[test]
 fn a_replica_that_may_have_lost_something_does_not_vote() {
     check("recovery.txt", include_str!("../../testdata/recovery.txt"));
+}
+
+#[test]
+fn a_learner_is_added_and_becomes_a_voter() {
+    check("learner.txt", include_str!("../../testdata/learner.txt"));
+}
+
+#[test]
+fn a_joint_configuration_takes_both_majorities() {
+    check("joint.txt", include_str!("../../testdata/joint.txt"));
+}
+
+#[test]
+fn a_new_leader_leaves_the_joint_configuration_that_another_has_begun() {
+    check(
+        "joint_inherited.txt",
+        include_str!("../../testdata/joint_inherited.txt"),
+    );
+}
+
+#[test]
+fn a_leader_that_is_removed_says_so_and_steps_down() {
+    check(
+        "removed_leader.txt",
+        include_str!("../../testdata/removed_leader.txt"),
+    );
+}
+
+#[test]
+fn after_a_restart_members_fall_back_by_one_change_at_most() {
+    check(
+        "members_restart.txt",
+        include_str!("../../testdata/members_restart.txt"),
+    );
+}
+
+#[test]
+fn a_leader_that_is_known_to_be_gone_is_replaced_at_once() {
+    check(
+        "unreachable.txt",
+        include_str!("../../testdata/unreachable.txt"),
+    );
+}
+
+#[test]
+fn a_preferred_replica_does_not_wait_for_a_time_out() {
+    check(
+        "preferred.txt",
+        include_str!("../../testdata/preferred.txt"),
+    );
+}
+
+#[test]
+fn a_leader_knows_whom_it_has_heard() {
+    check(
+        "responsive.txt",
+        include_str!("../../testdata/responsive.txt"),
+    );
+}
+
+#[test]
+fn who_votes_is_learnt_from_those_who_know() {
+    check(
+        "stale_members.txt",
+        include_str!("../../testdata/stale_members.txt"),
+    );
 }
 
 /// raft-rs stops when 256 messages have not been acknowledged, and an acknowledgement to it is an
@@ -124,6 +190,9 @@ fn check(name: &str, recorded: &str) {
 
 #[derive(Default)]
 struct World {
+    /// The last ticket given out.
+    ticket: JournalTicket,
+    id: u64,
     replica: Option<Replica>,
     now: Instant,
 }
@@ -140,7 +209,11 @@ impl World {
                 String::new()
             }
             "ticks" => (0..number(arguments[0])).map(|_| self.tick()).collect(),
-            "hear" => self.handle(hear(&arguments)),
+            "hear" => self.handle(hear(self.id, &arguments)),
+            // All that was given out so far.
+            "journaled" => self.handle(Event::JournalSynced(self.ticket)),
+            "members" => self.members(),
+            "responsive" => self.responsive(number(arguments[0])),
             _ => {
                 let term = self.replica.as_ref().map(Replica::term);
                 self.handle(event(command, &arguments, term.unwrap_or_default()))
@@ -149,15 +222,29 @@ impl World {
     }
 
     fn build(&mut self, arguments: &[&str]) -> String {
-        let id = ReplicaId::new(1).unwrap();
-        let mut voters = 1;
+        self.id = 1;
+        let mut preferred = false;
         let mut visible_when = VisibleWhen::Written;
         let mut recovering = false;
-        let mut restored = Restored::empty();
+        let mut restored = Restored {
+            members: members("1"),
+            ..Restored::empty()
+        };
         for argument in arguments {
             let (key, value) = argument.split_once('=').unwrap_or((argument, ""));
             match key {
-                "voters" => voters = number(value),
+                "id" => self.id = number(value),
+                "voters" => {
+                    let voters = (1..=number(value)).map(|id| id.to_string());
+                    restored.members = members(&voters.collect::<Vec<_>>().join(","));
+                }
+                "members" => restored.members = members(value),
+                "membership" => {
+                    let (index, value) = value.split_once(':').unwrap();
+                    let row = (LogIndex(number(index)), members(value));
+                    restored.memberships.push(row);
+                }
+                "preferred" => preferred = true,
                 "strict" => visible_when = VisibleWhen::Synced,
                 "recovering" => recovering = true,
                 "term" => restored.hard_state = hard_state(number(value)),
@@ -172,11 +259,11 @@ impl World {
             }
         }
         let settings = ReplicaSettings {
-            id,
-            voters: (1..=voters).map(|v| ReplicaId::new(v).unwrap()).collect(),
+            id: ReplicaId::new(self.id).unwrap(),
             seed: 1,
             life: 1,
             recovering,
+            preferred,
             visible_when,
         };
         match Replica::new(settings, &restored) {
@@ -186,6 +273,26 @@ impl World {
             }
             Err(error) => format!("  error: {error}\n"),
         }
+    }
+
+    /// Those in force, whether they may be changed, and how far the others are behind.
+    fn members(&self) -> String {
+        let replica = self.replica.as_ref().unwrap();
+        let can = match replica.can_change_members() {
+            true => "can",
+            false => "cannot",
+        };
+        let mut text = format!("  in force: {}, {can} be changed", replica.members());
+        for (id, written) in replica.followers() {
+            write!(text, ", {} has #{written}", id.get()).unwrap();
+        }
+        text + "\n"
+    }
+
+    fn responsive(&self, millis: u64) -> String {
+        let replica = self.replica.as_ref().unwrap();
+        let voters = replica.responsive_voters(self.now, Duration::from_millis(millis));
+        format!("  {voters} voters\n")
     }
 
     fn tick(&mut self) -> String {
@@ -200,6 +307,9 @@ impl World {
         replica.handle(self.now, event, &mut effects);
         let mut text = String::new();
         for effect in effects {
+            if let Effect::Journal { ticket, .. } = &effect {
+                self.ticket = *ticket;
+            }
             writeln!(text, "  {effect}").unwrap();
         }
         text
@@ -226,6 +336,8 @@ fn event(command: &str, arguments: &[&str], term: Term) -> Event {
             through: entry_id(arguments[0]),
         },
         "transfer" => Event::TransferLeadership(ReplicaId::new(number(arguments[0])).unwrap()),
+        "change" => Event::ChangeMembers(members(arguments[0])),
+        "unreachable" => Event::LeaderUnreachable(ReplicaId::new(number(arguments[0])).unwrap()),
         "peer-restarted" => Event::PeerRestarted(ReplicaId::new(number(arguments[0])).unwrap()),
         "written" => Event::Written { through: entry() },
         "synced" => Event::Synced { through: entry() },
@@ -236,8 +348,9 @@ fn event(command: &str, arguments: &[&str], term: Term) -> Event {
     }
 }
 
-/// `FROM TERM MESSAGE…`, with the entries of an append as `noop/TERM` or `RECORDS/TERM`.
-fn hear(arguments: &[&str]) -> Event {
+/// `FROM TERM MESSAGE…`, with the entries of an append as `noop/TERM`, `m:MEMBERS/TERM` or
+/// `RECORDS/TERM`.
+fn hear(own: u64, arguments: &[&str]) -> Event {
     let field = |key: &str| {
         let fields = arguments.iter().filter_map(|word| word.split_once('='));
         fields
@@ -251,6 +364,11 @@ fn hear(arguments: &[&str]) -> Event {
             pre: arguments[2] == "pre-vote",
             granted: true,
             commit: EntryId::default(),
+        },
+        "refused" => PeerMessage::VoteResponse {
+            pre: true,
+            granted: false,
+            commit: entry_id(field("committed").unwrap()),
         },
         "pre-vote?" | "vote?" => PeerMessage::VoteRequest {
             pre: arguments[2] == "pre-vote?",
@@ -277,6 +395,14 @@ fn hear(arguments: &[&str]) -> Event {
         "holds" => PeerMessage::Holds {
             life: 1,
             last: entry_id(field("last").unwrap()),
+            commit: field("committed").map(entry_id).unwrap_or_default(),
+            configuration: Box::new(Configuration {
+                since: index("since"),
+                members: field("members").map(members).unwrap_or_default(),
+            }),
+        },
+        "heartbeat-response" => PeerMessage::HeartbeatResponse {
+            commit: index("commit"),
         },
         "append" => PeerMessage::Append {
             previous: entry_id(field("after").unwrap()),
@@ -288,7 +414,7 @@ fn hear(arguments: &[&str]) -> Event {
     };
     let envelope = Envelope {
         from: ReplicaId::new(number(arguments[0])).unwrap(),
-        to: ReplicaId::new(1).unwrap(),
+        to: ReplicaId::new(own).unwrap(),
         term: Term::new(number(arguments[1])),
         visible: index("visible"),
         message,
@@ -304,12 +430,17 @@ fn entries<'a>(arguments: &[&str], field: &impl Fn(&str) -> Option<&'a str>) -> 
     let build = |(kind, term): (&str, &str)| {
         index = index.next();
         let term = Term::new(number(term));
-        if kind == "noop" {
+        let meta = match kind.strip_prefix("m:") {
+            Some("bad") => Some(MetaKind::Membership("no members".into())),
+            Some(text) => Some(MetaKind::Membership(members(text).encode())),
+            None => (kind == "noop").then_some(MetaKind::Noop),
+        };
+        if let Some(kind) = meta {
             return LogEntry::Meta(MetaEntry {
                 index,
                 term,
                 at_offset: offset,
-                kind: MetaKind::Noop,
+                kind,
             });
         }
         let mut batch = batch(number(kind) as usize);
@@ -325,6 +456,20 @@ fn entry_id(text: &str) -> EntryId {
     EntryId {
         index: LogIndex(number(index)),
         term: Term::new(number(term)),
+    }
+}
+
+/// As members are shown: `1,2,4|1,2,3+5`.
+fn members(text: &str) -> Members {
+    let ids = |text: &str| -> Vec<ReplicaId> {
+        let ids = text.split(',').filter(|id| !id.is_empty());
+        ids.map(|id| ReplicaId::new(number(id)).unwrap()).collect()
+    };
+    let (text, learners) = text.split_once('+').unwrap_or((text, ""));
+    let (voters, outgoing) = text.split_once('|').unwrap_or((text, ""));
+    Members {
+        outgoing: ids(outgoing),
+        ..Members::of_voters(ids(voters)).with_learners(ids(learners))
     }
 }
 

@@ -2,11 +2,12 @@
 
 use klamm_model::raft::LogEntry;
 use klamm_model::{Instant, LogIndex, Offset};
-use klamm_replication::{Effect, Envelope, Event, Position, Replica};
+use klamm_replication::{Effect, Envelope, Event, Members, Position, Replica};
 use klamm_storage::AppendError;
 
+use super::peers::{self, Recent};
 use super::steps::Step;
-use super::{OfflineReason, Outcome, PartitionDriver, peers};
+use super::{OfflineReason, Outcome, PartitionDriver, is_alone};
 
 impl PartitionDriver {
     /// Hands an event to the replica and performs what comes of it.
@@ -46,6 +47,7 @@ impl PartitionDriver {
                 metas,
             } => {
                 self.remember(metas.iter().cloned().map(LogEntry::Meta));
+                self.staging.entries_stand_before(metas.len());
                 let metas = metas.into();
                 let step = Step::Journal {
                     ticket,
@@ -68,9 +70,11 @@ impl PartitionDriver {
                 self.flush_wanted = last.map_or(self.flush_wanted, |last| last.index);
             }
             Effect::Send(envelope) => self.send(envelope),
+            Effect::Members { index, members } => self.members_changed(index, members, outcomes),
             Effect::Recovered => outcomes.push(Outcome::Recovered),
             Effect::BecameLeader { term, start_offset } => {
                 self.epoch = term.leader_epoch();
+                self.epoch_start = start_offset;
                 let epoch = self.epoch;
                 self.replica_moved();
                 outcomes.push(Outcome::BecameLeader {
@@ -91,6 +95,18 @@ impl PartitionDriver {
                 outcomes.push(Outcome::CommitMoved { offset, index });
             }
         }
+    }
+
+    /// The journal remembers that the change is committed, though nobody waits for that.
+    fn members_changed(&mut self, index: LogIndex, members: Members, outcomes: &mut Vec<Outcome>) {
+        self.steps.push(Step::Committed(index), &mut self.writes);
+        if is_alone(self.id, &members) {
+            self.recent = None;
+        } else if self.recent.is_none() {
+            self.recent = Some(Recent::new(self.message_bytes));
+        }
+        self.members = members.clone();
+        outcomes.push(Outcome::MembersChanged { members });
     }
 
     /// Keeps entries that other replicas may be given, if there are any.

@@ -124,6 +124,14 @@ impl Staging {
         self.certain
     }
 
+    /// The Raft log goes on with entries without records, which take no offset: what is staged goes
+    /// behind them.
+    pub(super) fn entries_stand_before(&mut self, count: usize) {
+        for position in [&mut self.start, &mut self.end] {
+            position.index.0 += count as u64;
+        }
+    }
+
     /// Sets where the next batch goes.
     pub(super) fn log_ends_at(&mut self, end: Position) {
         assert!(

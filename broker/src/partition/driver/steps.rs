@@ -19,6 +19,8 @@ use super::writes::Writes;
 pub(super) struct Steps {
     waiting: VecDeque<Step>,
     unsynced: Option<JournalTicket>,
+    /// So is something that nobody waits for.
+    unsynced_hint: bool,
     retry_at: Option<Instant>,
 }
 
@@ -35,6 +37,8 @@ pub(super) enum Step {
         from: LogIndex,
         end: Offset,
     },
+    /// The log is known to be committed up to there.
+    Committed(LogIndex),
 }
 
 /// How long to wait for room on a full disk.
@@ -88,6 +92,15 @@ impl Steps {
                     }
                     self.unsynced = Some(*ticket);
                 }
+                Step::Committed(commit) => {
+                    let hard_state = log.hard_state();
+                    let commit = hard_state.commit.max(*commit);
+                    log.save_hard_state(HardState {
+                        commit,
+                        ..hard_state
+                    })?;
+                    self.unsynced_hint = true;
+                }
                 Step::Truncate { from, end } => {
                     log.truncate_from(*from)?;
                     assert_eq!(log.log_end_offset(), *end, "replicas agree on what stays");
@@ -105,11 +118,12 @@ impl Steps {
 
     /// Whether something has been written that no fsync has covered yet.
     pub(super) fn is_unsynced(&self) -> bool {
-        self.unsynced.is_some()
+        self.unsynced.is_some() || self.unsynced_hint
     }
 
-    /// What an fsync that covers everything written has made durable.
-    pub(super) fn take_synced(&mut self) -> Option<JournalTicket> {
+    /// What an fsync that begins now covers.
+    pub(super) fn take_unsynced(&mut self) -> Option<JournalTicket> {
+        self.unsynced_hint = false;
         self.unsynced.take()
     }
 }

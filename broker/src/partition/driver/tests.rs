@@ -13,6 +13,7 @@ use klamm_storage::{Crash, Fault, LogDir, MemDisk};
 
 use super::*;
 
+mod members;
 mod writes;
 
 const WALL: Timestamp = Timestamp(1_700_000_000_000);
@@ -44,6 +45,10 @@ impl Fixture {
     }
 
     fn driver(&self, partition: i32, config: LogConfig) -> PartitionDriver {
+        self.driver_of(partition, config, Members::of_voters(ReplicaId::new(1)))
+    }
+
+    fn driver_of(&self, partition: i32, config: LogConfig, members: Members) -> PartitionDriver {
         let name = TopicPartition {
             topic: TopicName::new("topic").unwrap(),
             partition: PartitionIndex(partition),
@@ -53,10 +58,11 @@ impl Fixture {
         let replica = ReplicaId::new(1).unwrap();
         let params = DriverParams {
             replica,
-            voters: vec![replica],
+            members,
             seed: 0,
             life: 0,
             recovering: false,
+            preferred: false,
             message_bytes: PartitionDriver::MESSAGE_BYTES,
         };
         PartitionDriver::open(params, log).unwrap()

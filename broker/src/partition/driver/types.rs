@@ -1,7 +1,7 @@
 //! What goes into a partition's driver and what comes out of it.
 
 use klamm_model::{LeaderEpoch, LogIndex, Offset, Timestamp};
-use klamm_replication::RestoreError;
+use klamm_replication::{Members, MembersError, RestoreError};
 use klamm_storage::{AppendError, JournalError, Offline, ProducerRefusal};
 
 /// Who wants a batch appended.
@@ -117,6 +117,11 @@ pub enum Outcome {
     },
     /// What the replica may have lost with power it has again: it takes part in elections.
     Recovered,
+    /// The group has other members.
+    MembersChanged {
+        /// All of them, from now on.
+        members: Members,
+    },
     /// The partition has gone offline: who waits is told `KAFKA_STORAGE_ERROR`. Comes once.
     Offline {
         /// Why.
@@ -144,6 +149,9 @@ pub enum OpenError {
     /// Journal and log do not fit together.
     #[error(transparent)]
     Restore(#[from] RestoreError),
+    /// The log names members that it cannot have named.
+    #[error(transparent)]
+    Members(#[from] MembersError),
     /// What was found in the log could not be made durable.
     #[error(transparent)]
     Log(#[from] Offline),

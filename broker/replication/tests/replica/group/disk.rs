@@ -1,8 +1,8 @@
 //! One replica's log and journal, as far as they have come.
 
-use klamm_model::raft::{HardState, LogEntry, MetaEntry};
+use klamm_model::raft::{HardState, LogEntry, MetaEntry, MetaKind};
 use klamm_model::{LogIndex, Offset, Term};
-use klamm_replication::{EntryId, JournalTicket, Position, Restored};
+use klamm_replication::{EntryId, JournalTicket, Members, Position, Restored};
 
 use super::world::Random;
 
@@ -14,11 +14,27 @@ pub(super) struct Disk {
     batches_synced: usize,
     metas: Vec<MetaEntry>,
     hard_state: HardState,
+    /// Of the group as it was when the log was new; none of a replica that joined later.
+    pub(super) first: Members,
     /// Written to the journal and not fsynced.
-    unsynced: Vec<(JournalTicket, Option<HardState>, Vec<MetaEntry>)>,
+    unsynced: Vec<Record>,
+}
+
+/// Of the journal.
+enum Record {
+    Step(JournalTicket, Option<HardState>, Vec<MetaEntry>),
+    Hint(LogIndex),
 }
 
 impl Disk {
+    /// Nothing is there yet but who belongs to the group.
+    pub(super) fn of_group(first: Members) -> Self {
+        Self {
+            first,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn append(&mut self, entries: impl IntoIterator<Item = LogEntry>) {
         for entry in entries {
             let noop = self.metas.iter().rfind(|meta| meta.term == entry.term());
@@ -33,22 +49,37 @@ impl Disk {
         hard_state: Option<HardState>,
         metas: Vec<MetaEntry>,
     ) {
-        self.unsynced.push((ticket, hard_state, metas));
+        let step = Record::Step(ticket, hard_state, metas);
+        self.unsynced.push(step);
+    }
+
+    /// Remembers that much is committed.
+    pub(super) fn hint(&mut self, commit: LogIndex) {
+        self.unsynced.push(Record::Hint(commit));
     }
 
     pub(super) fn sync_journal(&mut self) -> Option<JournalTicket> {
         let mut last = None;
-        for (ticket, hard_state, metas) in std::mem::take(&mut self.unsynced) {
-            self.hard_state = hard_state.unwrap_or(self.hard_state);
-            self.metas.extend(metas);
-            last = Some(ticket);
+        for record in std::mem::take(&mut self.unsynced) {
+            match record {
+                Record::Step(ticket, hard_state, metas) => {
+                    self.hard_state = hard_state.unwrap_or(self.hard_state);
+                    self.metas.extend(metas);
+                    last = Some(ticket);
+                }
+                Record::Hint(commit) => self.hard_state.commit = commit,
+            }
         }
         last
     }
 
     /// What an fsync of the journal would make durable.
     pub(super) fn last_journaled(&self) -> Option<JournalTicket> {
-        self.unsynced.last().map(|(ticket, ..)| *ticket)
+        let mut newest_first = self.unsynced.iter().rev();
+        newest_first.find_map(|record| match record {
+            Record::Step(ticket, ..) => Some(*ticket),
+            Record::Hint(_) => None,
+        })
     }
 
     pub(super) fn sync(&mut self) -> Option<EntryId> {
@@ -94,13 +125,16 @@ impl Disk {
         self.batches.retain(|entry| entry.index() <= end.index);
         self.metas.retain(|meta| meta.index <= end.index);
         self.batches_synced = self.batches.len();
+        let noops = self.metas.iter().filter(|meta| meta.kind == MetaKind::Noop);
         let row = |meta: &MetaEntry| (meta.term, meta.index);
         Restored {
             hard_state: self.hard_state,
             first_index: LogIndex(1),
             previous_term: Term::ZERO,
-            terms: self.metas.iter().map(row).collect(),
+            terms: noops.map(row).collect(),
             last: end,
+            members: self.first.clone(),
+            memberships: self.metas.iter().filter_map(membership).collect(),
         }
     }
 
@@ -118,5 +152,13 @@ impl Disk {
             index: entry.index(),
             offset: entry.next_offset(),
         })
+    }
+}
+
+/// What a membership entry says.
+pub(super) fn membership(meta: &MetaEntry) -> Option<(LogIndex, Members)> {
+    match &meta.kind {
+        MetaKind::Membership(bytes) => Some((meta.index, Members::decode(bytes).unwrap())),
+        MetaKind::Noop => None,
     }
 }

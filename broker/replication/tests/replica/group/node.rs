@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use klamm_model::raft::{HardState, LogEntry, MetaEntry};
 use klamm_model::{LogIndex, Offset, Term};
 use klamm_replication::{
-    JournalTicket, Replica, ReplicaId, ReplicaSettings, Restored, VisibleWhen,
+    JournalTicket, Members, Replica, ReplicaId, ReplicaSettings, Restored, VisibleWhen,
 };
 
-use super::disk::Disk;
+use super::disk::{Disk, membership};
 
 pub(super) struct Node {
     pub(super) id: ReplicaId,
@@ -32,44 +32,69 @@ pub(super) enum Work {
     Append(Vec<LogEntry>),
     Truncate(LogIndex, Offset),
     Journal(JournalTicket, Option<HardState>, Vec<MetaEntry>),
+    /// The log is known to be committed up to there.
+    Hint(LogIndex),
+}
+
+/// How a process begins.
+#[derive(Clone, Copy)]
+pub(super) struct Start {
+    pub(super) strict: bool,
+    pub(super) preferred: bool,
+    pub(super) seed: u64,
+    /// It is not told which changes of members are in its log.
+    pub(super) forgets_members: bool,
 }
 
 impl Node {
-    pub(super) fn new(id: ReplicaId, voters: &[ReplicaId], strict: bool) -> Self {
-        let mut node = Self {
+    /// One of so many, which may know the first members of the group.
+    pub(super) fn new(id: ReplicaId, nodes: u64, first: Members) -> Self {
+        Self {
             id,
             replica: None,
-            disk: Disk::default(),
+            disk: Disk::of_group(first),
             log: Vec::new(),
             work: VecDeque::new(),
             life: 0,
-            known_lives: vec![1; voters.len()],
+            known_lives: vec![1; nodes as usize],
             recovering: false,
             flush_wanted: false,
-        };
-        node.start(voters, strict, id.get());
-        node
+        }
     }
 
     /// A process begins on what the last one left.
-    pub(super) fn start(&mut self, voters: &[ReplicaId], strict: bool, seed: u64) {
-        let restored: Restored = self.disk.recover();
+    pub(super) fn start(&mut self, start: Start) {
+        let mut restored: Restored = self.disk.recover();
+        if start.forgets_members {
+            restored.memberships.clear();
+        }
         self.log = self.disk.entries();
         self.work.clear();
         self.life += 1;
         self.flush_wanted = false;
         let settings = ReplicaSettings {
             id: self.id,
-            voters: voters.to_vec(),
-            seed,
+            seed: start.seed,
             life: self.life,
             recovering: self.recovering,
-            visible_when: match strict {
+            preferred: start.preferred,
+            visible_when: match start.strict {
                 true => VisibleWhen::Synced,
                 false => VisibleWhen::Written,
             },
         };
         self.replica = Some(Replica::new(settings, &restored).unwrap());
+    }
+
+    /// The configurations that may be in force as far as its log tells, and the one that follows.
+    pub(super) fn configurations(&self) -> Vec<Members> {
+        let metas = self.log.iter().filter_map(|entry| match entry {
+            LogEntry::Meta(meta) => membership(meta),
+            LogEntry::Records(_) => None,
+        });
+        let mut all = vec![self.disk.first.clone()];
+        all.extend(metas.map(|(_, members)| members));
+        all.split_off(all.len().saturating_sub(2))
     }
 
     pub(super) fn term(&self) -> Term {

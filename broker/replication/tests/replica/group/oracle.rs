@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use klamm_model::raft::LogEntry;
+use klamm_model::raft::{LogEntry, MetaEntry, MetaKind};
 use klamm_model::{LogIndex, Offset, Term};
 
 /// What has been seen of the group as a whole.
@@ -35,7 +35,10 @@ impl From<&LogEntry> for Fact {
             offset: entry.base_offset(),
             bytes: match entry {
                 LogEntry::Records(entry) => Some(entry.batch.to_bytes()),
-                LogEntry::Meta(_) => None,
+                LogEntry::Meta(MetaEntry { kind, .. }) => match kind {
+                    MetaKind::Membership(bytes) => Some(bytes.clone()),
+                    MetaKind::Noop => None,
+                },
             },
         }
     }

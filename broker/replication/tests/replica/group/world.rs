@@ -4,13 +4,15 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
-use klamm_model::Instant;
 use klamm_model::raft::LogEntry;
-use klamm_replication::{Effect, EntryId, Envelope, Event, PeerMessage, Replica, ReplicaId, frame};
+use klamm_model::{Instant, LogIndex};
+use klamm_replication::{
+    Effect, EntryId, Envelope, Event, Members, PeerMessage, Position, Replica, ReplicaId, frame,
+};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 
-use super::node::{Node, Work};
+use super::node::{Node, Start, Work};
 use super::oracle::Oracle;
 use crate::batch;
 
@@ -26,6 +28,8 @@ pub(super) struct Faults {
     pub(super) together: bool,
     /// Nothing is acknowledged before a majority has fsynced it.
     pub(super) strict: bool,
+    /// Replicas join and leave the group.
+    pub(super) changes: bool,
     /// A guard that is left out.
     pub(super) sabotage: Option<Sabotage>,
 }
@@ -41,6 +45,8 @@ pub(super) enum Sabotage {
     JournalSyncIsALie,
     /// It is told that entries are written when they are not.
     WriteIsALie,
+    /// After a restart it is not told of the changes of members in its log.
+    MembersAreForgotten,
 }
 
 /// How much has happened.
@@ -49,6 +55,8 @@ pub(super) struct Counts {
     pub(super) elections: u64,
     pub(super) truncations: u64,
     pub(super) recoveries: u64,
+    /// Configurations that came into force, each once.
+    pub(super) configurations: u64,
 }
 
 impl Counts {
@@ -56,6 +64,7 @@ impl Counts {
         self.elections += other.elections;
         self.truncations += other.truncations;
         self.recoveries += other.recoveries;
+        self.configurations += other.configurations;
     }
 }
 
@@ -65,6 +74,7 @@ impl Faults {
         power: false,
         together: false,
         strict: false,
+        changes: false,
         sabotage: None,
     };
 }
@@ -91,18 +101,23 @@ struct Pace {
     journal: u64,
     ticks: u64,
     faults: u64,
+    changes: u64,
+    starts: u64,
 }
 
 impl Pace {
-    fn draw(random: &mut Random) -> Self {
+    fn draw(random: &mut Random, changes: bool) -> Self {
+        let changes = u64::from(changes);
         Self {
             propose: 20 + random.below(150),
             deliver: 200 + random.below(500),
             work: 20 + random.below(300),
-            sync: 3 + random.below(60),
-            journal: 20 + random.below(100),
+            sync: 3 + random.below(60) + changes * 60,
+            journal: 20 + random.below(100) + changes * 60,
             ticks: 40 + random.below(100),
             faults: 1 + random.below(4),
+            changes: changes * (10 + random.below(60)),
+            starts: 10 + changes * 20,
         }
     }
 }
@@ -118,8 +133,11 @@ pub(super) struct World {
     random: Random,
     pace: Pace,
     now: Instant,
-    voters: Vec<ReplicaId>,
+    /// Whether one of the nodes should lead.
+    preferred: bool,
     nodes: Vec<Node>,
+    /// The last entry that is known to have changed the members.
+    changed: LogIndex,
     network: Vec<Packet>,
     /// Nodes that are cut off from the others.
     isolated: Option<usize>,
@@ -131,18 +149,25 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(seed: u64, faults: Faults) -> Self {
         let mut random = Random(ChaCha8Rng::seed_from_u64(seed));
-        let size = if random.one_in(4) { 5 } else { 3 };
-        let voters: Vec<_> = (1..=size).map(|id| ReplicaId::new(id).unwrap()).collect();
-        let nodes = voters
-            .iter()
-            .map(|id| Node::new(*id, &voters, faults.strict));
+        let (size, members) = match faults.changes {
+            true => (5 + random.below(2), 1 + random.below(5)),
+            false if random.one_in(4) => (5, 5),
+            false => (3, 3),
+        };
+        let id = |id| ReplicaId::new(id).unwrap();
+        let first = Members::of_voters((1..=members).map(id));
+        let node = |nth: u64| match nth <= members {
+            true => Node::new(id(nth), size, first.clone()),
+            false => Node::new(id(nth), size, Members::default()),
+        };
         Self {
             faults,
-            pace: Pace::draw(&mut random),
+            pace: Pace::draw(&mut random, faults.changes),
+            preferred: random.one_in(2),
             random,
             now: Instant::START,
-            nodes: nodes.collect(),
-            voters,
+            nodes: (1..=size).map(node).collect(),
+            changed: LogIndex::ZERO,
             network: Vec::new(),
             isolated: None,
             oracle: Oracle::default(),
@@ -153,7 +178,7 @@ impl World {
 
     pub(super) fn run(&mut self, steps: usize) {
         for node in 0..self.nodes.len() {
-            self.handle(node, Event::Start);
+            self.start(node);
         }
         for _ in 0..steps {
             self.step();
@@ -171,10 +196,12 @@ impl World {
             journal,
             ticks,
             faults,
+            changes,
+            starts,
         } = self.pace;
-        let mut choice = self
-            .random
-            .below(propose + deliver + work + sync + journal + ticks + 5 * faults + 10);
+        let mut choice = self.random.below(
+            propose + deliver + work + sync + journal + ticks + 6 * faults + changes + starts,
+        );
         let mut is = |weight: u64| match choice.checked_sub(weight) {
             Some(rest) => {
                 choice = rest;
@@ -190,6 +217,8 @@ impl World {
             () if is(journal) => self.sync_journal(node),
             () if is(ticks) => self.tick(),
             () if is(faults) => self.transfer(node),
+            () if is(faults) => self.miss_leader(node),
+            () if is(changes) => self.change_members(),
             () if is(2 * faults) => self.change_partition(node),
             () if is(faults) && self.faults.kills => self.kill(node),
             () if is(faults) => self.lose_power(node),
@@ -262,7 +291,15 @@ impl World {
                 self.counts.recoveries += 1;
                 node.recovering = false;
             }
+            Effect::Members { index, .. } => {
+                if index > self.changed {
+                    self.changed = index;
+                    self.counts.configurations += 1;
+                }
+                node.work.push_back(Work::Hint(index));
+            }
             Effect::Visible(position) => {
+                self.check_held(at, position);
                 let node = &self.nodes[at];
                 self.oracle.shows(node.term(), &node.log, position.index);
             }
@@ -287,7 +324,7 @@ impl World {
         {
             if *count > 1 && self.random.one_in(4) {
                 *count = 1 + self.random.below(u64::from(*count) - 1) as u32;
-                cut = Some(klamm_model::LogIndex(previous.index.0 + u64::from(*count)));
+                cut = Some(LogIndex(previous.index.0 + u64::from(*count)));
             }
             let from = previous.index.0 as usize;
             entries = node.log[from..from + *count as usize].to_vec();
@@ -371,6 +408,7 @@ impl World {
                 self.handle(at, Event::Written { through });
             }
             Some(Work::Truncate(from, end)) => node.disk.truncate(from, end),
+            Some(Work::Hint(commit)) => node.disk.hint(commit),
             Some(Work::Journal(ticket, hard_state, metas)) => {
                 node.disk.journal(ticket, hard_state, metas);
             }
@@ -418,19 +456,17 @@ impl World {
 
     /// A leader is asked to give its place to somebody.
     fn transfer(&mut self, to: usize) {
-        let leads = |node: &Node| node.replica.as_ref().is_some_and(Replica::is_leading);
-        if let Some(leader) = self.nodes.iter().position(leads) {
+        if let Some(leader) = self.leader() {
             self.trace
                 .push(format!("{}: transfers to {}", leader + 1, to + 1));
-            let to = self.voters[to];
+            let to = self.nodes[to].id;
             self.handle(leader, Event::TransferLeadership(to));
         }
     }
 
     /// One node, most of the time the leader, is cut off for a while.
     fn change_partition(&mut self, node: usize) {
-        let leads = |node: &Node| node.replica.as_ref().is_some_and(Replica::is_leading);
-        let leader = self.nodes.iter().position(leads);
+        let leader = self.leader();
         self.isolated = match self.isolated {
             Some(node) if self.random.one_in(2) => Some(node),
             Some(_) => None,
@@ -443,6 +479,108 @@ impl World {
     fn kill(&mut self, node: usize) {
         if self.nodes[node].replica.take().is_some() {
             self.trace.push(format!("{}: killed", node + 1));
+            for other in 0..self.nodes.len() {
+                if self.random.one_in(3) {
+                    self.miss(other, node);
+                }
+            }
+        }
+    }
+
+    /// A node takes another for gone.
+    fn miss(&mut self, at: usize, gone: usize) {
+        let gone = self.nodes[gone].id;
+        self.trace
+            .push(format!("{}: misses {}", at + 1, gone.get()));
+        self.handle(at, Event::LeaderUnreachable(gone));
+    }
+
+    fn leader(&self) -> Option<usize> {
+        let leads = |node: &Node| node.replica.as_ref().is_some_and(Replica::is_leading);
+        self.nodes.iter().position(leads)
+    }
+
+    /// A node takes the leader for gone, and need not be right.
+    fn miss_leader(&mut self, at: usize) {
+        if let Some(leader) = self.leader() {
+            self.miss(at, leader);
+        }
+    }
+
+    /// A leader is asked for other members: a learner more, a learner made a voter, one less, or
+    /// quite different ones.
+    fn change_members(&mut self) {
+        let Some(leader) = self.leader().filter(|_| self.faults.changes) else {
+            return;
+        };
+        let replica = self.nodes[leader].replica.as_ref().unwrap();
+        let members = replica.members().clone();
+        let wanted = self.draw_members(&members);
+        if wanted.voters.is_empty() || !self.faults.strict && self.is_too_lossy(&wanted, None) {
+            return;
+        }
+        self.trace.push(format!("{}: wants {wanted}", leader + 1));
+        self.handle(leader, Event::ChangeMembers(wanted));
+    }
+
+    fn draw_members(&mut self, now: &Members) -> Members {
+        let any = self.nodes[self.random.below(self.nodes.len() as u64) as usize].id;
+        let without = |list: &[ReplicaId]| -> Vec<_> {
+            list.iter().copied().filter(|id| *id != any).collect()
+        };
+        let (mut voters, mut learners) = (without(&now.voters), without(&now.learners));
+        match self.random.below(6) {
+            0 => {}
+            1 => learners.push(any),
+            2 | 3 => voters.push(any),
+            4 => voters = vec![any],
+            _ => {
+                voters = self.nodes.iter().map(|node| node.id).collect();
+                voters.retain(|_| self.random.one_in(2));
+                learners.retain(|id| !voters.contains(id));
+            }
+        }
+        voters.truncate(5);
+        learners.retain(|id| !voters.contains(id));
+        Members::of_voters(voters).with_learners(learners)
+    }
+
+    /// Whether more than a minority of those who decide lack what they had not fsynced, with one more.
+    fn is_too_lossy(&self, members: &Members, more: Option<usize>) -> bool {
+        let lossy = |id: &&ReplicaId| {
+            let at = id.get() as usize - 1;
+            self.nodes[at].recovering || more == Some(at)
+        };
+        let too_many = |voters: &[ReplicaId]| {
+            let lossy = voters.iter().filter(lossy).count();
+            lossy > 0 && lossy > (voters.len() - 1) / 2
+        };
+        too_many(&members.voters) || too_many(&members.outgoing)
+    }
+
+    /// What a leader shows is written where its configuration says, unless power took it since.
+    fn check_held(&self, at: usize, shown: Position) {
+        let replica = self.nodes[at].replica.as_ref().unwrap();
+        if !replica.is_leading() || shown.index <= replica.commit().index {
+            return;
+        }
+        let entry = EntryId::of(&self.nodes[at].log[shown.index.0 as usize - 1]);
+        let holds = |id: &&ReplicaId| {
+            let node = &self.nodes[id.get() as usize - 1];
+            node.recovering
+                || node
+                    .disk
+                    .entries()
+                    .iter()
+                    .any(|own| EntryId::of(own) == entry)
+        };
+        let members = replica.members();
+        for voters in [&members.voters, &members.outgoing] {
+            let holding = voters.iter().filter(holds).count();
+            assert!(
+                voters.is_empty() || holding > voters.len() / 2,
+                "{entry} is shown and not held"
+            );
         }
     }
 
@@ -457,9 +595,8 @@ impl World {
             }
             return;
         }
-        let others = self.nodes.iter().enumerate();
-        let lossy = others.filter(|(at, other)| *at != node && other.recovering);
-        if self.faults.strict || lossy.count() < (self.nodes.len() - 1) / 2 {
+        let mut configurations = self.nodes.iter().flat_map(Node::configurations);
+        if self.faults.strict || !configurations.any(|one| self.is_too_lossy(&one, Some(node))) {
             self.lose_power_of(node);
         }
     }
@@ -474,10 +611,15 @@ impl World {
     }
 
     fn start(&mut self, at: usize) {
-        let seed = self.random.below(1 << 32);
+        let start = Start {
+            strict: self.faults.strict,
+            preferred: at == 0 && self.preferred,
+            seed: self.random.below(1 << 32),
+            forgets_members: self.sabotages(Sabotage::MembersAreForgotten),
+        };
         let node = &mut self.nodes[at];
         if node.replica.is_none() {
-            node.start(&self.voters, self.faults.strict, seed);
+            node.start(start);
             self.trace.push(format!("{}: started", at + 1));
             self.handle(at, Event::Start);
         }
@@ -507,13 +649,18 @@ impl World {
         }
         let leading = |node: &Node| node.replica.as_ref().unwrap().is_leading();
         let leaders = self.nodes.iter().filter(|node| leading(node));
-        assert_eq!(leaders.count(), 1, "one leader in the end");
-        let last = self.nodes[0].replica.as_ref().unwrap().last();
-        for node in &self.nodes {
+        let leaders: Vec<_> = leaders.collect();
+        assert_eq!(leaders.len(), 1, "one leader in the end");
+        let leader = leaders[0].replica.as_ref().unwrap();
+        let (last, members) = (leader.last(), leader.members());
+        assert!(!members.is_joint(), "every joint configuration is left");
+        for id in members.all() {
+            let node = &self.nodes[id.get() as usize - 1];
             let replica = node.replica.as_ref().unwrap();
             assert_eq!(replica.last(), last, "one log in the end");
             assert_eq!(replica.commit(), last, "all of it committed");
             assert_eq!(replica.visible(), last, "all of it shown");
+            assert_eq!(replica.members(), members, "one configuration");
             assert!(!replica.is_recovering(), "nobody is barred for ever");
             assert_eq!(node.disk.entries().len() as u64, last.index.0);
         }

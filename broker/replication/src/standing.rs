@@ -1,0 +1,142 @@
+//! Elections that do not wait for a time-out: because the leader's broker is known to be gone, or
+//! because this replica is the one that should lead a group which begins.
+
+use crate::ReplicaId;
+use crate::election;
+
+/// When this replica stands for election out of turn.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    seed: u64,
+    /// How often a wait was drawn.
+    draws: u64,
+    due: Option<Due>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    ticks: u64,
+    why: Why,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Why {
+    /// Nobody leads any more, and this replica tries so many times.
+    LeaderGone { tries: u32 },
+    /// Nobody has led yet.
+    NewGroup,
+}
+
+impl Standing {
+    /// Followers learn of a leader's end some milliseconds apart, and one that has not yet refuses its
+    /// vote. A few tries are enough for that; if there is no majority, time-outs are soon enough.
+    const TRIES: u32 = 5;
+    /// Ticks by which one voter lets the one before it go first: time for an election.
+    const TICKS_APART: u64 = 2;
+    /// Ticks between the tries of a replica whose group begins.
+    const NEW_GROUP_TICKS: u64 = 2;
+
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            seed,
+            draws: 0,
+            due: None,
+        }
+    }
+
+    /// The leader is gone: `rank` of the voters that are left stand before this one.
+    pub(crate) fn leader_is_gone(&mut self, rank: usize) {
+        self.due = Some(Due {
+            ticks: 1 + Self::TICKS_APART * rank as u64,
+            why: Why::LeaderGone { tries: Self::TRIES },
+        });
+    }
+
+    /// The group begins, and this replica should lead it; the others may not be there yet.
+    pub(crate) fn group_begins(&mut self) {
+        self.due = Some(Due {
+            ticks: Self::NEW_GROUP_TICKS,
+            why: Why::NewGroup,
+        });
+    }
+
+    /// Time-outs decide again.
+    pub(crate) fn end(&mut self) {
+        self.due = None;
+    }
+
+    /// The same, if it is because the group begins: it has begun.
+    pub(crate) fn group_has_begun(&mut self) {
+        self.due.take_if(|due| matches!(due.why, Why::NewGroup));
+    }
+
+    /// A tick has passed; whether to stand now.
+    pub(crate) fn tick(&mut self) -> bool {
+        let Some(due) = &mut self.due else {
+            return false;
+        };
+        due.ticks -= 1;
+        if due.ticks > 0 {
+            return false;
+        }
+        let why = due.why;
+        self.due = match why {
+            Why::NewGroup => Some(Due {
+                ticks: Self::NEW_GROUP_TICKS,
+                why,
+            }),
+            Why::LeaderGone { tries: 1 } => None,
+            Why::LeaderGone { tries } => {
+                self.draws += 1;
+                Some(Due {
+                    ticks: election::retry_ticks(self.seed, self.draws),
+                    why: Why::LeaderGone { tries: tries - 1 },
+                })
+            }
+        };
+        true
+    }
+}
+
+/// How many of the voters that are left when `gone` is gone come before `own`.
+pub(crate) fn rank(
+    own: ReplicaId,
+    gone: ReplicaId,
+    voters: impl Iterator<Item = ReplicaId>,
+) -> usize {
+    let earlier = |voter: &ReplicaId| *voter != gone && *voter < own;
+    voters.filter(earlier).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of so many ticks, those at which it stands.
+    fn stands(standing: &mut Standing, ticks: u64) -> Vec<u64> {
+        (1..=ticks).filter(|_| standing.tick()).collect()
+    }
+
+    #[test]
+    fn the_first_stands_at_once_and_the_others_let_each_other_go_first() {
+        let id = |id| ReplicaId::new(id).expect("not 0");
+        for (own, expected) in [(1, 1), (3, 3), (4, 5)] {
+            let voters = [1, 2, 3, 4].map(id).into_iter();
+            let mut standing = Standing::new(7);
+            standing.leader_is_gone(rank(id(own), id(2), voters));
+            let stands = stands(&mut standing, 100);
+            assert_eq!(stands[0], expected);
+            assert_eq!(stands.len(), Standing::TRIES as usize);
+            assert!(stands.windows(2).all(|pair| pair[1] - pair[0] <= 5));
+        }
+    }
+
+    #[test]
+    fn a_group_that_begins_is_tried_until_it_has() {
+        let mut standing = Standing::new(7);
+        standing.group_begins();
+        assert_eq!(stands(&mut standing, 6), [2, 4, 6]);
+        standing.group_has_begun();
+        assert_eq!(stands(&mut standing, 6), [0; 0]);
+    }
+}

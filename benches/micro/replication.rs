@@ -6,8 +6,8 @@ use klamm_model::raft::LogEntry;
 use klamm_model::record_batch::Compression;
 use klamm_model::{Instant, RecordBatch};
 use klamm_replication::{
-    Effect, EntryId, Envelope, Event, PeerMessage, Replica, ReplicaId, ReplicaSettings, Restored,
-    VisibleWhen,
+    Effect, EntryId, Envelope, Event, Members, PeerMessage, Replica, ReplicaId, ReplicaSettings,
+    Restored, VisibleWhen,
 };
 
 use crate::samples::batch;
@@ -51,13 +51,17 @@ impl Three {
         let replica = |own: &ReplicaId| {
             let settings = ReplicaSettings {
                 id: *own,
-                voters: voters.clone(),
                 seed: own.get(),
                 life: 1,
                 recovering: false,
+                preferred: false,
                 visible_when: VisibleWhen::Written,
             };
-            Replica::new(settings, &Restored::empty()).expect("no past")
+            let past = Restored {
+                members: Members::of_voters(voters.clone()),
+                ..Restored::empty()
+            };
+            Replica::new(settings, &past).expect("no past")
         };
         let mut three = Self {
             replicas: voters.iter().map(replica).collect(),

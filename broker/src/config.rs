@@ -33,8 +33,8 @@ pub(crate) use resolve::checked_log_level;
 pub use source::{Sources, process_environment};
 pub use table::BROKER_SETTINGS;
 pub use typed::{
-    AdminListener, BrokerConfig, CleanerConfig, DiagnosticsConfig, FetchConfig, GroupConfig,
-    IdentityConfig, Listener, LogConfig, LogFormat, NetworkConfig, OffsetsConfig,
+    AdminListener, BrokerConfig, CleanerConfig, ClusterConfig, DiagnosticsConfig, FetchConfig,
+    GroupConfig, IdentityConfig, Listener, LogConfig, LogFormat, NetworkConfig, OffsetsConfig,
     ProduceValidation, ProducerConfig, TopicCreationConfig, WriterMode,
 };
 

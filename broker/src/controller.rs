@@ -1,37 +1,39 @@
 //! The cluster's metadata, kept in a partition of its own and changed one decision at a time.
 //!
-//! A change is decided on the image as it is, written, and applied once it is durable: only then
-//! do others see it, partitions are opened or closed, and the reply leaves. The partition is
-//! always strict (`flush.messages=1`).
+//! The leader of that partition is the controller: a change is decided on the image as it is, written,
+//! and applied once it is durable on a majority of the voters. Every broker, the controller too, applies
+//! what is committed ([`mod@follow`]): only then do others see it, partitions are opened or closed, and
+//! the reply leaves. The partition is always strict (`flush.messages=1`).
 
+mod duties;
 mod effects;
+mod follow;
 mod load;
+pub(crate) mod requests;
 
-use std::cell::RefCell;
-use std::ops::Range;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::time::Duration;
 
-use klamm_metadata::controller::{Decision, NewTopic, TopicRules};
-use klamm_metadata::{
-    Controller as Decider, MetadataImage, MetadataRecord, Refusal, TopicConfig, TopicIds,
-};
+use klamm_metadata::controller::{Decision, TopicRules};
+use klamm_metadata::{Controller as Decider, MetadataImage, MetadataRecord, TopicConfig, TopicIds};
 use klamm_model::record_batch::BatchBuilder;
-use klamm_model::{TopicId, TopicName};
+use klamm_model::{LeaderEpoch, Offset, TopicId};
 use klamm_protocol::ErrorCode;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
-use crate::coordinator::offsets_topic::{self, OFFSETS_TOPIC};
 use crate::net::occasional::Occasional;
-use crate::partition::Partition;
 use crate::partition::driver::AppendOrigin;
+use crate::partition::{Partition, Waiter};
 use crate::shard::Shard;
 
-pub(crate) use self::effects::open_missing;
+pub(crate) use self::effects::{learn, missing, open_missing};
 pub(crate) use klamm_metadata::controller::METADATA_TOPIC;
 
+pub(crate) use self::duties::{broker_of_metadata_replica, metadata_replica, perform_duties};
+pub(crate) use self::follow::{follow, follow_quietly};
 pub use self::load::LoadError;
-pub(crate) use self::load::load;
+pub(crate) use self::load::read_all;
 
 /// The only partition of [`METADATA_TOPIC`].
 pub(crate) const METADATA_PARTITION: i32 = 0;
@@ -44,16 +46,44 @@ pub(crate) struct Controller {
     partition: Rc<Partition>,
     ids: RefCell<TopicIds>,
     changing: Mutex<()>,
+    /// Partitions are being opened.
+    opening: Mutex<()>,
+    /// The first record that the image does not hold yet.
+    applied: Cell<Offset>,
+    /// `applied` has moved.
+    advanced: Notify,
+    /// The high watermark of the partition has moved.
+    news: Rc<News>,
     /// Topics not created on first use because there are as many partitions as there may be.
     full: Occasional,
 }
 
+/// Wakes whoever applies changes.
+#[derive(Default)]
+struct News(Notify);
+
+impl Waiter for News {
+    fn woken(self: Rc<Self>, _bytes: usize) {
+        self.0.notify_one();
+    }
+}
+
+/// How long a controller that was just elected may take to know all that was decided before.
+const CATCH_UP_TIME: Duration = Duration::from_secs(10);
+
 impl Controller {
     pub(crate) fn new(partition: Rc<Partition>, seed: [u8; 32]) -> Self {
+        let news = Rc::new(News::default());
+        partition.add_waiter(news.clone());
+        let log_start = partition.driver().log_start_offset();
         Self {
+            applied: Cell::new(log_start),
             partition,
             ids: RefCell::new(TopicIds::new(seed)),
             changing: Mutex::new(()),
+            opening: Mutex::new(()),
+            advanced: Notify::new(),
+            news,
             full: Occasional::default(),
         }
     }
@@ -62,6 +92,27 @@ impl Controller {
     pub(crate) fn partition(&self) -> &Rc<Partition> {
         &self.partition
     }
+
+    /// Waits until something more has been applied.
+    pub(crate) async fn advanced(&self) {
+        self.advanced.notified().await;
+    }
+
+    /// Waits until the image holds everything below `offset`.
+    async fn applied(&self, offset: Offset) {
+        loop {
+            let advanced = self.advanced.notified();
+            if self.applied.get() >= offset {
+                return;
+            }
+            advanced.await;
+        }
+    }
+}
+
+/// Whether this broker is the controller.
+pub(crate) fn leads(shard: &Shard) -> bool {
+    shard.controller.partition.driver().is_leader()
 }
 
 /// The settings under which the metadata partition is kept.
@@ -73,29 +124,36 @@ pub(crate) fn metadata_topic_config(defaults: &TopicConfig) -> TopicConfig {
     config
 }
 
-/// Decides, writes, and applies. `decide` sees the cluster as it is; nothing else is decided until
-/// its records are durable.
+/// Decides, writes, and waits until it is applied here. `decide` sees the cluster as it is; nothing
+/// else is decided until its records are durable.
+///
+/// # Errors
+/// [`ErrorCode::NotController`] on any broker but the controller; then nothing was decided. Any other
+/// error leaves open what will become of the change.
 pub(crate) async fn change<T>(
     shard: &Rc<Shard>,
     decide: impl FnOnce(&mut Decider<'_>) -> Decision<T>,
 ) -> Result<T, ErrorCode> {
-    let _changing = shard.controller.changing.lock().await;
-    let before = shard.image();
-    let Decision { records, reply } = decided(shard, &before, decide);
+    let controller = &shard.controller;
+    let changing = controller.changing.lock().await;
+    if !leads(shard) {
+        return Err(ErrorCode::NotController);
+    }
+    // What an earlier controller has written is applied first.
+    let epoch = controller.partition.driver().leader_epoch();
+    let end = controller.partition.driver().log_end_offset();
+    let caught_up = tokio::time::timeout(CATCH_UP_TIME, controller.applied(end)).await;
+    caught_up.map_err(|_| ErrorCode::NotController)?;
+    let Decision { records, reply } = decided(shard, &shard.image(), decide);
     if records.is_empty() {
         return Ok(reply);
     }
-    commit(shard, &records).await?;
-    let mut after = MetadataImage::clone(&before);
-    for record in &records {
-        after
-            .apply(record)
-            .expect("the controller decides what fits the image");
+    let last = commit(shard, &records, epoch).await?;
+    controller.applied(last.plus(1)).await;
+    drop(changing);
+    if !shard.peers.is_alone() {
+        requests::await_spread(shard, last.plus(1)).await;
     }
-    // Opened before anybody can see them: some clients give up on a partition without a leader.
-    let opened = effects::open_new(shard, &after, &records).await;
-    shard.publish(Arc::new(after));
-    effects::perform(shard, &records, opened);
     Ok(reply)
 }
 
@@ -107,8 +165,10 @@ fn decided<T>(
 ) -> Decision<T> {
     let config = shard.config();
     let topics = &config.topics;
+    let alive = shard.peers.alive();
     decide(&mut Decider {
         image,
+        alive: &alive,
         layers: config.layers(image),
         topic_defaults: &config.topic_defaults,
         rules: TopicRules {
@@ -122,18 +182,20 @@ fn decided<T>(
     })
 }
 
-async fn commit(shard: &Shard, records: &[MetadataRecord]) -> Result<(), ErrorCode> {
+async fn commit(
+    shard: &Shard,
+    records: &[MetadataRecord],
+    leader_epoch: LeaderEpoch,
+) -> Result<Offset, ErrorCode> {
     let now = shard.clock.wall();
     let mut batch = BatchBuilder::new();
     for record in records {
         batch.append(now, None, Some(&record.encode()), &[]);
     }
     let partition = &shard.controller.partition;
-    let origin = AppendOrigin::Coordinator {
-        leader_epoch: partition.driver().leader_epoch(),
-    };
+    let origin = AppendOrigin::Coordinator { leader_epoch };
     let batch = batch.build();
-    match shard
+    let written = match shard
         .append_and_wait(partition, batch.clone(), origin)
         .await
     {
@@ -141,64 +203,12 @@ async fn commit(shard: &Shard, records: &[MetadataRecord]) -> Result<(), ErrorCo
         Err(ErrorCode::KafkaStorageError)
             if partition.driver().offline().is_none() && shard.log_dirs.drop_ballast() =>
         {
-            shard.append_and_wait(partition, batch, origin).await?;
+            shard.append_and_wait(partition, batch, origin).await
         }
-        result => {
-            result?;
-        }
-    }
-    Ok(())
-}
-
-/// A block of producer ids that nobody else gets.
-pub(crate) async fn allocate_producer_ids(shard: &Rc<Shard>) -> Result<Range<i64>, ErrorCode> {
-    let block = change(shard, |decider| match decider.allocate_producer_ids() {
-        Ok(Decision { records, reply }) => Decision {
-            records,
-            reply: Some(reply),
-        },
-        Err(refusal) => {
-            tracing::error!(%refusal, "no producer id can be given out");
-            Decision {
-                records: Vec::new(),
-                reply: None,
-            }
-        }
-    });
-    let block = block.await?.ok_or(ErrorCode::UnknownServerError)?;
-    Ok(block.start.0..block.end.0)
-}
-
-/// Creates the topics that are not there yet, with the broker's defaults or, of Kafka's own, with
-/// theirs.
-pub(crate) async fn auto_create(shard: &Rc<Shard>, names: &[TopicName]) {
-    let (offsets, brokers) = (&shard.config().offsets, shard.image().broker_count());
-    let topics: Vec<_> = names
-        .iter()
-        .map(|name| match name.as_str() {
-            OFFSETS_TOPIC => offsets_topic::new_topic(offsets, brokers),
-            other => NewTopic::with_defaults(other),
-        })
-        .collect();
-    let created = change(shard, |decider| decider.create_topics(&topics, false)).await;
-    match created {
-        Ok(outcomes) => {
-            for (topic, outcome) in outcomes {
-                if let Err(refusal @ Refusal::PartitionsMax(_)) = &outcome
-                    && let Some(times) = shard.controller.full.count(shard.clock.now())
-                {
-                    // Clients are only told that there is no such topic, as by Kafka.
-                    tracing::warn!(topic, times, %refusal, "topic is not created on first use");
-                } else if let Err(refusal) = outcome {
-                    tracing::debug!(topic, %refusal, "topic is not created on first use");
-                }
-            }
-        }
-        Err(error) => {
-            tracing::warn!(
-                error = error.name(),
-                "topics cannot be created on first use"
-            );
-        }
-    }
+        written => written,
+    };
+    written.map_err(|error| match error {
+        ErrorCode::NotLeaderOrFollower => ErrorCode::NotController,
+        other => other,
+    })
 }

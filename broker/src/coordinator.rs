@@ -15,12 +15,21 @@ use std::rc::Rc;
 use klamm_coordinator::{
     GroupCoordinator, GroupError, GroupState, Reply, Request, partition_for_group,
 };
-use klamm_model::PartitionIndex;
+use klamm_metadata::TopicImage;
+use klamm_model::{PartitionIndex, TopicId, TopicPartition};
 
 use self::group_partition::GroupPartition;
 use self::offsets_topic::OFFSETS_TOPIC;
 use crate::partition::Partition;
 use crate::shard::Shard;
+
+/// The topic of offsets, and the partition that coordinates a group; `None` as long as there is none.
+pub(crate) fn place_of(shard: &Shard, group_id: &str) -> Option<(TopicId, PartitionIndex)> {
+    let image = shard.image();
+    let topic = image.topic(OFFSETS_TOPIC)?;
+    let count = i32::try_from(topic.partitions.len()).ok()?;
+    Some((topic.id, partition_for_group(group_id, count)))
+}
 
 /// The coordinators of this broker.
 #[derive(Default)]
@@ -43,20 +52,47 @@ impl Coordinators {
         }
     }
 
-    /// A partition has left service, because its topic was deleted: what was committed for it
-    /// goes too.
-    pub(crate) fn partition_closed(&self, _shard: &Rc<Shard>, partition: &Rc<Partition>) {
+    /// A partition has left service.
+    pub(crate) fn partition_closed(&self, partition: &Rc<Partition>) {
         let id = partition.id();
         if id.topic.as_str() == OFFSETS_TOPIC {
             let closed = self.partitions.borrow_mut().remove(&id.partition);
             if let Some(closed) = closed {
                 closed.close();
             }
-            return;
         }
+    }
+
+    /// A topic was deleted: what was committed for it goes too.
+    pub(crate) fn topic_deleted(&self, topic: &TopicImage) {
+        let deleted = topic.partition_indexes();
+        let deleted = deleted.map(|index| TopicPartition::new(topic.name.clone(), index));
+        let deleted: Vec<_> = deleted.collect();
         for group_partition in self.all() {
-            group_partition.partition_deleted(id);
+            group_partition.partitions_deleted(deleted.clone());
         }
+    }
+
+    /// A partition is led here now.
+    pub(crate) fn partition_led(&self, partition: &Partition) {
+        if let Some(group_partition) = self.on(partition) {
+            group_partition.led();
+        }
+    }
+
+    /// A partition is not led here any more.
+    pub(crate) fn partition_lost(&self, partition: &Partition) {
+        if let Some(group_partition) = self.on(partition) {
+            group_partition.lost();
+        }
+    }
+
+    fn on(&self, partition: &Partition) -> Option<Rc<GroupPartition>> {
+        let id = partition.id();
+        if id.topic.as_str() != OFFSETS_TOPIC {
+            return None;
+        }
+        self.partitions.borrow().get(&id.partition).cloned()
     }
 
     /// Hands a request to the group's coordinator. `respond` is called once, now or later.
@@ -108,15 +144,8 @@ impl Coordinators {
         counted.flatten().collect()
     }
 
-    /// Whether this broker serves the group, or soon will.
-    pub(crate) fn serves(&self, shard: &Shard, group_id: &str) -> bool {
-        self.find(shard, group_id)
-            .is_some_and(|partition| partition.leads())
-    }
-
     fn find(&self, shard: &Shard, group_id: &str) -> Option<Rc<GroupPartition>> {
-        let count = shard.image().topic(OFFSETS_TOPIC)?.partitions.len();
-        let index = partition_for_group(group_id, i32::try_from(count).ok()?);
+        let (_, index) = place_of(shard, group_id)?;
         self.partitions.borrow().get(&index).cloned()
     }
 

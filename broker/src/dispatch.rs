@@ -13,10 +13,12 @@ use klamm_model::Instant;
 use klamm_protocol::{DecodeError, Request, RequestHeader, Response};
 
 use self::metered::MeteredCall;
+use crate::controller;
 use crate::handler;
 use crate::metrics::counters::{Refusal, RequestKind};
 use crate::net::ReplySlot;
 use crate::net::connection::FrameHandler;
+use crate::peer::forwarding;
 use crate::shard::Shard;
 use crate::tasks;
 
@@ -106,10 +108,13 @@ impl FrameHandler for Dispatcher {
 impl Dispatcher {
     /// `begun` is when it is taken, if there are quotas.
     fn take(&self, frame: Bytes, mut slot: ReplySlot, begun: Option<Instant>) {
-        match Request::decode(frame) {
+        match Request::decode(frame.clone()) {
             Ok((header, request)) => {
                 self.shard.counters().requested(header.api_key);
                 slot.is_of(RequestKind::of(header.api_key));
+                if is_for_controller(&request) && !controller::leads(&self.shard) {
+                    return forwarding::forward(&self.shard, frame, slot);
+                }
                 let metered =
                     begun.map(|begun| MeteredCall::begin(&self.shard, &header, &slot, begun));
                 let call = Call {
@@ -126,6 +131,22 @@ impl Dispatcher {
             }
         }
     }
+}
+
+/// Whether the controller alone can answer; any other broker hands it on.
+fn is_for_controller(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::CreateTopics(_)
+            | Request::DeleteTopics(_)
+            | Request::CreatePartitions(_)
+            | Request::AlterClientQuotas(_)
+            | Request::AlterConfigs(_)
+            | Request::IncrementalAlterConfigs(_)
+            | Request::AlterPartitionReassignments(_)
+            | Request::DescribeQuorum(_)
+            | Request::UnregisterBroker(_)
+    )
 }
 
 /// As Kafka does: an unknown version of ApiVersions is answered, anything else closes the
@@ -192,6 +213,7 @@ fn dispatch(call: Call, request: Request) {
         Request::IncrementalAlterConfigs(request) => {
             handler::incremental_alter_configs::handle(call, request);
         }
+        Request::UnregisterBroker(request) => handler::unregister_broker::handle(call, &request),
         Request::ListConfigResources(request) => {
             handler::list_config_resources::handle(call, &request);
         }
@@ -199,8 +221,8 @@ fn dispatch(call: Call, request: Request) {
         Request::AlterPartitionReassignments(request) => {
             handler::alter_partition_reassignments::handle(call, request);
         }
-        Request::ListPartitionReassignments(_) => {
-            handler::list_partition_reassignments::handle(call);
+        Request::ListPartitionReassignments(request) => {
+            handler::list_partition_reassignments::handle(call, &request);
         }
     }
 }

@@ -3,9 +3,9 @@
 
 use std::rc::Rc;
 
-use klamm_metadata::{MetadataImage, ResourceKind, TopicConfig, TopicImage};
-use klamm_model::{PartitionIndex, Timestamp, TopicId, TopicPartition};
-use klamm_replication::ReplicaId;
+use klamm_metadata::{MetadataImage, PartitionImage, ResourceKind, TopicConfig, TopicImage};
+use klamm_model::{BrokerId, PartitionIndex, Timestamp, TopicId, TopicPartition};
+use klamm_replication::{Members, ReplicaId};
 use klamm_storage::{Log, LogConfig, Offline, OpenLogError};
 
 use crate::background::Background;
@@ -14,8 +14,8 @@ use crate::config::BrokerConfig;
 use crate::entropy;
 use crate::log_dirs::{LogDirs, OpeningLog};
 use crate::metrics::counters::Counters;
-use crate::partition::Partition;
 use crate::partition::driver::{DriverParams, OpenError, PartitionDriver};
+use crate::partition::{Holders, Partition};
 
 /// Why a partition cannot be used. Others are not affected.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,14 @@ pub(crate) struct Wanted {
     pub(crate) id: TopicPartition,
     pub(crate) topic_id: TopicId,
     pub(crate) config: Rc<TopicConfig>,
+    /// The replica that this broker holds.
+    pub(crate) replica: ReplicaId,
+    pub(crate) holders: Holders,
+    /// The members with which the group began, for a log that is new; nobody, of a group that this
+    /// replica is added to: the others tell it.
+    pub(crate) members: Members,
+    /// Whether this replica is the one that should lead.
+    pub(crate) is_preferred: bool,
 }
 
 /// What partitions are opened with.
@@ -82,23 +90,28 @@ impl Opener<'_> {
                 next_offset = %damage.next_offset,
                 "records are damaged; they are served around, never cut off");
         }
-        let replica = ReplicaId::new(1).expect("1 is not 0");
+        let recovering = self.dirs.is_recovering(&wanted.id) && !is_strict(&wanted.config);
         let params = DriverParams {
-            replica,
-            voters: vec![replica],
+            replica: wanted.replica,
+            members: wanted.members,
+            preferred: wanted.is_preferred,
             seed: entropy::seed(),
             life: entropy::seed(),
-            recovering: false, // what a lone replica has lost nobody has
+            recovering,
             message_bytes: PartitionDriver::MESSAGE_BYTES,
         };
         let mut driver = PartitionDriver::open(params, log)?;
         let mut outcomes = Vec::new();
         driver.start(self.clock.now(), &mut outcomes);
+        if driver.is_recovering() {
+            self.dirs.note_recovering(&wanted.id);
+        }
         let writer = self.dirs.writer_of(&wanted.id);
         let traffic = self.counters.traffic.of(&wanted.id.topic);
         let partition = Partition::new(
             wanted.id,
             wanted.topic_id,
+            wanted.holders,
             driver,
             wanted.config,
             writer,
@@ -191,21 +204,52 @@ pub(crate) fn topic_config(
     Rc::new(config.topic_defaults.with(overrides))
 }
 
-/// All partitions of a topic, to be opened.
-pub(crate) fn wanted_of(
-    config: &BrokerConfig,
-    image: &MetadataImage,
+/// One partition, to be opened; `None` if this broker holds no replica of it.
+pub(crate) fn wanted(
     topic: &TopicImage,
-    from: usize,
-) -> Vec<Wanted> {
-    let settings = topic_config(config, image, topic.name.as_str());
-    (from..topic.partitions.len())
-        .map(|index| Wanted {
-            id: TopicPartition::new(topic.name.clone(), PartitionIndex(index as i32)),
-            topic_id: topic.id,
-            config: settings.clone(),
-        })
-        .collect()
+    index: PartitionIndex,
+    broker: BrokerId,
+    config: &Rc<TopicConfig>,
+) -> Option<Wanted> {
+    let partition = topic.partition(index)?;
+    let replica = ReplicaId::new(partition.replica_on(broker)?)?;
+    Some(Wanted {
+        id: TopicPartition::new(topic.name.clone(), index),
+        topic_id: topic.id,
+        config: config.clone(),
+        replica,
+        holders: holders(partition),
+        members: first_members(partition),
+        is_preferred: partition.preferred_leader() == Some(broker),
+    })
+}
+
+/// Who holds the replicas of a partition.
+pub(crate) fn holders(partition: &PartitionImage) -> Holders {
+    let listed = partition.replicas.iter();
+    let listed = listed.filter_map(|one| Some((ReplicaId::new(one.id)?, one.broker)));
+    Holders::Listed(listed.collect())
+}
+
+/// The members with which a group began, if they are still what the metadata says: numbers are given
+/// out in order, and never twice.
+fn first_members(partition: &PartitionImage) -> Members {
+    let mut ids: Vec<u64> = partition.replicas.iter().map(|one| one.id).collect();
+    ids.sort_unstable();
+    let are_first = ids.iter().copied().eq(1..=partition.last_replica_id);
+    let voters = ids
+        .into_iter()
+        .filter_map(ReplicaId::new)
+        .collect::<Vec<_>>();
+    match are_first {
+        true => Members::of_voters(voters),
+        false => Members::default(),
+    }
+}
+
+/// Whether what was acknowledged is always on the disk: then none of it can be missing.
+fn is_strict(config: &TopicConfig) -> bool {
+    config.flush_messages == Some(1)
 }
 
 /// What the log needs to know of a topic's settings.

@@ -3,7 +3,7 @@
 //! Start with [`server`]: the one place where all parts meet. A request flows from
 //! `net::connection` through `dispatch` to its module in `handler`; appends and reads go to
 //! `partition`, whose synchronous core is [`partition::driver`]; `shard` holds everything that
-//! belongs to the data plane's one thread.
+//! belongs to the data plane's one thread. `peer` is the way to the other brokers.
 //!
 //! Invariants: nothing on the data plane takes a lock, spawns or waits for a disk's fsync; time
 //! enters in `clock`, randomness in `entropy`, the environment in [`config`].
@@ -26,8 +26,10 @@ mod dispatch;
 mod entropy;
 mod handler;
 mod hosting;
+mod journals;
 mod log_dirs;
 mod net;
+mod peer;
 mod producer_ids;
 mod purgatory;
 mod quota;

@@ -1,7 +1,7 @@
 //! The disks of this broker (`log.dirs`), and which partition lies on which.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,6 +30,8 @@ pub(crate) struct LogDirs {
     /// One for each directory.
     writers: Vec<Rc<Writer>>,
     placed: RefCell<BTreeMap<TopicPartition, usize>>,
+    /// Partitions that may lack what was acknowledged, since the machine lost power.
+    recovering: RefCell<BTreeSet<TopicPartition>>,
     checkpointing: tokio::sync::Mutex<()>,
 }
 
@@ -135,12 +137,18 @@ impl LogDirs {
             dirs,
             writers,
             placed: RefCell::new(placed),
+            recovering: RefCell::default(),
             checkpointing: tokio::sync::Mutex::default(),
         })
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &LogDir> {
         self.dirs.iter().map(Arc::as_ref)
+    }
+
+    /// The directory with this number, in the order of [`iter`](Self::iter).
+    pub(crate) fn dir(&self, number: usize) -> &LogDir {
+        &self.dirs[number]
     }
 
     /// Who writes to them, in the order of [`iter`](Self::iter).
@@ -207,6 +215,37 @@ impl LogDirs {
             .borrow()
             .get(partition)
             .expect("an open partition lies in a directory")
+    }
+
+    // ---- After a loss of power ----
+
+    /// Whether records that were acknowledged may be missing from an opened partition.
+    pub(crate) fn is_recovering(&self, partition: &TopicPartition) -> bool {
+        self.dirs[self.number_of(partition)].boot().recovering
+    }
+
+    /// A partition takes no part in elections before it has caught up.
+    pub(crate) fn note_recovering(&self, partition: &TopicPartition) {
+        self.recovering.borrow_mut().insert(partition.clone());
+    }
+
+    /// A partition has caught up; another start begins without it.
+    pub(crate) fn note_recovered(&self, partition: &TopicPartition) {
+        self.recovering.borrow_mut().remove(partition);
+    }
+
+    /// The directories whose partitions have all caught up, or need not, and that do not say so yet.
+    pub(crate) fn recovered(&self) -> Vec<Arc<LogDir>> {
+        let recovering = self.recovering.borrow();
+        let waits = |dir: &LogDir| {
+            recovering
+                .iter()
+                .any(|partition| self.holds(dir, partition))
+        };
+        let dirs = self.dirs.iter();
+        dirs.filter(|dir| dir.boot().recovering && !waits(dir))
+            .cloned()
+            .collect()
     }
 
     /// Who writes to the directory that holds an opened partition.

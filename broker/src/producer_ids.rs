@@ -30,7 +30,7 @@ impl ProducerIds {
         if let Some(id) = self.take() {
             return Ok(id);
         }
-        let block = controller::allocate_producer_ids(shard).await?;
+        let block = controller::requests::take_producer_ids(shard).await?;
         self.rest.replace(block);
         self.take().ok_or(ErrorCode::UnknownServerError)
     }

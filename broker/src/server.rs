@@ -9,7 +9,6 @@ mod start;
 mod stop;
 
 use std::io;
-use std::rc::Rc;
 use std::sync::Arc;
 
 use klamm_storage::LogDirError;
@@ -18,18 +17,21 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
+use self::start::Started;
+
 use crate::admin;
 use crate::admin::health::{self, Health, Phase};
 use crate::background::Background;
 use crate::clock::Clock;
 use crate::config::BrokerConfig;
+use crate::controller;
 pub use crate::controller::LoadError;
-use crate::dispatch::Dispatcher;
 use crate::logging::LogControl;
 use crate::metrics::counters::Counters;
 use crate::metrics::survey::{self, Question};
 use crate::net::listener::Acceptor;
 use crate::net::occasional::Occasional;
+pub use crate::peer::joining::NotAdmitted;
 use crate::tasks;
 use crate::upkeep;
 
@@ -50,6 +52,23 @@ pub enum ServeError {
         /// What the system says.
         error: io::Error,
     },
+    /// The listener for other brokers cannot be had.
+    #[error(
+        "cannot listen on {address} (setting klamm.peer.listener): {error}{}",
+        listeners::advice(error)
+    )]
+    PeerPort {
+        /// As configured.
+        address: String,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The cluster does not let this broker in.
+    #[error(transparent)]
+    NotAdmitted(#[from] NotAdmitted),
+    /// The cluster knows this broker as another one.
+    #[error("the cluster refuses this broker: {0}")]
+    Registration(String),
     /// The admin port cannot be had, though somebody has asked for it.
     #[error(
         "cannot listen on {address} (setting klamm.admin.listener): {error}{}",
@@ -181,18 +200,23 @@ async fn serve(
     } = outlook;
     tasks::spawn(health::beat(health.clone(), clock));
     let bound = listeners::bind_all(&config)?;
-    let (shard, listeners) = tokio::select! {
-        started = start::start(clock, config, threads, counters, bound) => started?,
+    let peers = listeners::bind_peer_port(&config, &bound)?;
+    let started = tokio::select! {
+        started = start::start(clock, config, threads, counters, bound, peers) => started?,
         () = signals.wait() => {
             health.enter(Phase::Stopping);
             tracing::info!("stopped while starting; the next start begins where this one did");
             return Ok(());
         }
     };
+    let Started {
+        shard,
+        handler,
+        listeners,
+    } = started;
 
     let bound: Result<Vec<_>, _> = listeners.iter().map(TcpListener::local_addr).collect();
     let bound = bound.map_err(ServeError::Process)?;
-    let handler = Rc::new(Dispatcher::new(shard.clone()));
     let mut accepting = Vec::new();
     for (index, listener) in listeners.into_iter().enumerate() {
         let acceptor = Acceptor {
@@ -206,12 +230,16 @@ async fn serve(
         accepting.push(tasks::spawn(acceptor.run()));
     }
     upkeep::start(&shard);
+    tasks::spawn(controller::perform_duties(shard.clone()));
     tasks::spawn(survey::answer(shard.clone(), asked));
     health.enter(Phase::Running);
     start::announce(&shard, &bound);
     limits::check(&shard);
 
-    signals.wait().await;
+    tokio::select! {
+        () = signals.wait() => {}
+        error = controller::follow(shard.clone()) => return Err(error.into()),
+    }
     health.enter(Phase::Stopping);
     tracing::info!("stopping");
     for task in accepting {

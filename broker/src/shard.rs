@@ -28,6 +28,7 @@ use crate::controller::Controller;
 use crate::coordinator::Coordinators;
 use crate::entropy;
 use crate::hosting::{self, Opener};
+use crate::journals::Journals;
 use crate::log_dirs::LogDirs;
 use crate::metrics::counters::Counters;
 use crate::metrics::meter::Marks;
@@ -35,7 +36,9 @@ use crate::net::connection::NetShared;
 use crate::net::quota::ConnectionLimits;
 use crate::partition::acks::AckTarget;
 use crate::partition::driver::{AppendOrigin, Outcome, StageError, Staged};
-use crate::partition::{AckWhen, Partition};
+use crate::partition::{AckWhen, Leadership, Partition};
+use crate::peer::forwarding::Forwarding;
+use crate::peer::{Group, Peers};
 use crate::producer_ids::ProducerIds;
 use crate::purgatory::Purgatory;
 use crate::quota::{QuotaManager, Window};
@@ -55,9 +58,12 @@ pub(crate) struct Shard {
     pub(crate) topics: RefCell<Topics>,
     pub(crate) controller: Controller,
     pub(crate) coordinators: Coordinators,
+    pub(crate) peers: Peers,
+    pub(crate) forwarding: Forwarding,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) quotas: QuotaManager,
     pub(crate) log_dirs: LogDirs,
+    pub(crate) journals: Journals,
     pub(crate) background: Background,
     pub(crate) cleaner: Cleaner,
     listeners: Vec<ListenerAddress>,
@@ -75,7 +81,6 @@ pub(crate) struct Shard {
 /// The parts a shard is made of.
 pub(crate) struct ShardParts {
     pub(crate) clock: Clock,
-    pub(crate) node_id: BrokerId,
     pub(crate) partitions_affordable: usize,
     pub(crate) config: BrokerConfig,
     /// What clients are told, by index of the listener.
@@ -83,23 +88,25 @@ pub(crate) struct ShardParts {
     pub(crate) net: Rc<NetShared>,
     pub(crate) controller: Controller,
     pub(crate) coordinators: Coordinators,
+    pub(crate) peers: Peers,
     pub(crate) log_dirs: LogDirs,
     pub(crate) background: Background,
     pub(crate) cleaner: Cleaner,
-    pub(crate) image: MetadataImage,
 }
 
 impl Shard {
     pub(crate) fn new(parts: ShardParts) -> Self {
         Self {
             clock: parts.clock,
-            node_id: parts.node_id,
+            node_id: parts.peers.own().broker,
             partitions_affordable: parts.partitions_affordable,
             net: parts.net,
             purgatory: Purgatory::default(),
             topics: RefCell::default(),
             controller: parts.controller,
             coordinators: parts.coordinators,
+            peers: parts.peers,
+            forwarding: Forwarding::default(),
             sessions: RefCell::new(FetchSessions::new(
                 parts.config.fetch.session_cache_slots,
                 parts.config.fetch.session_partitions_max,
@@ -111,14 +118,15 @@ impl Shard {
                     samples: parts.config.quotas.window_samples,
                     length: parts.config.quotas.window_length,
                 },
-                parts.image.client_quotas(),
+                MetadataImage::default().client_quotas(),
             ),
+            journals: Journals::of(&parts.log_dirs),
             log_dirs: parts.log_dirs,
             background: parts.background,
             cleaner: parts.cleaner,
             listeners: parts.listeners,
             config: RefCell::new(Arc::new(parts.config)),
-            image: RefCell::new(Arc::new(parts.image)),
+            image: RefCell::default(),
             touched: RefCell::default(),
             written: Notify::new(),
             unsynced: RefCell::default(),
@@ -185,11 +193,45 @@ impl Shard {
     pub(crate) fn host(self: &Rc<Self>, partition: Rc<Partition>) {
         self.topics.borrow_mut().insert(partition.clone());
         self.coordinators.partition_opened(self, &partition);
+        self.notice_leadership(&partition);
+        self.attend(&partition);
     }
 
     /// A partition leaves service.
     pub(crate) fn unhost(self: &Rc<Self>, partition: &Rc<Partition>) {
-        self.coordinators.partition_closed(self, partition);
+        self.coordinators.partition_closed(partition);
+    }
+
+    /// Tells everybody whom it concerns that a partition is led here now, or not any more.
+    pub(crate) fn notice_leadership(self: &Rc<Self>, partition: &Rc<Partition>) {
+        match partition.take_leadership() {
+            Some(Leadership::Won(epoch)) => {
+                self.peers.lead(partition.group(), epoch);
+                self.coordinators.partition_led(partition);
+            }
+            Some(Leadership::Lost) => self.coordinators.partition_lost(partition),
+            None => {}
+        }
+        if partition.take_recovered() {
+            self.log_dirs.note_recovered(partition.id());
+        }
+    }
+
+    /// Has the leadership of a partition given to another broker; `false` if it is not led here, or
+    /// that broker holds no replica.
+    pub(crate) fn hand_over(self: &Rc<Self>, group: Group, to: BrokerId) -> bool {
+        let Some(partition) = self.hosted(group) else {
+            return false;
+        };
+        let replica = partition.replica_on(to);
+        let Some(replica) = replica.filter(|_| partition.driver().is_leader()) else {
+            return false;
+        };
+        let now = self.clock.now();
+        partition.drive(|driver, outcomes| driver.transfer_leadership(now, replica, outcomes));
+        self.attend(&partition);
+        self.peers.flush();
+        true
     }
 
     /// Some partitions, or none, could not be opened: whether to try again from time to time.
@@ -345,14 +387,23 @@ impl Shard {
         }
         let (staged, wall) = (self.clock.now(), self.clock.wall());
         let mut written = staged;
+        // Followers write while this broker does.
         for partition in &touched {
             partition.turn(written);
+            self.send_outgoing(partition);
+        }
+        self.peers.flush();
+        for partition in &touched {
             written = self.write(partition, written, wall);
+            self.send_outgoing(partition);
         }
         self.settle(&touched);
+        self.peers.flush();
         let now = self.clock.now();
         self.net.meter.end(Marks { staged, written }, now);
         for partition in &touched {
+            self.notice_leadership(partition);
+            self.sync_journal_when_due(partition);
             self.sync_when_due(partition, now);
             self.prepare_when_due(partition);
         }
@@ -475,12 +526,11 @@ impl Shard {
             let sync = move || clock.timed(|| ticket.run());
             let (done, took) = shard.background.run(sync).await;
             shard.counters().fsync_times.observe_time(took);
-            let mut outcomes = Vec::new();
             let now = clock.now();
-            partition
-                .driver_mut()
-                .sync_finished(now, done, &mut outcomes);
-            shard.take_in(&partition, &mut outcomes);
+            partition.drive(|driver, outcomes| driver.sync_finished(now, done, outcomes));
+            shard.settle(std::slice::from_ref(&partition));
+            shard.attend(&partition);
+            shard.peers.flush();
             // What was appended meanwhile may be waited for as well.
             shard.sync_when_due(&partition, now);
         });

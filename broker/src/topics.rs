@@ -72,6 +72,21 @@ impl Topics {
         self.by_name.remove(&name)
     }
 
+    /// Takes one partition out.
+    pub(crate) fn remove_partition(&mut self, partition: &Rc<Partition>) {
+        let id = partition.id();
+        let Some(topic) = self.by_name.get_mut(&id.topic) else {
+            return;
+        };
+        let index = usize::try_from(id.partition.0).expect("partitions are numbered from 0");
+        if let Some(place) = topic.partitions.get_mut(index) {
+            place.take();
+        }
+        if topic.partitions().next().is_none() {
+            self.remove(partition.topic_id());
+        }
+    }
+
     /// Takes everything out, at the end of the process.
     pub(crate) fn take_all(&mut self) -> Vec<Rc<Partition>> {
         self.names.clear();

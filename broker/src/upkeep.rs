@@ -1,6 +1,7 @@
 //! What is done from time to time: starting fsyncs, retention, checkpoints, forgetting producers.
 
 pub(crate) mod checkpoints;
+pub(crate) mod replicas;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,6 +12,16 @@ use crate::partition::Partition;
 use crate::shard::Shard;
 use crate::tasks;
 
+/// Lets replicas know that time passes: before all else, since without the others' votes there is no
+/// metadata to start with.
+pub(crate) fn start_ticking(shard: &Rc<Shard>) {
+    let interval = match shard.peers.is_alone() {
+        true => TICK_INTERVAL_ALONE,
+        false => TICK_INTERVAL,
+    };
+    tasks::spawn(repeat(shard.clone(), interval, interval, tick_replicas));
+}
+
 /// Starts the tasks; they end with the runtime.
 pub(crate) fn start(shard: &Rc<Shard>) {
     let config = shard.config();
@@ -18,7 +29,11 @@ pub(crate) fn start(shard: &Rc<Shard>) {
         tasks::spawn(repeat(shard.clone(), interval, interval, work));
     };
     every(config.log.flush_scheduler_interval, Shard::flush_due);
-    every(TICK_INTERVAL, tick_replicas);
+    every(RECOVERY_CHECK_INTERVAL, note_recovered);
+    if !shard.peers.is_alone() {
+        every(MOVE_INTERVAL, replicas::move_replicas);
+        every(BALANCE_INTERVAL, replicas::restore_preferred_leaders);
+    }
     tasks::spawn(repeat(
         shard.clone(),
         config.log.initial_task_delay,
@@ -40,6 +55,13 @@ pub(crate) fn start(shard: &Rc<Shard>) {
         expire_producers,
     );
 }
+
+/// How often reassignments take their next step.
+const MOVE_INTERVAL: Duration = Duration::from_millis(200);
+/// How often it is looked whether preferred leaders can lead again.
+const BALANCE_INTERVAL: Duration = Duration::from_secs(5);
+/// How often it is looked whether all replicas have caught up after a loss of power.
+const RECOVERY_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 async fn repeat(shard: Rc<Shard>, first_after: Duration, interval: Duration, work: fn(&Rc<Shard>)) {
     tokio::time::sleep(first_after).await;
@@ -70,30 +92,49 @@ fn partitions(shard: &Shard) -> Vec<Rc<Partition>> {
     shard.topics.borrow().partitions().cloned().collect()
 }
 
-/// How often replicas are asked whether their time has come. One that leads alone has no deadline:
-/// this is for partitions whose election met a full disk.
-const TICK_INTERVAL: Duration = Duration::from_millis(500);
+/// How often replicas are asked whether their time has come.
+const TICK_INTERVAL: Duration = Duration::from_millis(50);
+/// The same where there are no others: a replica that leads alone has no deadline, so this is for
+/// those whose election met a full disk.
+const TICK_INTERVAL_ALONE: Duration = Duration::from_millis(500);
 
 fn tick_replicas(shard: &Rc<Shard>) {
     let now = shard.clock.now();
-    let mut due = partitions(shard);
-    due.push(shard.controller.partition().clone());
-    due.retain(|partition| {
+    let mut all = partitions(shard);
+    all.push(shard.controller.partition().clone());
+    for partition in &all {
         let deadline = partition.driver().next_deadline();
-        deadline.is_some_and(|deadline| deadline <= now)
-    });
-    if due.is_empty() {
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            partition.tick(now);
+            shard.attend(partition);
+        }
+    }
+    // What they have to say leaves together.
+    shard.peers.flush();
+}
+
+/// Writes down that nothing is missing any more of what a loss of power had taken.
+fn note_recovered(shard: &Rc<Shard>) {
+    let recovered = shard.log_dirs.recovered();
+    // One that is not open may lack something.
+    if recovered.is_empty() || !controller::missing(shard).is_empty() {
         return;
     }
-    for partition in &due {
-        partition.tick(now);
+    for dir in recovered {
+        let shard = shard.clone();
+        tasks::spawn(async move {
+            let path = dir.path().to_owned();
+            let noted = shard.background.run(move || dir.recovery_finished()).await;
+            match noted {
+                Ok(()) => {
+                    tracing::info!(path = %path.display(), "all replicas have caught up after the loss of power")
+                }
+                Err(error) => {
+                    tracing::error!(path = %path.display(), %error, "the log directory cannot be marked as recovered")
+                }
+            }
+        });
     }
-    let shard = shard.clone();
-    tasks::spawn(async move {
-        let config = shard.config();
-        shard.opener(&config).sync_journals(&due).await;
-        shard.settle(&due);
-    });
 }
 
 /// Drops segments that are too old, or too many; their files go in the background.

@@ -93,6 +93,7 @@ apis! {
     55 DescribeQuorum 0..=2 Some(0);
     60 DescribeCluster 0..=2 Some(0);
     61 DescribeProducers 0..=0 Some(0);
+    64 UnregisterBroker 0..=0 Some(0);
     74 ListConfigResources 0..=1 Some(0);
     75 DescribeTopicPartitions 0..=0 Some(0);
 }

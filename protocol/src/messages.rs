@@ -32,6 +32,7 @@ pub use kafka_protocol::messages::{
     offset_commit_request, offset_commit_response, offset_delete_request, offset_delete_response,
     offset_fetch_request, offset_fetch_response, offset_for_leader_epoch_request,
     offset_for_leader_epoch_response, produce_response, sync_group_request, sync_group_response,
+    unregister_broker_request, unregister_broker_response,
 };
 pub use kafka_protocol::protocol::StrBytes;
 pub use uuid::Uuid;

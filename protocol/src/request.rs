@@ -157,6 +157,7 @@ requests! {
         DescribeQuorum(kafka::DescribeQuorumRequest),
         DescribeCluster(kafka::DescribeClusterRequest),
         DescribeProducers(kafka::DescribeProducersRequest),
+        UnregisterBroker(kafka::UnregisterBrokerRequest),
         ListConfigResources(kafka::ListConfigResourcesRequest),
         DescribeTopicPartitions(kafka::DescribeTopicPartitionsRequest),
     }

@@ -120,6 +120,7 @@ responses! {
         DescribeQuorum(kafka::DescribeQuorumResponse),
         DescribeCluster(kafka::DescribeClusterResponse),
         DescribeProducers(kafka::DescribeProducersResponse),
+        UnregisterBroker(kafka::UnregisterBrokerResponse),
         ListConfigResources(kafka::ListConfigResourcesResponse),
         DescribeTopicPartitions(kafka::DescribeTopicPartitionsResponse),
     }

@@ -23,6 +23,7 @@ mod requests;
 mod support;
 
 mod admin_port;
+mod cluster;
 mod cold;
 mod commands;
 mod compaction;

@@ -63,6 +63,11 @@ impl Broker {
         Self { process, port }
     }
 
+    /// A broker that has said that it is ready, on this port.
+    pub(crate) fn that_runs(process: Process, port: u16) -> Self {
+        Self { process, port }
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.port
     }

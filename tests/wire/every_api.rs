@@ -107,6 +107,7 @@ fn check(key: ApiKey, version: i16, answer: Bytes) -> Result<(), String> {
         DescribeQuorum => DescribeQuorumRequest,
         DescribeCluster => DescribeClusterRequest,
         DescribeProducers => DescribeProducersRequest,
+        UnregisterBroker => UnregisterBrokerRequest,
         ListConfigResources => ListConfigResourcesRequest,
         DescribeTopicPartitions => DescribeTopicPartitionsRequest,
     }

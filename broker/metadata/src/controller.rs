@@ -5,26 +5,35 @@
 //! texts are Kafka's (`ReplicationControlManager`, `ConfigurationControlManager`,
 //! `ClientQuotaControlManager`, `ControllerApis`).
 
+use std::collections::BTreeSet;
+
 use klamm_model::{BrokerId, ProducerId};
 
-use crate::image::MetadataImage;
+use crate::image::{KLAMM_VERSION, KLAMM_VERSION_LEVEL, MetadataImage};
 use crate::layers::BrokerLayers;
-use crate::record::{ListenerAddress, MetadataRecord};
+use crate::placement::Placement;
+use crate::record::MetadataRecord;
 use crate::refusal::Refusal;
 use crate::topic_config::TopicConfig;
 use crate::topic_ids::TopicIds;
 
+mod brokers;
 mod client_quotas;
 mod configs;
 mod partitions;
+mod reassignments;
 mod topics;
 
 #[cfg(test)]
 mod tests;
 
+pub use brokers::Registration;
 pub use client_quotas::{AlterQuotasReply, EntityParts, QuotaAlteration, QuotaOp};
 pub use configs::{AlterOperation, AlterReply, AlterResource, ConfigChange};
-pub use partitions::{CreatePartitionsReply, Election, NewPartitions, Reassignment, elect_leader};
+pub use partitions::{CreatePartitionsReply, Election, NewPartitions, elect_leader};
+pub use reassignments::{
+    OngoingReassignment, Reassignment, TopicReassignments, list_reassignments,
+};
 pub use topics::{CreateReply, CreatedTopic, DeletedTopic, METADATA_TOPIC, NewTopic, TopicRef};
 
 /// What decisions are made from; made anew for each.
@@ -32,6 +41,8 @@ pub use topics::{CreateReply, CreatedTopic, DeletedTopic, METADATA_TOPIC, NewTop
 pub struct Controller<'a> {
     /// The cluster as it is.
     pub image: &'a MetadataImage,
+    /// The brokers that the controller reaches, itself included.
+    pub alive: &'a BTreeSet<BrokerId>,
     /// The configuration of this broker.
     pub layers: BrokerLayers<'a>,
     /// What a topic without settings of its own has.
@@ -74,32 +85,24 @@ pub const PARTITIONS_PER_REQUEST_MAX: usize = 10_000;
 pub const PRODUCER_ID_BLOCK: i64 = 1000;
 
 impl Controller<'_> {
-    /// The cluster's identity, if it has none yet.
+    /// The cluster's identity, if it has none yet, and the level of its metadata.
     pub fn found_cluster(&mut self) -> Vec<MetadataRecord> {
-        match self.image.cluster_id() {
-            Some(_) => Vec::new(),
-            None => vec![MetadataRecord::Cluster {
-                id: self.ids.draw().to_string(),
-            }],
+        let mut records = Vec::new();
+        if self.image.cluster_id().is_none() {
+            let id = self.ids.draw().to_string();
+            records.push(MetadataRecord::Cluster { id });
         }
+        records.extend(self.finalize_features());
+        records
     }
 
-    /// A broker has started: a record if it is new or anything about it has changed.
-    pub fn register_broker(
-        &self,
-        id: BrokerId,
-        rack: Option<String>,
-        listeners: Vec<ListenerAddress>,
-    ) -> Vec<MetadataRecord> {
-        let known = self.image.broker(id);
-        if known.is_some_and(|known| known.rack == rack && known.listeners == listeners) {
-            return Vec::new();
-        }
-        vec![MetadataRecord::RegisterBroker {
-            id,
-            rack,
-            listeners,
-        }]
+    /// The level of [`KLAMM_VERSION`], where the cluster is older than it.
+    pub fn finalize_features(&self) -> Option<MetadataRecord> {
+        let is_older = self.image.feature(KLAMM_VERSION).is_none();
+        is_older.then(|| MetadataRecord::Feature {
+            name: KLAMM_VERSION.to_owned(),
+            level: KLAMM_VERSION_LEVEL,
+        })
     }
 
     /// A block of producer ids that nobody was given before; the reply is its range.
@@ -129,8 +132,44 @@ impl Controller<'_> {
         self.rules.partitions_max.saturating_sub(there)
     }
 
-    fn broker_ids(&self) -> Vec<BrokerId> {
-        self.image.brokers().map(|broker| broker.id).collect()
+    /// Where new partitions may be placed: on the registered brokers that are alive.
+    fn placement(&self) -> Placement {
+        let alive = self
+            .image
+            .brokers()
+            .filter(|broker| self.alive.contains(&broker.id));
+        Placement::on(alive.map(|broker| (broker.id, broker.rack.as_deref())))
+    }
+
+    /// Why there is no room for `asked` replicas.
+    fn too_few_brokers(&self, asked: i16, alive: usize) -> Refusal {
+        match (alive, self.image.broker_count()) {
+            (alive, registered) if alive == registered => Refusal::TooFewBrokers {
+                asked,
+                brokers: registered,
+            },
+            (0, _) => Refusal::NoBrokerAlive { asked },
+            (alive, registered) => Refusal::TooFewAlive {
+                asked,
+                alive,
+                registered,
+            },
+        }
+    }
+
+    /// Checks replicas chosen by hand for a new partition.
+    fn check_new_replicas(
+        &self,
+        partition: i32,
+        replicas: &[BrokerId],
+        before: Option<usize>,
+    ) -> Result<(), Refusal> {
+        self.check_replicas(replicas, before)?;
+        if replicas.iter().any(|id| self.alive.contains(id)) {
+            Ok(())
+        } else {
+            Err(Refusal::AssignmentNotAlive(partition))
+        }
     }
 
     /// Checks replicas chosen by hand.

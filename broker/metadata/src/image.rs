@@ -8,17 +8,30 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use klamm_model::{BrokerId, PartitionIndex, ProducerId, TopicId, TopicName};
-use rpds::RedBlackTreeMapSync;
+use rpds::{RedBlackTreeMapSync, RedBlackTreeSetSync};
 
 use crate::client_quota::ClientQuotas;
-use crate::record::{ListenerAddress, MetadataRecord};
+use crate::record::{ListenerAddress, MetadataRecord, PeerAddress};
 use crate::topic_config::Configs;
+
+mod partition;
+
+pub use partition::{PartitionImage, ReplicaImage};
+
+/// The feature whose level says which records may be written and what brokers tell each other.
+pub const KLAMM_VERSION: &str = "klamm.version";
+/// The highest level of [`KLAMM_VERSION`] that this broker understands.
+pub const KLAMM_VERSION_LEVEL: u16 = 1;
 
 /// The cluster at one position of the metadata log. A clone is a few counters.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct MetadataImage {
     cluster_id: Option<Arc<str>>,
     brokers: RedBlackTreeMapSync<BrokerId, BrokerImage>,
+    /// The numbers of brokers that left for ever.
+    removed_brokers: RedBlackTreeSetSync<BrokerId>,
+    /// The highest number that was given to a broker before it registered.
+    last_broker_number: Option<BrokerId>,
     topics: RedBlackTreeMapSync<TopicName, Arc<TopicImage>>,
     names: RedBlackTreeMapSync<TopicId, TopicName>,
     /// Names with `.` or `_`, under the name with all `.` made `_`: they would share metric names.
@@ -26,6 +39,7 @@ pub struct MetadataImage {
     configs: RedBlackTreeMapSync<ConfigResource, Arc<Configs>>,
     client_quotas: ClientQuotas,
     next_producer_id: i64,
+    features: RedBlackTreeMapSync<String, u16>,
 }
 
 /// A broker that registered.
@@ -33,10 +47,18 @@ pub struct MetadataImage {
 pub struct BrokerImage {
     /// Its number.
     pub id: BrokerId,
+    /// Another one at each start; `None` if it has not started since there is such a thing.
+    pub incarnation: Option<TopicId>,
+    /// Its log directories (`directory.id`); none are known where `incarnation` is `None`.
+    pub disks: Vec<TopicId>,
+    /// Where other brokers reach it; `None` if it stands alone.
+    pub peer: Option<PeerAddress>,
     /// Where it stands (`broker.rack`).
     pub rack: Option<String>,
     /// Where clients reach it, one address per listener.
     pub listeners: Vec<ListenerAddress>,
+    /// The highest level of [`KLAMM_VERSION`] that it understands.
+    pub version: u16,
 }
 
 /// A topic.
@@ -48,13 +70,6 @@ pub struct TopicImage {
     pub id: TopicId,
     /// Its partitions; the position is the partition's number.
     pub partitions: Vec<PartitionImage>,
-}
-
-/// A partition as the cluster knows it. Its leader and in-sync replicas are its own affair.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PartitionImage {
-    /// Who holds it; the first is the preferred leader. Never empty.
-    pub replicas: Vec<BrokerId>,
 }
 
 /// What can be configured.
@@ -99,6 +114,20 @@ pub enum OutOfPlace {
         /// The number in the record.
         partition: i32,
     },
+    /// A replica would speak for another that had its number before.
+    #[error("replica ids of a partition are given out again topic={topic} partition={partition}")]
+    ReplicaIdsAgain {
+        /// The topic.
+        topic: TopicName,
+        /// The partition.
+        partition: i32,
+    },
+    /// The record concerns a broker that is not there.
+    #[error("no such broker id={}", .0.0)]
+    NoBroker(BrokerId),
+    /// A broker registers under a number that is never given out again.
+    #[error("the broker left for ever id={}", .0.0)]
+    RemovedBroker(BrokerId),
     /// Producer ids would be given out twice.
     #[error("producer ids go backwards from={from} to={to}")]
     ProducerIdsGoBack {
@@ -125,6 +154,30 @@ impl MetadataImage {
     /// One broker.
     pub fn broker(&self, id: BrokerId) -> Option<&BrokerImage> {
         self.brokers.get(&id)
+    }
+
+    /// Whether a broker of that number left for ever.
+    pub fn is_removed(&self, id: BrokerId) -> bool {
+        self.removed_brokers.contains(&id)
+    }
+
+    /// The highest number that a broker ever had or was given, if there was any.
+    pub fn last_broker_id(&self) -> Option<BrokerId> {
+        let there = self.brokers.last().map(|(id, _)| *id);
+        let removed = self.removed_brokers.last().copied();
+        there.max(removed).max(self.last_broker_number)
+    }
+
+    /// The level of a feature that all brokers may use; `None` if it is none.
+    pub fn feature(&self, name: &str) -> Option<u16> {
+        self.features.get(name).copied()
+    }
+
+    /// All features that all brokers may use, with their levels.
+    pub fn features(&self) -> impl Iterator<Item = (&str, u16)> {
+        self.features
+            .iter()
+            .map(|(name, level)| (name.as_str(), *level))
     }
 
     /// How many brokers there are.
@@ -205,23 +258,47 @@ impl MetadataImage {
             MetadataRecord::Cluster { id } => self.cluster_id = Some(id.as_str().into()),
             MetadataRecord::RegisterBroker {
                 id,
+                incarnation,
+                disks,
+                peer,
                 rack,
                 listeners,
+                version,
             } => {
+                if self.is_removed(*id) {
+                    return Err(OutOfPlace::RemovedBroker(*id));
+                }
                 let broker = BrokerImage {
                     id: *id,
+                    incarnation: *incarnation,
+                    disks: disks.clone(),
+                    peer: peer.clone(),
                     rack: rack.clone(),
                     listeners: listeners.clone(),
+                    version: *version,
                 };
                 self.brokers.insert_mut(*id, broker);
+            }
+            MetadataRecord::UnregisterBroker { id } => return self.remove_broker(*id),
+            MetadataRecord::BrokerNumber { id } => {
+                self.last_broker_number = self.last_broker_number.max(Some(*id));
             }
             MetadataRecord::Topic { name, id } => return self.add_topic(name, *id),
             MetadataRecord::Partition {
                 topic,
                 index,
                 replicas,
+                adding,
+                removing,
+                last_replica_id,
             } => {
-                return self.set_partition(*topic, *index, replicas);
+                let partition = PartitionImage {
+                    replicas: replicas.clone(),
+                    adding: adding.clone(),
+                    removing: removing.clone(),
+                    last_replica_id: *last_replica_id,
+                };
+                return self.set_partition(*topic, *index, partition);
             }
             MetadataRecord::RemoveTopic { id } => return self.remove_topic(*id),
             MetadataRecord::Config {
@@ -241,7 +318,22 @@ impl MetadataImage {
                 }
                 self.next_producer_id = to;
             }
+            MetadataRecord::Feature { name, level: 0 } => drop(self.features.remove_mut(name)),
+            MetadataRecord::Feature { name, level } => {
+                self.features.insert_mut(name.clone(), *level);
+            }
         }
+        Ok(())
+    }
+
+    /// Its replicas stay listed, as in Kafka, until partitions are reassigned.
+    fn remove_broker(&mut self, id: BrokerId) -> Result<(), OutOfPlace> {
+        if !self.brokers.remove_mut(&id) {
+            return Err(OutOfPlace::NoBroker(id));
+        }
+        self.removed_brokers.insert_mut(id);
+        let resource = ConfigResource::new(ResourceKind::Broker, id.0.to_string());
+        self.configs.remove_mut(&resource);
         Ok(())
     }
 
@@ -271,16 +363,17 @@ impl MetadataImage {
         &mut self,
         id: TopicId,
         index: PartitionIndex,
-        replicas: &[BrokerId],
+        partition: PartitionImage,
     ) -> Result<(), OutOfPlace> {
         let name = self.names.get(&id).ok_or(OutOfPlace::NoTopic(id))?;
         let topic = self.topics.get_mut(name).ok_or(OutOfPlace::NoTopic(id))?;
-        let partition = PartitionImage {
-            replicas: replicas.to_vec(),
-        };
         let position = usize::try_from(index.0).ok();
         match position.filter(|position| *position <= topic.partitions.len()) {
             Some(position) if position < topic.partitions.len() => {
+                if !partition.follows(&topic.partitions[position]) {
+                    let (topic, partition) = (topic.name.clone(), index.0);
+                    return Err(OutOfPlace::ReplicaIdsAgain { topic, partition });
+                }
                 Arc::make_mut(topic).partitions[position] = partition;
             }
             Some(_) => Arc::make_mut(topic).partitions.push(partition),
@@ -336,23 +429,23 @@ impl MetadataImage {
 }
 
 impl TopicImage {
+    /// The numbers of its partitions.
+    pub fn partition_indexes(&self) -> impl Iterator<Item = PartitionIndex> + use<> {
+        let count = i32::try_from(self.partitions.len()).expect("a partition's number is an i32");
+        (0..count).map(PartitionIndex)
+    }
+
     /// One partition.
     pub fn partition(&self, index: PartitionIndex) -> Option<&PartitionImage> {
         self.partitions.get(usize::try_from(index.0).ok()?)
     }
 
-    /// How many replicas its first partition has: what Kafka calls the topic's replication factor.
+    /// How many replicas its first partition has, or shall have: what Kafka calls the topic's
+    /// replication factor.
     pub fn replication_factor(&self) -> usize {
         self.partitions
             .first()
-            .map_or(0, |partition| partition.replicas.len())
-    }
-}
-
-impl PartitionImage {
-    /// The replica that should lead when all are alive.
-    pub fn preferred_leader(&self) -> Option<BrokerId> {
-        self.replicas.first().copied()
+            .map_or(0, |partition| partition.target().count())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Cluster metadata: topics, brokers, placement, configurations, client quotas. Pure.
+//! Cluster metadata: brokers, topics, placement, reassignments, configurations, client quotas. Pure.
 //!
 //! - [`MetadataImage`] is what the cluster is: every reader shares one by `Arc`.
 //! - [`MetadataRecord`] is one change, with its own compact encoding; applying records in order is
@@ -26,15 +26,15 @@ pub mod topic_config;
 mod topic_ids;
 
 pub use client_quota::{ClientQuotas, QuotaKey};
-pub use controller::{Controller, Decision, NewTopic, TopicRules};
+pub use controller::{Controller, Decision, NewTopic, Registration, TopicRules};
 pub use describe::{ConfigEntry, Describer};
 pub use group_config::GROUP_SETTINGS;
 pub use image::{
-    BrokerImage, ConfigResource, MetadataImage, OutOfPlace, PartitionImage, ResourceKind,
-    TopicImage,
+    BrokerImage, ConfigResource, KLAMM_VERSION, KLAMM_VERSION_LEVEL, MetadataImage, OutOfPlace,
+    PartitionImage, ReplicaImage, ResourceKind, TopicImage,
 };
 pub use layers::{BrokerLayers, ConfigSource, ConfigSynonym};
-pub use record::{CorruptRecord, ListenerAddress, MetadataRecord};
+pub use record::{CorruptRecord, ListenerAddress, MetadataRecord, PeerAddress};
 pub use refusal::Refusal;
 pub use setting::{ConfigError, Setting, Table};
 pub use topic_config::{CleanupPolicy, Configs, TOPIC_SETTINGS, TopicConfig};

@@ -3,7 +3,7 @@
 //! Codes and texts are Kafka's (`org.apache.kafka.common.protocol.Errors` and the controller's
 //! classes): tools show the texts, programs branch on the codes.
 
-use klamm_model::{InvalidTopicName, TopicName};
+use klamm_model::{InvalidTopicName, TopicId, TopicName};
 
 use crate::setting::ConfigError;
 
@@ -77,6 +77,16 @@ pub enum Refusal {
         "Unable to replicate the partition {asked} time(s): The target replication factor of {asked} cannot be reached because only {brokers} broker(s) are registered."
     )]
     TooFewBrokers { asked: i16, brokers: usize },
+    #[error("Unable to replicate the partition {asked} time(s): All brokers are currently fenced.")]
+    NoBrokerAlive { asked: i16 },
+    #[error(
+        "Unable to replicate the partition {asked} time(s): The target replication factor of {asked} cannot be reached because only {alive} of {registered} registered broker(s) are alive."
+    )]
+    TooFewAlive {
+        asked: i16,
+        alive: usize,
+        registered: usize,
+    },
     #[error("The replication factor is changed from {from} to {to}")]
     ReplicationFactorChange { from: usize, to: usize },
 
@@ -107,8 +117,42 @@ pub enum Refusal {
         "Attempted to add {added} additional partition(s), but only {assigned} assignment(s) were specified."
     )]
     AssignmentCount { added: usize, assigned: usize },
-    #[error("Replicas cannot be moved to other brokers yet.")]
-    CannotMoveReplicas,
+    #[error(
+        "All brokers specified in the manual partition assignment for partition {0} are fenced or in controlled shutdown."
+    )]
+    AssignmentNotAlive(i32),
+
+    // Brokers that come and go.
+    #[error("No directories specified in request")]
+    NoDisks,
+    #[error("Reserved directory ID in request")]
+    ReservedDisk,
+    #[error("Duplicate directory ID in request")]
+    DuplicateDisk,
+    #[error("Broker {broker} is already registered with directory {disk}")]
+    DiskOfOtherBroker { broker: i32, disk: TopicId },
+    #[error(
+        "Broker {broker} is registered with another disk: it has directory {disk}, which is not here. If that is lost, unregister broker {broker}, and start this one with empty disks and another node.id."
+    )]
+    OtherDisk { broker: i32, disk: TopicId },
+    #[error(
+        "Broker {0} was unregistered, and its number is never given out again: start this broker with empty disks and another node.id."
+    )]
+    RemovedBroker(i32),
+    #[error(
+        "Unable to register because the broker does not support finalized version {finalized} of {feature}. The broker wants a version between 1 and {supported}, inclusive."
+    )]
+    UnsupportedLevel {
+        feature: &'static str,
+        finalized: u16,
+        supported: u16,
+    },
+    #[error("there are no broker ids left")]
+    NoBrokerIds,
+    #[error("Broker ID {0} is not currently registered")]
+    BrokerNotRegistered(i32),
+    #[error("Broker {0} is the only one, and cannot be unregistered.")]
+    OnlyBroker(i32),
 
     // Settings.
     #[error(transparent)]
@@ -169,7 +213,7 @@ impl Refusal {
     /// Kafka's number for it (`org.apache.kafka.common.protocol.Errors`).
     pub const fn code(&self) -> i16 {
         match self {
-            Self::NoProducerIds => -1,
+            Self::NoProducerIds | Self::NoBrokerIds => -1,
             Self::UnknownTopic
             | Self::NoTopicToConfigure(_)
             | Self::NoTopicToElectIn(_)
@@ -177,11 +221,14 @@ impl Refusal {
             | Self::NoTopicToReassign(_)
             | Self::NoPartitionToReassign { .. } => 3,
             Self::NoLeader => 5,
+            Self::UnsupportedLevel { .. } => 35,
             Self::InvalidTopicName(_) | Self::LooksAlike { .. } => 17,
             Self::TopicExists(_) => 36,
             Self::PartitionCount | Self::NotAnIncrease { .. } | Self::SamePartitionCount(_) => 37,
             Self::ReplicationFactor
             | Self::TooFewBrokers { .. }
+            | Self::NoBrokerAlive { .. }
+            | Self::TooFewAlive { .. }
             | Self::ReplicationFactorChange { .. } => 38,
             Self::AssignmentGap
             | Self::AssignmentTwice(_)
@@ -190,7 +237,7 @@ impl Refusal {
             | Self::AssignmentUnknownBroker(_)
             | Self::AssignmentUneven { .. }
             | Self::AssignmentCount { .. }
-            | Self::CannotMoveReplicas => 39,
+            | Self::AssignmentNotAlive(_) => 39,
             Self::InvalidConfig(_) | Self::NotAList { .. } | Self::BrokerLogger => 40,
             Self::ReservedTopic(_)
             | Self::DuplicateTopicName
@@ -211,6 +258,7 @@ impl Refusal {
             | Self::BrokerName
             | Self::NegativeBrokerId
             | Self::OtherBroker { .. }
+            | Self::OnlyBroker(_)
             | Self::ClientMetrics
             | Self::UnknownElectionType(_) => 42,
             Self::TooManyPartitions
@@ -220,7 +268,12 @@ impl Refusal {
             Self::ElectionNotNeeded => 84,
             Self::NoReassignment => 85,
             Self::UnknownTopicId => 100,
-            Self::NoSuchBroker(_) => 102,
+            Self::OtherDisk { .. } | Self::RemovedBroker(_) => 101,
+            Self::NoSuchBroker(_) | Self::BrokerNotRegistered(_) => 102,
+            Self::NoDisks
+            | Self::ReservedDisk
+            | Self::DuplicateDisk
+            | Self::DiskOfOtherBroker { .. } => 119,
         }
     }
 }

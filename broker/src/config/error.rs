@@ -67,6 +67,14 @@ pub enum Impossible {
         "klamm.admin.listener must look like 127.0.0.1:9644, or be empty for none klamm.admin.listener={0}"
     )]
     AdminListener(String),
+    /// An address of another broker, or for other brokers, that cannot be read.
+    #[error("the address of a broker must look like host:9192 setting={setting} value={text}")]
+    PeerAddress {
+        /// In which setting.
+        setting: &'static str,
+        /// As given.
+        text: String,
+    },
     /// One port for two listeners.
     #[error("two listeners have the same port, change one port={0}")]
     PortTwice(u16),

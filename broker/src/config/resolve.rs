@@ -10,9 +10,9 @@ use klamm_model::BrokerId;
 
 use super::listeners::{ListenerSettings, host_and_port};
 use super::typed::{
-    AdminListener, BrokerConfig, CleanerConfig, DiagnosticsConfig, FetchConfig, GroupConfig,
-    IdentityConfig, LogConfig, LogFormat, NetworkConfig, OffsetsConfig, ProduceValidation,
-    ProducerConfig, QuotaConfig, TopicCreationConfig, WriterMode,
+    AdminListener, BrokerConfig, CleanerConfig, ClusterConfig, DiagnosticsConfig, FetchConfig,
+    GroupConfig, IdentityConfig, LogConfig, LogFormat, NetworkConfig, OffsetsConfig,
+    ProduceValidation, ProducerConfig, QuotaConfig, TopicCreationConfig, WriterMode,
 };
 use super::{Impossible, Settings, memory};
 
@@ -38,6 +38,7 @@ pub(super) fn resolve(
         settings: settings.clone(),
         identity: r.identity()?,
         listeners: r.listeners()?,
+        cluster: r.cluster()?,
         topics: r.topic_creation(),
         topic_defaults: Arc::new(TopicConfig::defaults(&layers)),
         log: r.log(),
@@ -103,6 +104,38 @@ impl Resolver<'_> {
             listener.advertised_host = machine_name();
         }
         Ok(listeners)
+    }
+
+    fn cluster(&self) -> Result<Option<ClusterConfig>, Impossible> {
+        let address = |setting, text: &str| {
+            let parsed = host_and_port(text).map(|(host, port)| (host.to_owned(), port));
+            parsed.ok_or_else(|| Impossible::PeerAddress {
+                setting,
+                text: text.to_owned(),
+            })
+        };
+        let seeds = self.list("klamm.seed.brokers");
+        if seeds.is_empty() {
+            return Ok(None);
+        }
+        let seeds: Vec<_> = seeds
+            .iter()
+            .map(|seed| address("klamm.seed.brokers", seed))
+            .collect::<Result<_, _>>()?;
+        let advertised = self.text("klamm.peer.advertised");
+        Ok(Some(ClusterConfig {
+            listener: address("klamm.peer.listener", &self.text("klamm.peer.listener"))?,
+            advertised: match advertised.as_str() {
+                "" => None,
+                given => Some(address("klamm.peer.advertised", given)?),
+            },
+            size: match self.number("klamm.cluster.size") {
+                1.. => self.size("klamm.cluster.size"),
+                _ => seeds.len(),
+            },
+            metadata_voters: self.size("klamm.metadata.voters"),
+            seeds,
+        }))
     }
 
     fn topic_creation(&self) -> TopicCreationConfig {
@@ -201,6 +234,9 @@ impl Resolver<'_> {
     fn fetch(&self) -> FetchConfig {
         FetchConfig {
             max_bytes: self.size("fetch.max.bytes"),
+            rack_aware: self
+                .optional("replica.selector.class")
+                .is_some_and(|class| class.to_string().ends_with("RackAwareReplicaSelector")),
             max_wait: self.millis("klamm.fetch.max.wait.ms"),
             session_partitions_max: self.size("klamm.fetch.session.partitions.max"),
             session_cache_slots: self.size("max.incremental.fetch.session.cache.slots"),

@@ -7,6 +7,7 @@ use klamm_metadata::setting::{Kind, Setting, Table, setting};
 
 mod absent;
 mod cleaner;
+mod cluster;
 mod groups;
 mod identity;
 mod log;
@@ -16,6 +17,7 @@ mod topic_defaults;
 /// All settings of the broker. Rows that end in `*` stand for all names that begin so.
 pub static BROKER_SETTINGS: Table = Table::new(&[
     identity::ROWS,
+    cluster::ROWS,
     network::ROWS,
     topic_defaults::ROWS,
     log::ROWS,
@@ -27,6 +29,7 @@ pub static BROKER_SETTINGS: Table = Table::new(&[
 /// The parts in which the documentation shows the table: a title, and the rows.
 pub(super) const PARTS: &[(&str, &[Setting])] = &[
     ("Identity, listeners and topics", identity::ROWS),
+    ("The cluster", cluster::ROWS),
     ("Connections and requests", network::ROWS),
     ("Defaults of the topic settings", topic_defaults::ROWS),
     ("Housekeeping of the log", log::ROWS),

@@ -23,6 +23,8 @@ pub struct BrokerConfig {
     pub identity: IdentityConfig,
     /// Where it listens; at least one, names unique.
     pub listeners: Vec<Listener>,
+    /// Where other brokers are; `None` if it is a cluster of its own.
+    pub cluster: Option<ClusterConfig>,
     /// Topics: how they are created.
     pub topics: TopicCreationConfig,
     /// What a topic without settings of its own has (`log.*` and others).
@@ -58,6 +60,21 @@ pub struct IdentityConfig {
     pub rack: Option<String>,
     /// `log.dirs`, or else `log.dir`; at least one.
     pub log_dirs: Vec<PathBuf>,
+}
+
+/// How brokers find each other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterConfig {
+    /// `klamm.seed.brokers`: hosts and ports, not resolved; at least one.
+    pub seeds: Vec<(String, u16)>,
+    /// `klamm.peer.listener`: what to bind; an empty host is every address, port 0 any free one.
+    pub listener: (String, u16),
+    /// `klamm.peer.advertised`: what other brokers are told; `None` is what can be derived.
+    pub advertised: Option<(String, u16)>,
+    /// `klamm.cluster.size`: how many brokers found a cluster.
+    pub size: usize,
+    /// `klamm.metadata.voters`.
+    pub metadata_voters: usize,
 }
 
 /// An address the broker listens on, and the one clients are told.
@@ -192,6 +209,8 @@ pub struct NetworkConfig {
 pub struct FetchConfig {
     /// `fetch.max.bytes`.
     pub max_bytes: usize,
+    /// `replica.selector.class`: whether consumers are sent to a replica in their rack.
+    pub rack_aware: bool,
     /// `klamm.fetch.max.wait.ms`.
     pub max_wait: Duration,
     /// `max.incremental.fetch.session.cache.slots`.

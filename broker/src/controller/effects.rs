@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use klamm_metadata::image::ConfigResource;
 use klamm_metadata::{MetadataImage, MetadataRecord, ResourceKind};
-use klamm_model::{PartitionIndex, TopicId, TopicPartition};
+use klamm_model::{BrokerId, PartitionIndex, TopicId, TopicPartition};
 
 use crate::hosting::{self, Wanted};
 use crate::partition::Partition;
+use crate::peer::Address;
 use crate::shard::Shard;
 use crate::topics::Topic;
 
-/// Opens the partitions that are new in `image`.
+/// Opens the partitions that are new in `image`, and those of which this broker is to hold a replica
+/// now.
 pub(super) async fn open_new(
     shard: &Rc<Shard>,
     image: &MetadataImage,
@@ -32,12 +34,8 @@ pub(super) async fn open_new(
 /// Tries again to open every partition that could not be opened, such as for want of room. Whether
 /// all are open now.
 pub(crate) async fn open_missing(shard: &Rc<Shard>) -> bool {
-    let _unchanged = shard.controller.changing.lock().await;
-    let image = shard.image();
-    let all = image.topics().flat_map(|topic| {
-        (0..topic.partitions.len()).map(|index| (topic.id, PartitionIndex(index as i32)))
-    });
-    let wanted = wanted(shard, &image, all);
+    let _unchanged = shard.controller.opening.lock().await;
+    let wanted = missing(shard);
     let count = wanted.len();
     let opened = shard.opener(&shard.config()).open(wanted).await;
     let unopened = count - opened.len();
@@ -49,7 +47,17 @@ pub(crate) async fn open_missing(shard: &Rc<Shard>) -> bool {
     unopened == 0
 }
 
-/// Those of the partitions that are not open.
+/// All partitions that should be open here and are not.
+pub(crate) fn missing(shard: &Shard) -> Vec<Wanted> {
+    let image = shard.image();
+    let all = image.topics().flat_map(|topic| {
+        let indexes = topic.partition_indexes();
+        indexes.map(|index| (topic.id, index)).collect::<Vec<_>>()
+    });
+    wanted(shard, &image, all)
+}
+
+/// Those of the partitions of which this broker is to hold a replica, and that are not open.
 fn wanted(
     shard: &Shard,
     image: &MetadataImage,
@@ -67,31 +75,39 @@ fn wanted(
                 Some(last) if last.topic_id == topic.id => last.config.clone(),
                 _ => hosting::topic_config(&config, image, topic.name.as_str()),
             };
-            wanted.push(Wanted {
-                id: TopicPartition::new(topic.name.clone(), index),
-                topic_id: topic.id,
-                config: settings,
-            });
+            let one = hosting::wanted(topic, index, shard.node_id, &settings);
+            // A record may name a partition more than once.
+            let is_new = |one: &Wanted| wanted.last().is_none_or(|last| last.id != one.id);
+            wanted.extend(one.filter(is_new));
         }
     }
     wanted
 }
 
-/// Takes partitions into and out of service and reconfigures them, as the image now says.
-pub(super) fn perform(shard: &Rc<Shard>, records: &[MetadataRecord], opened: Vec<Rc<Partition>>) {
+/// Takes partitions into and out of service and reconfigures them, as the image now says. `before` is
+/// the image without these records.
+pub(super) fn perform(
+    shard: &Rc<Shard>,
+    before: &MetadataImage,
+    records: &[MetadataRecord],
+    opened: Vec<Rc<Partition>>,
+) {
     for partition in opened {
         shard.host(partition);
     }
     let mut quotas_changed = false;
     for record in records {
         match record {
-            MetadataRecord::RemoveTopic { id } => remove_topic(shard, *id),
+            MetadataRecord::RemoveTopic { id } => remove_topic(shard, before, *id),
+            MetadataRecord::Partition { topic, index, .. } => rearrange(shard, *topic, *index),
             MetadataRecord::Config { resource, .. } => reconfigure(shard, resource),
             MetadataRecord::ClientQuota { .. } => quotas_changed = true,
+            MetadataRecord::RegisterBroker { id, .. } => learn(shard, *id),
+            MetadataRecord::UnregisterBroker { id } => shard.peers.forget(*id),
             MetadataRecord::Cluster { .. }
-            | MetadataRecord::RegisterBroker { .. }
             | MetadataRecord::Topic { .. }
-            | MetadataRecord::Partition { .. }
+            | MetadataRecord::Feature { .. }
+            | MetadataRecord::BrokerNumber { .. }
             | MetadataRecord::ProducerIds { .. } => {}
         }
     }
@@ -100,7 +116,64 @@ pub(super) fn perform(shard: &Rc<Shard>, records: &[MetadataRecord], opened: Vec
     }
 }
 
-fn remove_topic(shard: &Rc<Shard>, id: TopicId) {
+/// Connects to a broker where it is now.
+pub(crate) fn learn(shard: &Rc<Shard>, broker: BrokerId) {
+    let image = shard.image();
+    let registered = image.broker(broker);
+    if let Some(peer) = registered.and_then(|broker| broker.peer.clone()) {
+        let address = Address {
+            host: peer.host,
+            port: peer.port,
+        };
+        shard.peers.learn(shard, broker, address);
+    }
+}
+
+/// The replicas of a partition have changed.
+fn rearrange(shard: &Rc<Shard>, topic: TopicId, index: PartitionIndex) {
+    let image = shard.image();
+    let found = image.topic_by_id(topic);
+    let (Some(topic), Some(partition)) = (found, found.and_then(|topic| topic.partition(index)))
+    else {
+        return;
+    };
+    let held = shard.topics.borrow().by_id(topic.id).cloned();
+    let held = held.and_then(|topic| topic.partition(index.0).cloned());
+    let Some(held) = held else {
+        return;
+    };
+    held.set_holders(hosting::holders(partition));
+    if partition.replica_on(shard.node_id).is_none() {
+        remove_partition(shard, &held);
+    }
+}
+
+/// Another broker holds the replica now.
+fn remove_partition(shard: &Rc<Shard>, partition: &Rc<Partition>) {
+    tracing::info!(partition = %partition.id(), "the replica here is not needed any more");
+    shard.topics.borrow_mut().remove_partition(partition);
+    shard.unhost(partition);
+    let delay = Duration::from_millis(partition.config().file_delete_delay_ms);
+    partition.leave();
+    shard.settle(std::slice::from_ref(partition));
+    delete_files(shard, partition.id(), partition.topic_id(), delay);
+}
+
+fn delete_files(shard: &Rc<Shard>, partition: &TopicPartition, id: TopicId, delay: Duration) {
+    match shard.log_dirs.delete_log(partition, id) {
+        Ok(Some(ticket)) => shard.remove_files(delay, ticket),
+        Ok(None) => {}
+        Err(error) => {
+            tracing::error!(%partition, %error, "files cannot be deleted");
+        }
+    }
+}
+
+fn remove_topic(shard: &Rc<Shard>, before: &MetadataImage, id: TopicId) {
+    shard.peers.forget_topic(id);
+    if let Some(topic) = before.topic_by_id(id) {
+        shard.coordinators.topic_deleted(topic);
+    }
     let topic = shard.topics.borrow_mut().remove(id);
     let mut delay = Duration::ZERO;
     for partition in topic.iter().flat_map(Topic::partitions) {
@@ -115,13 +188,7 @@ fn remove_topic(shard: &Rc<Shard>, id: TopicId) {
         if topic_id != id {
             continue;
         }
-        match shard.log_dirs.delete_log(&partition, id) {
-            Ok(Some(ticket)) => shard.remove_files(delay, ticket),
-            Ok(None) => {}
-            Err(error) => {
-                tracing::error!(%partition, %error, "files cannot be deleted");
-            }
-        }
+        delete_files(shard, &partition, id, delay);
     }
 }
 

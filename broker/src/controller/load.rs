@@ -1,6 +1,6 @@
-//! Rebuilds the metadata image from its log.
+//! Reads the records of the metadata log.
 
-use klamm_metadata::{CorruptRecord, MetadataImage, MetadataRecord};
+use klamm_metadata::{CorruptRecord, MetadataRecord};
 use klamm_model::record_batch::{BatchError, RecordError};
 use klamm_model::{Offset, RecordBatch};
 use klamm_storage::ReadError;
@@ -43,32 +43,60 @@ const READ_BYTES: usize = 1 << 20;
 /// More than any batch of metadata inflates to; they are not compressed.
 const INFLATED_BYTES_MAX: usize = 64 << 20;
 
-/// Applies every record of the log, in order.
-pub(crate) fn load(partition: &Partition) -> Result<MetadataImage, LoadError> {
-    let mut image = MetadataImage::default();
-    let mut driver = partition.driver_mut();
-    let (mut next, end) = (driver.log_start_offset(), driver.log_end_offset());
-    while next < end {
-        let read = driver.log_mut().read(next, end, READ_BYTES, true)?;
-        let mut bytes = read.records;
-        while !bytes.is_empty() {
-            apply_batch(&mut image, &RecordBatch::parse(&mut bytes)?)?;
-        }
-        next = read.next_offset;
-    }
-    Ok(image)
+/// Some of the log's records, in order.
+pub(super) struct Changes {
+    /// With the offset of each.
+    pub(super) records: Vec<(Offset, MetadataRecord)>,
+    /// Of the first record behind them.
+    pub(super) next_offset: Offset,
 }
 
-fn apply_batch(image: &mut MetadataImage, batch: &RecordBatch) -> Result<(), LoadError> {
+/// Reads records from `from` on, below `end`: as many as are read at once.
+pub(super) fn read_changes(
+    partition: &Partition,
+    from: Offset,
+    end: Offset,
+) -> Result<Changes, LoadError> {
+    let mut driver = partition.driver_mut();
+    let read = driver.log_mut().read(from, end, READ_BYTES, true)?;
+    let mut bytes = read.records;
+    let mut records = Vec::new();
+    while !bytes.is_empty() {
+        decode_batch(&RecordBatch::parse(&mut bytes)?, &mut records)?;
+    }
+    Ok(Changes {
+        records,
+        next_offset: read.next_offset,
+    })
+}
+
+/// All records that are in the log, whether they are committed or not: what may be, where nothing
+/// better is known.
+pub(crate) fn read_all(partition: &Partition) -> Result<Vec<MetadataRecord>, LoadError> {
+    let (mut next, end) = {
+        let driver = partition.driver();
+        (driver.log_start_offset(), driver.log_end_offset())
+    };
+    let mut all = Vec::new();
+    while next < end {
+        let changes = read_changes(partition, next, end)?;
+        next = changes.next_offset;
+        all.extend(changes.records.into_iter().map(|(_, record)| record));
+    }
+    Ok(all)
+}
+
+fn decode_batch(
+    batch: &RecordBatch,
+    records: &mut Vec<(Offset, MetadataRecord)>,
+) -> Result<(), LoadError> {
     for record in batch.records(INFLATED_BYTES_MAX)? {
         let record = record?;
         let offset = record.offset;
         let value = record.value.unwrap_or_default();
-        let change =
-            MetadataRecord::decode(&value).map_err(|error| LoadError::Record { offset, error })?;
-        image
-            .apply(&change)
-            .map_err(|error| LoadError::OutOfPlace { offset, error })?;
+        let change = MetadataRecord::decode(&value);
+        let change = change.map_err(|error| LoadError::Record { offset, error })?;
+        records.push((offset, change));
     }
     Ok(())
 }

@@ -4,6 +4,9 @@
 //! whoever asked, deadlines to the shard's purgatory. An append whose fate is not known (the
 //! partition went offline, or is led elsewhere) ends the coordinator; if the partition is led
 //! here again, another one is loaded.
+//!
+//! Where the partition is not led, its log is read all the same, as far as it is shown: who leads next
+//! serves at once.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
@@ -18,13 +21,14 @@ use klamm_model::record_batch::BatchBuilder;
 use klamm_model::{LeaderEpoch, TopicPartition};
 use klamm_protocol::ErrorCode;
 use klamm_storage::ReadError;
+use tokio::sync::Notify;
 
 use super::load::Progress;
 use crate::config::BrokerConfig;
 use crate::entropy;
 use crate::partition::acks::AckTarget;
 use crate::partition::driver::{AppendOrigin, StageError};
-use crate::partition::{AckWhen, Partition};
+use crate::partition::{AckWhen, Partition, Waiter};
 use crate::purgatory::{Delayed, Ticket};
 use crate::shard::Shard;
 use crate::tasks;
@@ -38,6 +42,12 @@ pub(super) struct GroupPartition {
     shard: Weak<Shard>,
     partition: Rc<Partition>,
     state: RefCell<State>,
+    /// How far the log has been read; `None` while it is being read, and once it is served.
+    progress: RefCell<Option<Progress>>,
+    /// How often it was begun anew.
+    readings: Cell<u64>,
+    /// There may be more to read.
+    more: Rc<More>,
     waiting: RefCell<BTreeMap<Token, Waiting>>,
     next_token: Cell<u64>,
     /// Events that came while one was handled.
@@ -55,11 +65,14 @@ struct Waiting {
 }
 
 enum State {
-    /// The log is being read.
-    Loading,
+    /// The partition is led elsewhere, or by nobody: its log is read as far as it is shown, so that
+    /// little is left to be read when it is led here.
+    Following,
+    /// It is led here since this epoch, and the rest of its log is being read.
+    Loading(LeaderEpoch),
     Serving(Box<Serving>),
-    /// The partition is not led here, or cannot be used.
-    Away,
+    /// Its log cannot be read.
+    Broken,
 }
 
 struct Serving {
@@ -69,14 +82,29 @@ struct Serving {
     acks: Rc<Acks>,
 }
 
+/// Wakes whoever reads the log.
+#[derive(Default)]
+struct More(Notify);
+
+impl Waiter for More {
+    fn woken(self: Rc<Self>, _bytes: usize) {
+        self.0.notify_one();
+    }
+}
+
 impl GroupPartition {
     /// Loads the coordinator: at once if there is nothing to read, else in the background.
     pub(super) fn open(shard: &Rc<Shard>, partition: Rc<Partition>) -> Rc<Self> {
+        let more = Rc::new(More::default());
+        partition.add_waiter(more.clone());
         let group_partition = Rc::new_cyclic(|us| Self {
             us: us.clone(),
             shard: Rc::downgrade(shard),
+            progress: RefCell::new(Some(Progress::start(&partition))),
+            readings: Cell::new(0),
+            more,
             partition,
-            state: RefCell::new(State::Away),
+            state: RefCell::new(State::Following),
             waiting: RefCell::default(),
             next_token: Cell::new(0),
             events: RefCell::default(),
@@ -84,6 +112,7 @@ impl GroupPartition {
             timer: Cell::new(None),
             closed: Cell::new(false),
         });
+        tasks::spawn(group_partition.clone().read_log());
         group_partition.load();
         group_partition
     }
@@ -91,6 +120,7 @@ impl GroupPartition {
     /// The partition is deleted: whoever waits is told to look for the coordinator anew.
     pub(super) fn close(&self) {
         self.closed.set(true);
+        self.more.0.notify_one();
         self.handle(Event::Resigned);
     }
 
@@ -140,7 +170,7 @@ impl GroupPartition {
         self.availability()?;
         match &*self.state.borrow() {
             State::Serving(serving) => Ok(read(&serving.coordinator)),
-            State::Loading | State::Away => Err(GroupError::NotCoordinator),
+            _ => Err(GroupError::NotCoordinator),
         }
     }
 
@@ -148,62 +178,131 @@ impl GroupPartition {
     pub(super) fn count_groups(&self) -> Option<BTreeMap<GroupState, usize>> {
         match &*self.state.borrow() {
             State::Serving(serving) => Some(serving.coordinator.count_groups()),
-            State::Loading | State::Away => None,
+            _ => None,
         }
     }
 
-    /// A partition of another topic is gone.
-    pub(super) fn partition_deleted(&self, id: &TopicPartition) {
-        self.handle(Event::PartitionsDeleted(vec![id.clone()]));
+    /// Partitions of another topic are gone.
+    pub(super) fn partitions_deleted(&self, ids: Vec<TopicPartition>) {
+        self.handle(Event::PartitionsDeleted(ids));
+    }
+
+    /// The partition is led here now, in an epoch that is new.
+    pub(super) fn led(&self) {
+        self.lost();
+        self.load();
+    }
+
+    /// The partition is not led here any more: whoever waits looks for the coordinator elsewhere.
+    pub(super) fn lost(&self) {
+        let is_serving = matches!(*self.state.borrow(), State::Serving(_));
+        if is_serving {
+            self.handle(Event::Resigned);
+        } else if matches!(*self.state.borrow(), State::Loading(_)) {
+            // It may have read what no majority has.
+            self.follow();
+        }
     }
 
     fn availability(&self) -> Result<(), GroupError> {
         match &*self.state.borrow() {
             State::Serving(_) => Ok(()),
-            State::Loading => Err(GroupError::CoordinatorLoadInProgress),
-            State::Away => Err(GroupError::NotCoordinator),
+            State::Loading(_) => Err(GroupError::CoordinatorLoadInProgress),
+            State::Following | State::Broken => Err(GroupError::NotCoordinator),
         }
     }
 
     // ---- Loading ----
 
+    /// Who was refused what it wanted to append, or could not read, tries again when it is asked.
     fn load_if_away(&self) {
-        if matches!(*self.state.borrow(), State::Away) {
+        if matches!(*self.state.borrow(), State::Following | State::Broken) {
             self.load();
         }
     }
 
+    /// Serves, if the partition is led here, as soon as all of its log has been read.
     fn load(&self) {
-        let (Some(us), Some(shard)) = (self.us.upgrade(), self.shard.upgrade()) else {
-            return;
-        };
         if !self.leads() || self.closed.get() {
             return;
         }
+        let was_broken = matches!(*self.state.borrow(), State::Broken);
         let epoch = self.partition.driver().leader_epoch();
-        let progress = Progress::start(&self.partition);
-        self.state.replace(State::Loading);
-        if progress.is_done() {
-            self.serve(&shard, progress.loader, epoch);
-        } else {
-            tasks::spawn(us.read_log(progress, epoch));
+        self.state.replace(State::Loading(epoch));
+        if was_broken {
+            self.progress
+                .replace(Some(Progress::start(&self.partition)));
+        }
+        if !self.serve_if_read() {
+            self.more.0.notify_one();
         }
     }
 
-    async fn read_log(self: Rc<Self>, mut progress: Progress, epoch: LeaderEpoch) {
-        while !progress.is_done() && !self.closed.get() {
-            if let Err(error) = self.read_piece(&mut progress).await {
-                tracing::error!(partition = %self.partition.id(), %error, "groups cannot be loaded");
-                self.state.replace(State::Away);
-                return;
+    /// Reads the log, on its own task, whoever leads.
+    async fn read_log(self: Rc<Self>) {
+        while !self.closed.get() {
+            let Some(mut progress) = self.next_to_read() else {
+                self.more.0.notified().await;
+                continue;
+            };
+            let reading = self.readings.get();
+            let read = self.read_piece(&mut progress).await;
+            if self.readings.get() != reading {
+                continue;
+            }
+            match read {
+                Ok(()) => {
+                    self.progress.replace(Some(progress));
+                    self.serve_if_read();
+                }
+                Err(error) => {
+                    tracing::error!(partition = %self.partition.id(), %error, "groups cannot be loaded");
+                    self.state.replace(State::Broken);
+                }
             }
             tokio::task::yield_now().await;
         }
-        match self.shard.upgrade() {
-            Some(shard) if !self.closed.get() => self.serve(&shard, progress.loader, epoch),
-            _ => {
-                self.state.replace(State::Away);
+    }
+
+    /// Takes the progress, if there is more to be read.
+    fn next_to_read(&self) -> Option<Progress> {
+        let end = {
+            let driver = self.partition.driver();
+            match *self.state.borrow() {
+                State::Following => driver.high_watermark(),
+                State::Loading(_) => driver.log_end_offset(),
+                State::Serving(_) | State::Broken => return None,
             }
+        };
+        let mut progress = self.progress.take()?;
+        progress.extend_to(end);
+        if progress.is_done() {
+            self.progress.replace(Some(progress));
+            return None;
+        }
+        Some(progress)
+    }
+
+    /// Serves, if the partition is led here and nothing is left to be read; whether it does.
+    fn serve_if_read(&self) -> bool {
+        let State::Loading(epoch) = *self.state.borrow() else {
+            return false;
+        };
+        if !self.leads() || self.partition.driver().leader_epoch() != epoch {
+            return false;
+        }
+        let end = self.partition.driver().log_end_offset();
+        let is_read = |progress: &mut Progress| {
+            progress.extend_to(end);
+            progress.is_done()
+        };
+        let read = self.progress.borrow_mut().take_if(is_read);
+        match (self.shard.upgrade(), read) {
+            (Some(shard), Some(progress)) => {
+                self.serve(&shard, progress.into_loader(), epoch);
+                true
+            }
+            _ => false,
         }
     }
 
@@ -256,13 +355,22 @@ impl GroupPartition {
                     serving.coordinator.handle(now(shard), event, &mut effects);
                 }
                 if resigned {
-                    self.state.replace(State::Away);
+                    self.follow();
                 }
                 self.perform(shard, effects);
             }
         });
         self.handling.set(false);
         self.set_timer(shard);
+    }
+
+    /// Begins anew to read the log: what was in memory may never have been appended.
+    fn follow(&self) {
+        self.state.replace(State::Following);
+        self.readings.set(self.readings.get() + 1);
+        self.progress
+            .replace(Some(Progress::start(&self.partition)));
+        self.more.0.notify_one();
     }
 
     fn next_event(&self) -> Option<Event> {
@@ -290,7 +398,7 @@ impl GroupPartition {
         let (epoch, acks) = match &*self.state.borrow() {
             State::Serving(serving) => (serving.epoch, serving.acks.clone()),
             // It has resigned in the same breath, and so has whoever asked.
-            State::Loading | State::Away => return,
+            _ => return,
         };
         let mut batch = BatchBuilder::new();
         let timestamp = shard.clock.wall();
@@ -323,7 +431,7 @@ impl GroupPartition {
     fn acknowledged(&self, acks: &Rc<Acks>, append_id: AppendId, result: Result<(), ErrorCode>) {
         let is_current = match &*self.state.borrow() {
             State::Serving(serving) => Rc::ptr_eq(&serving.acks, acks),
-            State::Loading | State::Away => false,
+            _ => false,
         };
         if !is_current {
             return;
@@ -346,7 +454,7 @@ impl GroupPartition {
     fn set_timer(&self, shard: &Shard) {
         let deadline = match &*self.state.borrow() {
             State::Serving(serving) => serving.coordinator.next_deadline(),
-            State::Loading | State::Away => None,
+            _ => None,
         };
         if self.timer.get().map(|(at, _)| at) == deadline {
             return;

@@ -16,7 +16,7 @@ const INFLATED_BYTES_MAX: usize = 256 << 20;
 
 /// How far the reading has got.
 pub(super) struct Progress {
-    pub(super) loader: Loader,
+    loader: Loader,
     next: Offset,
     end: Offset,
     /// Tickets since something was read.
@@ -24,15 +24,25 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Everything that is in the log now; nothing is appended meanwhile.
+    /// From the log's start; how far is said later.
     pub(super) fn start(partition: &Partition) -> Self {
-        let driver = partition.driver();
+        let start = partition.driver().log_start_offset();
         Self {
             loader: Loader::new(),
-            next: driver.log_start_offset(),
-            end: driver.log_end_offset(),
+            next: start,
+            end: start,
             rounds: 0,
         }
+    }
+
+    /// Everything below this offset is to be read; less than before changes nothing.
+    pub(super) fn extend_to(&mut self, end: Offset) {
+        self.end = self.end.max(end);
+    }
+
+    /// What was read.
+    pub(super) fn into_loader(self) -> Loader {
+        self.loader
     }
 
     pub(super) fn is_done(&self) -> bool {

@@ -15,10 +15,12 @@ pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
 /// Creates the topic if it is not there. If that fails, it is still not there afterwards.
 pub(crate) async fn ensure(shard: &Rc<Shard>) {
     let name = TopicName::new(OFFSETS_TOPIC).expect("the name is legal");
-    controller::auto_create(shard, &[name]).await;
+    controller::requests::auto_create(shard, &[name]).await;
 }
 
 /// The topic with the settings that Kafka gives it, however it comes to be created on first use.
+/// In a cluster that is coming into being, `broker_count` is how many brokers it will have: the topic
+/// is not created with fewer replicas than it can have soon.
 pub(crate) fn new_topic(config: &OffsetsConfig, broker_count: usize) -> NewTopic {
     let brokers = i16::try_from(broker_count).unwrap_or(i16::MAX);
     let settings = [

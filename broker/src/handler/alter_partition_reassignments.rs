@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
+use klamm_metadata::Refusal;
 use klamm_metadata::controller::Reassignment;
-use klamm_metadata::{Decision, Refusal};
 use klamm_model::BrokerId;
 use klamm_protocol::ErrorCode;
 use klamm_protocol::messages::alter_partition_reassignments_request::{
@@ -40,16 +40,8 @@ async fn reassign(
     request: &AlterPartitionReassignmentsRequest,
 ) -> Result<Vec<Result<(), Refusal>>, ErrorCode> {
     let wanted: Vec<_> = request.topics.iter().flat_map(wanted).collect();
-    change(shard, |decider| {
-        let mut records = Vec::new();
-        let outcomes = wanted.iter().map(|one| {
-            let decided = decider.reassign(one, request.allow_replication_factor_change);
-            decided.map(|of_one| records.extend(of_one))
-        });
-        let reply = outcomes.collect();
-        Decision { records, reply }
-    })
-    .await
+    let allow = request.allow_replication_factor_change;
+    change(shard, |decider| decider.reassign_all(&wanted, allow)).await
 }
 
 fn wanted(topic: &ReassignableTopic) -> impl Iterator<Item = Reassignment> {

@@ -1,45 +1,103 @@
 //! The cluster as clients are told of it: brokers with their addresses, partitions with their
 //! leaders. Shared by the handlers that describe it.
 
-use klamm_metadata::{MetadataImage, TopicImage};
-use klamm_model::BrokerId;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
+
+use klamm_metadata::{BrokerImage, MetadataImage, TopicImage};
+use klamm_model::{BrokerId, PartitionIndex, TopicId};
 use klamm_protocol::ErrorCode;
 
+use crate::peer::{Group, Leader};
 use crate::shard::Shard;
 
 /// A broker under the listener that the client uses.
-pub(crate) struct BrokerAddress<'a> {
+pub(crate) struct BrokerAddress {
     pub(crate) id: BrokerId,
     pub(crate) host: String,
     pub(crate) port: u16,
-    pub(crate) rack: Option<&'a str>,
+    pub(crate) rack: Option<String>,
 }
 
-/// All brokers that are reached under the listener with this index here; the others have none of
-/// that name.
-pub(crate) fn brokers<'a>(
-    shard: &'a Shard,
-    image: &'a MetadataImage,
-    listener: usize,
-) -> impl Iterator<Item = BrokerAddress<'a>> {
+/// All brokers that are reached, under the listener with this index here; those that have none of
+/// that name are left out.
+pub(crate) fn brokers(shard: &Shard, image: &MetadataImage, listener: usize) -> Vec<BrokerAddress> {
     let name = &shard.advertised(listener).name;
-    image.brokers().filter_map(move |broker| {
-        let address = broker
-            .listeners
-            .iter()
-            .find(|address| address.name == *name)?;
-        Some(BrokerAddress {
-            id: broker.id,
-            host: address.host.clone(),
-            port: address.port,
-            rack: broker.rack.as_deref(),
-        })
+    let alive = shard.peers.alive();
+    let brokers = image.brokers().filter(|broker| alive.contains(&broker.id));
+    brokers
+        .filter_map(|broker| address_of(broker, name))
+        .collect()
+}
+
+/// One broker that is reached.
+pub(crate) fn broker(
+    shard: &Shard,
+    image: &MetadataImage,
+    listener: usize,
+    id: BrokerId,
+) -> Option<BrokerAddress> {
+    let broker = image.broker(id).filter(|_| shard.peers.is_alive(id))?;
+    address_of(broker, &shard.advertised(listener).name)
+}
+
+fn address_of(broker: &BrokerImage, listener: &str) -> Option<BrokerAddress> {
+    let mut listeners = broker.listeners.iter();
+    let address = listeners.find(|address| address.name == listener)?;
+    Some(BrokerAddress {
+        id: broker.id,
+        host: address.host.clone(),
+        port: address.port,
+        rack: broker.rack.clone(),
     })
+}
+
+/// Who leads a partition, if that broker is reached.
+pub(crate) fn leader_of(
+    shard: &Shard,
+    topic_id: TopicId,
+    partition: PartitionIndex,
+) -> Option<Leader> {
+    let group = Group {
+        topic_id,
+        partition,
+    };
+    let leader = shard.peers.leader(group)?;
+    shard.peers.is_alive(leader.broker).then_some(leader)
+}
+
+/// Which brokers lead what a client has asked others for (KIP-951), each told once.
+#[derive(Default)]
+pub(crate) struct LeaderHints {
+    brokers: BTreeMap<BrokerId, BrokerAddress>,
+}
+
+impl LeaderHints {
+    /// Who leads the partition, if it is known how the client reaches that broker.
+    pub(crate) fn add(
+        &mut self,
+        shard: &Shard,
+        listener: usize,
+        topic_id: TopicId,
+        partition: PartitionIndex,
+    ) -> Option<Leader> {
+        let leader = leader_of(shard, topic_id, partition)?;
+        if let Entry::Vacant(place) = self.brokers.entry(leader.broker) {
+            place.insert(broker(shard, &shard.image(), listener, leader.broker)?);
+        }
+        Some(leader)
+    }
+
+    /// The brokers, by number.
+    pub(crate) fn into_brokers(self) -> impl Iterator<Item = BrokerAddress> {
+        self.brokers.into_values()
+    }
 }
 
 /// Who leads the partitions of one topic.
 pub(crate) struct TopicLeaders {
     states: Vec<PartitionState>,
+    alive: BTreeSet<BrokerId>,
 }
 
 /// Who leads one partition.
@@ -49,63 +107,83 @@ pub(crate) struct PartitionState {
     /// The broker's number, or -1.
     pub(crate) leader: i32,
     pub(crate) leader_epoch: i32,
-    up: bool,
 }
 
 impl TopicLeaders {
     pub(crate) fn of(shard: &Shard, topic: &TopicImage) -> Self {
-        let topics = shard.topics.borrow();
-        let hosted = topics.by_id(topic.id);
-        let states = (0..topic.partitions.len()).map(|index| {
-            let partition = hosted.and_then(|topic| topic.partition(index as i32));
-            let Some(partition) = partition else {
-                return PartitionState::DOWN;
-            };
-            let driver = partition.driver();
-            let leader_epoch = driver.leader_epoch().0;
-            if driver.is_leader() {
-                let leader = shard.node_id.0;
-                PartitionState {
-                    error: ErrorCode::None,
-                    leader,
-                    leader_epoch,
-                    up: true,
-                }
-            } else {
-                PartitionState {
-                    leader_epoch,
-                    ..PartitionState::DOWN
-                }
-            }
-        });
+        let states = topic
+            .partition_indexes()
+            .map(|index| PartitionState::of(shard, topic.id, index));
         Self {
             states: states.collect(),
+            alive: shard.peers.alive(),
         }
     }
 
     pub(crate) fn partition(&self, index: usize) -> PartitionState {
-        self.states
-            .get(index)
-            .copied()
-            .unwrap_or(PartitionState::DOWN)
+        let state = self.states.get(index);
+        state.copied().unwrap_or(PartitionState::UNKNOWN)
+    }
+
+    /// The replicas of a partition that hold everything, as far as is known: those on brokers that are
+    /// reached, of a partition that is led.
+    pub(crate) fn in_sync(&self, index: usize, replicas: &[BrokerId]) -> Vec<BrokerId> {
+        match self.partition(index).leader {
+            -1 => Vec::new(),
+            _ => self.with(replicas, |is_alive| is_alive),
+        }
+    }
+
+    /// The replicas that do not answer.
+    pub(crate) fn offline(&self, index: usize, replicas: &[BrokerId]) -> Vec<BrokerId> {
+        match (self.partition(index).leader, replicas) {
+            // Its broker is there and the replica is not: the log could not be opened.
+            (-1, [lone]) => vec![*lone],
+            _ => self.with(replicas, |is_alive| !is_alive),
+        }
+    }
+
+    fn with(&self, replicas: &[BrokerId], wanted: impl Fn(bool) -> bool) -> Vec<BrokerId> {
+        let replicas = replicas.iter().copied();
+        replicas
+            .filter(|broker| wanted(self.alive.contains(broker)))
+            .collect()
     }
 }
 
 impl PartitionState {
-    const DOWN: Self = Self {
+    const UNKNOWN: Self = Self {
         error: ErrorCode::LeaderNotAvailable,
         leader: -1,
         leader_epoch: -1,
-        up: false,
     };
 
-    /// The replicas that hold everything: those of a partition that is led.
-    pub(crate) fn in_sync(self, replicas: &[BrokerId]) -> &[BrokerId] {
-        if self.up { replicas } else { &[] }
-    }
-
-    /// The replicas that do not answer.
-    pub(crate) fn offline(self, replicas: &[BrokerId]) -> &[BrokerId] {
-        if self.up { &[] } else { replicas }
+    fn of(shard: &Shard, topic_id: TopicId, index: PartitionIndex) -> Self {
+        let group = Group {
+            topic_id,
+            partition: index,
+        };
+        let Some(leader) = shard.peers.leader(group) else {
+            return Self::UNKNOWN;
+        };
+        let leader_epoch = leader.epoch.0;
+        let is_here = leader.broker == shard.node_id;
+        let leads = match is_here {
+            true => shard
+                .hosted(group)
+                .is_some_and(|partition| partition.driver().is_leader()),
+            false => shard.peers.is_alive(leader.broker),
+        };
+        match leads {
+            true => Self {
+                error: ErrorCode::None,
+                leader: leader.broker.0,
+                leader_epoch,
+            },
+            false => Self {
+                leader_epoch,
+                ..Self::UNKNOWN
+            },
+        }
     }
 }

@@ -11,6 +11,7 @@ use klamm_protocol::messages::{TopicName, text_of, uuid_of};
 
 use super::refusal;
 use crate::controller::change;
+use crate::controller::requests::await_leaders;
 use crate::dispatch::Call;
 
 pub(crate) fn handle(call: Call, request: CreateTopicsRequest) {
@@ -21,10 +22,17 @@ pub(crate) fn handle(call: Call, request: CreateTopicsRequest) {
             decider.create_topics(&topics, request.validate_only)
         });
         let results = match decided.await {
-            Ok(outcomes) => outcomes
-                .iter()
-                .map(|(name, outcome)| result(name, outcome))
-                .collect(),
+            Ok(outcomes) => {
+                if !request.validate_only {
+                    let created = outcomes.iter().filter(|(_, outcome)| outcome.is_ok());
+                    let created: Vec<_> = created.map(|(name, _)| name.clone()).collect();
+                    await_leaders(&shard, &created).await;
+                }
+                outcomes
+                    .iter()
+                    .map(|(name, outcome)| result(name, outcome))
+                    .collect()
+            }
             Err(error) => {
                 let failed = |topic: &NewTopic| {
                     named(&topic.name)

@@ -22,16 +22,20 @@ pub(crate) fn handle(call: Call, request: &DescribeClusterRequest) {
         return call.reply(response);
     }
     let image = call.shard.image();
-    let brokers = cluster::brokers(&call.shard, &image, call.listener()).map(|broker| {
-        DescribeClusterBroker::default()
-            .with_broker_id(BrokerId(broker.id.0))
-            .with_host(text_of(&broker.host))
-            .with_port(i32::from(broker.port))
-            .with_rack(broker.rack.map(text_of))
-    });
+    let brokers = cluster::brokers(&call.shard, &image, call.listener())
+        .into_iter()
+        .map(|broker| {
+            DescribeClusterBroker::default()
+                .with_broker_id(BrokerId(broker.id.0))
+                .with_host(text_of(&broker.host))
+                .with_port(i32::from(broker.port))
+                .with_rack(broker.rack.as_deref().map(text_of))
+        });
     let mut response = DescribeClusterResponse::default()
         .with_cluster_id(text_of(image.cluster_id().unwrap_or_default()))
-        .with_controller_id(BrokerId(call.shard.node_id.0))
+        .with_controller_id(BrokerId(
+            call.shard.peers.controller().map_or(-1, |id| id.0),
+        ))
         .with_brokers(brokers.collect());
     if call.version() >= 1 {
         response.endpoint_type = BROKERS;

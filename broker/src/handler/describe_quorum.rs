@@ -1,11 +1,14 @@
 //! DescribeQuorum: the replicas of the cluster's metadata (KIP-836).
 
+use klamm_model::Offset;
 use klamm_protocol::ErrorCode;
 use klamm_protocol::messages::describe_quorum_request::DescribeQuorumRequest;
 use klamm_protocol::messages::describe_quorum_response::{
     DescribeQuorumResponse, Listener, Node, PartitionData, ReplicaState, TopicData,
 };
 use klamm_protocol::messages::{BrokerId, describe_quorum_request, text_of, uuid_of};
+
+use klamm_replication::ReplicaId;
 
 use crate::controller::{METADATA_PARTITION, METADATA_TOPIC};
 use crate::dispatch::Call;
@@ -26,7 +29,7 @@ pub(crate) fn handle(call: Call, request: DescribeQuorumRequest) {
         .with_partitions(vec![describe(&call.shard, call.version())]);
     let mut response = DescribeQuorumResponse::default().with_topics(vec![topic]);
     if call.version() >= NODES_FROM {
-        response.nodes = vec![node(&call)];
+        response.nodes = nodes(&call.shard);
     }
     call.reply(response);
 }
@@ -57,33 +60,74 @@ fn refused(request: &DescribeQuorumRequest) -> DescribeQuorumResponse {
 
 fn describe(shard: &Shard, version: i16) -> PartitionData {
     let partition = shard.controller.partition();
-    let driver = partition.driver();
-    let now = shard.clock.wall().millis();
-    let mut voter = ReplicaState::default()
-        .with_replica_id(BrokerId(shard.node_id.0))
-        .with_log_end_offset(driver.log_end_offset().get());
-    if version >= 1 {
-        voter.last_fetch_timestamp = now;
-        voter.last_caught_up_timestamp = now;
-    }
-    if version >= NODES_FROM {
-        voter.replica_directory_id = uuid_of(shard.log_dirs.metadata().identity().directory_id);
-    }
+    let mut driver = partition.driver_mut();
+    let members = driver.members().clone();
+    let followers: Vec<_> = driver.followers().collect();
+    let end = driver.log_end_offset();
+    let mut state = |replica: ReplicaId| {
+        let broker = partition.broker_of(replica)?;
+        let written = followers.iter().find(|(follower, _)| *follower == replica);
+        let log_end = match written {
+            Some((_, written)) => driver.offset_behind(*written),
+            // This one, which leads.
+            None => Some(end),
+        };
+        Some(replica_state(shard, version, broker, log_end))
+    };
+    let mut states = |replicas: &[ReplicaId]| replicas.iter().filter_map(|r| state(*r)).collect();
+    let voters = states(&members.voters);
+    let observers = states(&members.learners);
     PartitionData::default()
         .with_partition_index(METADATA_PARTITION)
         .with_leader_id(BrokerId(shard.node_id.0))
         .with_leader_epoch(driver.leader_epoch().0)
         .with_high_watermark(driver.high_watermark().get())
-        .with_current_voters(vec![voter])
+        .with_current_voters(voters)
+        .with_observers(observers)
 }
 
-fn node(call: &Call) -> Node {
-    let address = call.shard.advertised(call.listener());
-    let listener = Listener::default()
-        .with_name(text_of(&address.name))
-        .with_host(text_of(&address.host))
-        .with_port(address.port);
-    Node::default()
-        .with_node_id(BrokerId(call.shard.node_id.0))
-        .with_listeners(vec![listener])
+fn replica_state(
+    shard: &Shard,
+    version: i16,
+    broker: klamm_model::BrokerId,
+    log_end: Option<Offset>,
+) -> ReplicaState {
+    let mut state = ReplicaState::default()
+        .with_replica_id(BrokerId(broker.0))
+        .with_log_end_offset(log_end.map_or(-1, Offset::get));
+    if version >= 1 && shard.peers.is_alive(broker) {
+        // Replicas are sent what there is; none has to fetch it.
+        let now = shard.clock.wall().millis();
+        state.last_fetch_timestamp = now;
+        state.last_caught_up_timestamp = now;
+    }
+    if version >= NODES_FROM {
+        let image = shard.image();
+        let disk = image.broker(broker).and_then(|broker| broker.disks.first());
+        state.replica_directory_id = disk.map_or_else(Default::default, |disk| uuid_of(*disk));
+    }
+    state
+}
+
+/// Every broker that is a member, under all of its listeners.
+fn nodes(shard: &Shard) -> Vec<Node> {
+    let partition = shard.controller.partition();
+    let members = partition.driver().members().clone();
+    let brokers = members
+        .all()
+        .filter_map(|replica| partition.broker_of(replica));
+    let image = shard.image();
+    let registered = brokers.filter_map(|broker| image.broker(broker));
+    let nodes = registered.map(|broker| {
+        let listeners = broker.listeners.iter().map(|address| {
+            Listener::default()
+                .with_name(text_of(&address.name))
+                .with_host(text_of(&address.host))
+                .with_port(address.port)
+        });
+        Node::default()
+            .with_node_id(BrokerId(broker.id.0))
+            .with_listeners(listeners.collect())
+    });
+    nodes.collect()
 }

@@ -115,7 +115,7 @@ fn describe(
 ) -> DescribeTopicPartitionsResponseTopic {
     let leaders = TopicLeaders::of(shard, topic);
     let partitions = (first..end).map(|index| {
-        let replicas = &topic.partitions[index].replicas;
+        let replicas: Vec<_> = topic.partitions[index].broker_ids().collect();
         let state = leaders.partition(index);
         let ids = |ids: &[klamm_model::BrokerId]| ids.iter().map(|id| BrokerId(id.0)).collect();
         DescribeTopicPartitionsResponsePartition::default()
@@ -123,11 +123,11 @@ fn describe(
             .with_partition_index(index as i32)
             .with_leader_id(BrokerId(state.leader))
             .with_leader_epoch(state.leader_epoch)
-            .with_replica_nodes(ids(replicas))
-            .with_isr_nodes(ids(state.in_sync(replicas)))
+            .with_replica_nodes(ids(&replicas))
+            .with_isr_nodes(ids(&leaders.in_sync(index, &replicas)))
             .with_eligible_leader_replicas(Some(Vec::new()))
             .with_last_known_elr(Some(Vec::new()))
-            .with_offline_replicas(ids(state.offline(replicas)))
+            .with_offline_replicas(ids(&leaders.offline(index, &replicas)))
     });
     DescribeTopicPartitionsResponseTopic::default()
         .with_name(Some(messages::TopicName(text_of(topic.name.as_str()))))

@@ -1,10 +1,12 @@
-//! Fetch: consumers (and later followers) read.
+//! Fetch: consumers read, from leaders and, where they ask for it, from replicas nearby. Followers do
+//! not fetch: they are sent what there is.
 //!
 //! A request is resolved once, into partitions and offsets ([`plan`]); it is then read as often as
 //! it is woken, until it has enough bytes, or an error, or its time is up ([`delayed`]). Records
 //! that are not in memory are brought there in the background before it is read again.
 
 mod delayed;
+mod nearby;
 mod plan;
 mod read;
 

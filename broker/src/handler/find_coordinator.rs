@@ -1,15 +1,13 @@
 //! FindCoordinator: which broker serves a group.
 
-use std::rc::Rc;
-
 use klamm_protocol::ErrorCode;
 use klamm_protocol::messages::find_coordinator_request::FindCoordinatorRequest;
 use klamm_protocol::messages::find_coordinator_response::{Coordinator, FindCoordinatorResponse};
 use klamm_protocol::messages::{BrokerId, StrBytes, text_of};
 
-use crate::coordinator::offsets_topic;
+use super::cluster::{self, BrokerAddress};
+use crate::coordinator::{self, offsets_topic};
 use crate::dispatch::Call;
-use crate::shard::Shard;
 use crate::tasks;
 
 /// Coordinators of groups; those of transactions (1) and of share groups (2) are not served.
@@ -57,14 +55,11 @@ fn answer(call: &Call, request: &FindCoordinatorRequest) -> FindCoordinatorRespo
 
 fn find(call: &Call, key: &StrBytes, key_type: i8) -> Coordinator {
     let coordinator = Coordinator::default().with_key(key.clone());
-    match check(&call.shard, key, key_type) {
-        Ok(()) => {
-            let address = call.shard.advertised(call.listener());
-            coordinator
-                .with_node_id(BrokerId(call.shard.node_id.0))
-                .with_host(text_of(&address.host))
-                .with_port(i32::from(address.port))
-        }
+    match broker_of(call, key, key_type) {
+        Ok(broker) => coordinator
+            .with_node_id(BrokerId(broker.id.0))
+            .with_host(text_of(&broker.host))
+            .with_port(i32::from(broker.port)),
         Err(error) => coordinator
             .with_error_code(error.code())
             .with_error_message(Some(text_of(error.message())))
@@ -73,10 +68,15 @@ fn find(call: &Call, key: &StrBytes, key_type: i8) -> Coordinator {
     }
 }
 
-fn check(shard: &Rc<Shard>, key: &str, key_type: i8) -> Result<(), ErrorCode> {
-    match key_type {
-        GROUP if shard.coordinators.serves(shard, key) => Ok(()),
-        GROUP => Err(ErrorCode::CoordinatorNotAvailable),
-        _ => Err(ErrorCode::InvalidRequest),
+/// The broker that leads the partition which coordinates the group, where this client reaches it.
+fn broker_of(call: &Call, key: &str, key_type: i8) -> Result<BrokerAddress, ErrorCode> {
+    if key_type != GROUP {
+        return Err(ErrorCode::InvalidRequest);
     }
+    let shard = &call.shard;
+    let place = coordinator::place_of(shard, key).ok_or(ErrorCode::CoordinatorNotAvailable)?;
+    let leader = cluster::leader_of(shard, place.0, place.1);
+    let found = leader
+        .and_then(|leader| cluster::broker(shard, &shard.image(), call.listener(), leader.broker));
+    found.ok_or(ErrorCode::CoordinatorNotAvailable)
 }

@@ -32,6 +32,8 @@ const EARLIEST_PENDING_UPLOAD: i64 = -6;
 const READ_COMMITTED: i8 = 1;
 /// The first version whose answers carry leader epochs.
 const LEADER_EPOCH_FROM: i16 = 4;
+/// The first version whose clients know OFFSET_NOT_AVAILABLE (`ListOffsetsRequest`).
+const OFFSET_NOT_AVAILABLE_FROM: i16 = 5;
 
 /// What is found; -1 stands for "nothing" (without being an error).
 struct Found {
@@ -187,9 +189,19 @@ fn answer(
             response.with_leader_epoch(found.leader_epoch)
         }
         Err(error) => response
-            .with_error_code(error.code())
+            .with_error_code(as_told(version, error).code())
             .with_offset(-1)
             .with_timestamp(-1),
+    }
+}
+
+/// Older clients do not know that an offset may be told later (KIP-207).
+fn as_told(version: i16, error: ErrorCode) -> ErrorCode {
+    match error {
+        ErrorCode::OffsetNotAvailable if version < OFFSET_NOT_AVAILABLE_FROM => {
+            ErrorCode::LeaderNotAvailable
+        }
+        error => error,
     }
 }
 
@@ -255,6 +267,7 @@ fn find(
         driver.high_watermark()
     };
     match wanted.timestamp {
+        LATEST if driver.is_high_watermark_behind() => Err(ErrorCode::OffsetNotAvailable.into()),
         LATEST => Ok(at(upper, driver.leader_epoch())),
         EARLIEST | EARLIEST_LOCAL => Ok(earliest(&driver)),
         // Nothing is in an archive, and nothing waits to be.

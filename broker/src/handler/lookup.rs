@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use klamm_metadata::TopicImage;
-use klamm_model::TopicId;
+use klamm_model::{PartitionIndex, TopicId};
 use klamm_protocol::ErrorCode;
 
 use crate::partition::Partition;
@@ -17,7 +17,7 @@ pub(crate) fn by_name(shard: &Shard, name: &str, index: i32) -> Result<Rc<Partit
     match topics.by_name(name) {
         Some(topic) => of_topic(shard, topic, index),
         None => match shard.image().topic(name) {
-            Some(topic) => Err(absent(Some(topic), index)),
+            Some(topic) => Err(absent(shard, Some(topic), index)),
             None => Err(ErrorCode::UnknownTopicOrPartition),
         },
     }
@@ -29,7 +29,7 @@ pub(crate) fn by_id(shard: &Shard, id: TopicId, index: i32) -> Result<Rc<Partiti
     match topics.by_id(id) {
         Some(topic) => of_topic(shard, topic, index),
         None => match shard.image().topic_by_id(id) {
-            Some(topic) => Err(absent(Some(topic), index)),
+            Some(topic) => Err(absent(shard, Some(topic), index)),
             None => Err(ErrorCode::UnknownTopicId),
         },
     }
@@ -45,17 +45,21 @@ pub(crate) fn of_topic(
         return Ok(partition.clone());
     }
     let image = shard.image();
-    Err(absent(image.topic_by_id(topic.id).map(Arc::as_ref), index))
+    Err(absent(
+        shard,
+        image.topic_by_id(topic.id).map(Arc::as_ref),
+        index,
+    ))
 }
 
-/// What to say of a partition that is not open: known to the cluster, but its log could not be
-/// opened here, or not known at all.
-fn absent(topic: Option<&TopicImage>, index: i32) -> ErrorCode {
-    let known = topic
-        .is_some_and(|topic| usize::try_from(index).is_ok_and(|at| at < topic.partitions.len()));
-    if known {
-        ErrorCode::KafkaStorageError
-    } else {
-        ErrorCode::UnknownTopicOrPartition
+/// What to say of a partition that is not open here: another broker holds it, or its log could not
+/// be opened, or it is not known at all.
+fn absent(shard: &Shard, topic: Option<&TopicImage>, index: i32) -> ErrorCode {
+    match topic.and_then(|topic| topic.partition(PartitionIndex(index))) {
+        Some(partition) if partition.replica_on(shard.node_id).is_some() => {
+            ErrorCode::KafkaStorageError
+        }
+        Some(_) => ErrorCode::NotLeaderOrFollower,
+        None => ErrorCode::UnknownTopicOrPartition,
     }
 }

@@ -13,7 +13,7 @@ use klamm_protocol::messages::{self, BrokerId, text_of, topic_id_of, uuid_of};
 
 use super::cluster::{self, TopicLeaders};
 use super::operations;
-use crate::controller::auto_create;
+use crate::controller::requests::auto_create;
 use crate::dispatch::Call;
 use crate::shard::Shard;
 use crate::tasks;
@@ -78,17 +78,19 @@ fn topics_to_create(call: &Call, request: &MetadataRequest) -> Vec<TopicName> {
 fn answer(call: &Call, request: &MetadataRequest) -> MetadataResponse {
     let shard = &call.shard;
     let image = shard.image();
-    let brokers = cluster::brokers(shard, &image, call.listener()).map(|broker| {
-        MetadataResponseBroker::default()
-            .with_node_id(BrokerId(broker.id.0))
-            .with_host(text_of(&broker.host))
-            .with_port(i32::from(broker.port))
-            .with_rack(broker.rack.map(text_of))
-    });
+    let brokers = cluster::brokers(shard, &image, call.listener())
+        .into_iter()
+        .map(|broker| {
+            MetadataResponseBroker::default()
+                .with_node_id(BrokerId(broker.id.0))
+                .with_host(text_of(&broker.host))
+                .with_port(i32::from(broker.port))
+                .with_rack(broker.rack.as_deref().map(text_of))
+        });
     let mut response = MetadataResponse::default()
         .with_brokers(brokers.collect())
         .with_cluster_id(image.cluster_id().map(text_of))
-        .with_controller_id(BrokerId(shard.node_id.0))
+        .with_controller_id(BrokerId(shard.peers.controller().map_or(-1, |id| id.0)))
         .with_topics(topics(call, request));
     if (8..=10).contains(&call.version()) && request.include_cluster_authorized_operations {
         response.cluster_authorized_operations = operations::CLUSTER;
@@ -151,15 +153,16 @@ fn describe(shard: &Shard, topic: &TopicImage) -> MetadataResponseTopic {
         .enumerate()
         .map(|(index, partition)| {
             let state = leaders.partition(index);
+            let replicas: Vec<_> = partition.broker_ids().collect();
             let ids = |ids: &[klamm_model::BrokerId]| ids.iter().map(|id| BrokerId(id.0)).collect();
             MetadataResponsePartition::default()
                 .with_error_code(state.error.code())
                 .with_partition_index(index as i32)
                 .with_leader_id(BrokerId(state.leader))
                 .with_leader_epoch(state.leader_epoch)
-                .with_replica_nodes(ids(&partition.replicas))
-                .with_isr_nodes(ids(state.in_sync(&partition.replicas)))
-                .with_offline_replicas(ids(state.offline(&partition.replicas)))
+                .with_replica_nodes(ids(&replicas))
+                .with_isr_nodes(ids(&leaders.in_sync(index, &replicas)))
+                .with_offline_replicas(ids(&leaders.offline(index, &replicas)))
         });
     MetadataResponseTopic::default()
         .with_name(Some(messages::TopicName(text_of(topic.name.as_str()))))

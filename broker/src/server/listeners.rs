@@ -9,11 +9,63 @@ use tokio::net::TcpListener;
 use super::ServeError;
 use crate::config::{BrokerConfig, Listener, NetworkConfig};
 use crate::net::listener::{SocketConfig, bind};
+use crate::peer::Address;
 
 /// A socket that listens, and what clients are told of it.
 pub(super) struct Bound {
     pub(super) listener: TcpListener,
     pub(super) advertised: ListenerAddress,
+}
+
+/// Where other brokers connect to this one.
+pub(super) struct PeerPort {
+    pub(super) listener: TcpListener,
+    pub(super) advertised: Address,
+}
+
+/// Binds the listener for other brokers, if there are any.
+pub(super) fn bind_peer_port(
+    config: &BrokerConfig,
+    bound: &[Bound],
+) -> Result<Option<PeerPort>, ServeError> {
+    const BACKLOG: i32 = 128;
+    let Some(cluster) = &config.cluster else {
+        return Ok(None);
+    };
+    let (host, port) = &cluster.listener;
+    let options = SocketConfig {
+        backlog: BACKLOG,
+        send_buffer_bytes: None,
+        receive_buffer_bytes: None,
+    };
+    let listener = resolve(host, *port)
+        .and_then(|address| bind(address, options))
+        .map_err(|error| ServeError::PeerPort {
+            address: format!("{host}:{port}"),
+            error,
+        })?;
+    let bound_port = listener.local_addr().map_err(ServeError::Process)?.port();
+    let advertised = match &cluster.advertised {
+        Some((host, port)) => Address {
+            host: host.clone(),
+            port: if *port == 0 { bound_port } else { *port },
+        },
+        None => {
+            let every_address = matches!(host.as_str(), "" | "0.0.0.0" | "::");
+            let of_clients = bound.first().map(|bound| bound.advertised.host.clone());
+            Address {
+                host: match of_clients {
+                    Some(of_clients) if every_address => of_clients,
+                    _ => host.clone(),
+                },
+                port: bound_port,
+            }
+        }
+    };
+    Ok(Some(PeerPort {
+        listener,
+        advertised,
+    }))
 }
 
 /// Binds every listener, before anything on disk is touched.
@@ -31,7 +83,7 @@ fn bind_one(listener: &Listener, network: &NetworkConfig) -> Result<Bound, Serve
         send_buffer_bytes: network.send_buffer_bytes,
         receive_buffer_bytes: network.receive_buffer_bytes,
     };
-    let socket = resolve(listener)
+    let socket = resolve(&listener.host, listener.port)
         .and_then(|address| bind(address, options))
         .map_err(|error| ServeError::Listen {
             address: named(listener),
@@ -57,14 +109,11 @@ fn bind_one(listener: &Listener, network: &NetworkConfig) -> Result<Bound, Serve
     })
 }
 
-fn resolve(listener: &Listener) -> io::Result<SocketAddr> {
-    if listener.host.is_empty() {
-        return Ok(SocketAddr::from((
-            std::net::Ipv4Addr::UNSPECIFIED,
-            listener.port,
-        )));
+fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
+    if host.is_empty() {
+        return Ok(SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, port)));
     }
-    let mut found = (listener.host.as_str(), listener.port)
+    let mut found = (host, port)
         .to_socket_addrs()
         .map_err(|error| io::Error::new(io::ErrorKind::NotFound, error))?;
     found

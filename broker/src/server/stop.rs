@@ -2,13 +2,14 @@
 
 use std::io;
 use std::rc::Rc;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::ServeError;
 use crate::hosting;
 use crate::shard::Shard;
-use crate::upkeep::checkpoints;
+use crate::upkeep::{checkpoints, replicas};
 
 /// The signals that end the process.
 pub(super) struct Signals {
@@ -32,8 +33,17 @@ impl Signals {
     }
 }
 
-/// Closes every log, writes the checkpoints, and marks the directories as closed.
+/// How long what is led here may take to be led elsewhere.
+const HANDING_OVER_TIME: Duration = Duration::from_secs(4);
+/// Between two looks at what is left: one that was asked to lead may have been unable to.
+const HANDING_OVER_PAUSE: Duration = Duration::from_millis(20);
+/// How often those that are left are asked anew, in pauses: an election takes a moment.
+const HANDING_OVER_ROUND: u32 = 15;
+
+/// Gives what is led here to other brokers, closes every log, writes the checkpoints, and marks the
+/// directories as closed.
 pub(super) async fn stop(shard: &Rc<Shard>) -> Result<(), ServeError> {
+    hand_over(shard).await;
     shard.net.close_all();
     shard.cleaner.stop();
     let mut partitions = shard.topics.borrow_mut().take_all();
@@ -51,4 +61,25 @@ pub(super) async fn stop(shard: &Rc<Shard>) -> Result<(), ServeError> {
         tracing::info!("stopped in good order");
     }
     Ok(())
+}
+
+/// Clients are served meanwhile, and told where to go on.
+async fn hand_over(shard: &Rc<Shard>) {
+    if shard.peers.is_alone() {
+        return;
+    }
+    let deadline = tokio::time::Instant::now() + HANDING_OVER_TIME;
+    let mut left = replicas::hand_over_all(shard);
+    let mut pauses = 0;
+    while left > 0 && tokio::time::Instant::now() < deadline {
+        tokio::time::sleep(HANDING_OVER_PAUSE).await;
+        pauses += 1;
+        left = match pauses % HANDING_OVER_ROUND {
+            0 => replicas::hand_over_all(shard),
+            _ => replicas::count_inheritable(shard),
+        };
+    }
+    if left > 0 {
+        tracing::warn!(partitions = left, "not everything could be handed over");
+    }
 }

@@ -37,7 +37,7 @@ fn encode_again(request: &Request, version: i16) -> Option<BytesMut> {
         DeleteGroups ElectLeaders IncrementalAlterConfigs AlterPartitionReassignments
         ListPartitionReassignments OffsetDelete DescribeClientQuotas AlterClientQuotas
         DescribeUserScramCredentials DescribeQuorum DescribeCluster DescribeProducers
-        ListConfigResources DescribeTopicPartitions
+        UnregisterBroker ListConfigResources DescribeTopicPartitions
     }
 }
 

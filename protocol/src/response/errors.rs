@@ -148,6 +148,7 @@ impl Response {
                 let partitions = message.topics.iter().flat_map(|topic| &topic.partitions);
                 partitions.for_each(|partition| found(partition.error_code));
             }
+            Self::UnregisterBroker(message) => found(message.error_code),
             Self::ListConfigResources(message) => found(message.error_code),
             Self::DescribeTopicPartitions(message) => {
                 for topic in &message.topics {

@@ -77,6 +77,7 @@ fn blank_responses() -> Vec<Response> {
         DescribeQuorum(kafka::DescribeQuorumResponse),
         DescribeCluster(kafka::DescribeClusterResponse),
         DescribeProducers(kafka::DescribeProducersResponse),
+        UnregisterBroker(kafka::UnregisterBrokerResponse),
         ListConfigResources(kafka::ListConfigResourcesResponse),
         DescribeTopicPartitions(kafka::DescribeTopicPartitionsResponse),
     }
@@ -119,6 +120,7 @@ fn is_read_whole(key: ApiKey, version: i16, mut body: Bytes) -> bool {
         AlterClientQuotas AlterClientQuotasResponse,
         DescribeUserScramCredentials DescribeUserScramCredentialsResponse, DescribeQuorum DescribeQuorumResponse,
         DescribeCluster DescribeClusterResponse, DescribeProducers DescribeProducersResponse,
+        UnregisterBroker UnregisterBrokerResponse,
         ListConfigResources ListConfigResourcesResponse,
         DescribeTopicPartitions DescribeTopicPartitionsResponse,
     );

@@ -41,6 +41,7 @@ impl Response {
             Self::DescribeUserScramCredentials(message) => &mut message.throttle_time_ms,
             Self::DescribeCluster(message) => &mut message.throttle_time_ms,
             Self::DescribeProducers(message) => &mut message.throttle_time_ms,
+            Self::UnregisterBroker(message) => &mut message.throttle_time_ms,
             Self::ListConfigResources(message) => &mut message.throttle_time_ms,
             Self::DescribeTopicPartitions(message) => &mut message.throttle_time_ms,
             Self::DescribeQuorum(_) => return,

@@ -7,6 +7,7 @@ use klamm_model::{BrokerId, TopicName};
 use super::{Controller, Decision};
 use crate::group_config::GROUP_SETTINGS;
 use crate::image::{ConfigResource, ResourceKind};
+use crate::layers::BrokerLayers;
 use crate::record::MetadataRecord;
 use crate::refusal::Refusal;
 use crate::setting::{Kind, Setting, Value};
@@ -230,8 +231,14 @@ impl Controller<'_> {
     }
 
     fn default_list(&self, kind: ResourceKind, row: &'static Setting) -> Vec<String> {
+        // What is set for this broker holds for no other.
+        static NOTHING: Configs = Configs::new();
+        let of_any_broker = BrokerLayers {
+            dynamic: &NOTHING,
+            ..self.layers
+        };
         let value = match kind {
-            ResourceKind::Broker => self.layers.broker_value(row),
+            ResourceKind::Broker => of_any_broker.broker_value(row),
             ResourceKind::Topic | ResourceKind::Group => self.layers.topic_default(row),
         };
         match value {

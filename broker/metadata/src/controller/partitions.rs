@@ -1,14 +1,10 @@
-//! CreatePartitions, ElectLeaders, AlterPartitionReassignments.
-//!
-//! Reassignments are over as soon as they are decided: replicas only change their order here, so
-//! `ListPartitionReassignments` always finds none.
+//! CreatePartitions, ElectLeaders.
 
 use klamm_model::{BrokerId, PartitionIndex};
 
 use super::topics::duplicates;
 use super::{Controller, Decision, PARTITIONS_PER_REQUEST_MAX};
 use crate::image::{MetadataImage, PartitionImage, TopicImage};
-use crate::placement::place;
 use crate::record::MetadataRecord;
 use crate::refusal::Refusal;
 
@@ -21,17 +17,6 @@ pub struct NewPartitions {
     pub count: i32,
     /// Replicas of those that are added, if chosen by hand.
     pub assignments: Option<Vec<Vec<BrokerId>>>,
-}
-
-/// A partition that shall have other replicas.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reassignment {
-    /// The topic.
-    pub topic: String,
-    /// The partition.
-    pub partition: i32,
-    /// Its replicas; `None` calls off a reassignment under way.
-    pub replicas: Option<Vec<BrokerId>>,
 }
 
 /// What a leader election comes to.
@@ -82,52 +67,6 @@ impl Controller<'_> {
         Decision { records, reply }
     }
 
-    /// AlterPartitionReassignments for one partition.
-    ///
-    /// # Errors
-    /// If there is no such partition, the replicas cannot be, or nothing is to be called off.
-    pub fn reassign(
-        &self,
-        request: &Reassignment,
-        allow_factor_change: bool,
-    ) -> Result<Vec<MetadataRecord>, Refusal> {
-        let (topic, partition) = self.partition_to_reassign(request)?;
-        let Some(replicas) = &request.replicas else {
-            return Err(Refusal::NoReassignment);
-        };
-        self.check_replicas(replicas, None)?;
-        let (from, to) = (partition.replicas.len(), replicas.len());
-        if from != to && !allow_factor_change {
-            return Err(Refusal::ReplicationFactorChange { from, to });
-        }
-        if partition.replicas == *replicas {
-            return Ok(Vec::new());
-        }
-        if sorted(&partition.replicas) != sorted(replicas) {
-            return Err(Refusal::CannotMoveReplicas);
-        }
-        let (topic, index) = (topic.id, PartitionIndex(request.partition));
-        Ok(vec![MetadataRecord::Partition {
-            topic,
-            index,
-            replicas: replicas.clone(),
-        }])
-    }
-
-    fn partition_to_reassign(
-        &self,
-        request: &Reassignment,
-    ) -> Result<(&TopicImage, &PartitionImage), Refusal> {
-        let topic = self.image.topic(&request.topic);
-        let topic = topic.ok_or_else(|| Refusal::NoTopicToReassign(request.topic.clone()))?;
-        let partition = topic.partition(PartitionIndex(request.partition));
-        let partition = partition.ok_or_else(|| Refusal::NoPartitionToReassign {
-            topic: request.topic.clone(),
-            partition: request.partition,
-        })?;
-        Ok((topic, partition))
-    }
-
     fn add_partitions(
         &self,
         request: &NewPartitions,
@@ -162,12 +101,8 @@ impl Controller<'_> {
             .ok_or(Refusal::PartitionsMax(self.rules.partitions_max))?;
         for (index, replicas) in (current..).zip(replicas) {
             let index = i32::try_from(index).expect("below the count, which is an i32");
-            let (topic, index) = (topic.id, PartitionIndex(index));
-            records.push(MetadataRecord::Partition {
-                topic,
-                index,
-                replicas,
-            });
+            let (index, image) = (PartitionIndex(index), PartitionImage::of_brokers(replicas));
+            records.push(MetadataRecord::partition(topic.id, index, image));
         }
         Ok(())
     }
@@ -185,23 +120,23 @@ impl Controller<'_> {
                 Err(Refusal::AssignmentCount { added, assigned })
             }
             Some(assignments) => {
-                for replicas in assignments {
-                    self.check_replicas(replicas, Some(factor))?;
+                let first = i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX);
+                for (partition, replicas) in (first..).zip(assignments) {
+                    self.check_new_replicas(partition, replicas, Some(factor))?;
                 }
                 Ok(assignments.clone())
             }
             None => {
-                let brokers = self.broker_ids();
+                let placement = self.placement();
+                let alive = placement.broker_count();
                 let asked = i16::try_from(factor).unwrap_or(i16::MAX);
-                if factor == 0 || factor > brokers.len() {
-                    return Err(Refusal::TooFewBrokers {
-                        asked,
-                        brokers: brokers.len(),
-                    });
+                if factor == 0 || factor > alive {
+                    return Err(self.too_few_brokers(asked, alive));
                 }
-                let turn = topic.partitions[0].preferred_leader();
-                let turn = brokers.iter().position(|id| Some(*id) == turn).unwrap_or(0);
-                Ok(place(&brokers, turn, topic.partitions.len(), added, factor))
+                let first = topic.partitions[0].preferred_leader();
+                let turn = first.and_then(|broker| placement.turn_of(broker));
+                let there = topic.partitions.len();
+                Ok(placement.place(turn.unwrap_or(0), there, added, factor))
             }
         }
     }
@@ -230,10 +165,4 @@ pub fn elect_leader(
         // The replicas elect one themselves as soon as a majority of them is there.
         (None, _) => Err(Refusal::NoLeader),
     }
-}
-
-fn sorted(replicas: &[BrokerId]) -> Vec<BrokerId> {
-    let mut sorted = replicas.to_vec();
-    sorted.sort_unstable();
-    sorted
 }

@@ -4,13 +4,15 @@ use klamm_model::{BrokerId, PartitionIndex, TopicId};
 
 use super::*;
 use crate::describe::Describer;
-use crate::image::ResourceKind;
+use crate::image::{PartitionImage, ResourceKind};
 use crate::setting::{Kind, Setting, Synonym, Table, Valid, setting};
 use crate::topic_config::Configs;
 
+mod brokers;
 mod client_quotas;
 mod configs;
 mod model;
+mod reassignments;
 mod topics;
 
 /// A few broker settings: the real table is the broker's.
@@ -52,6 +54,7 @@ static TABLE: Table = Table::new(&[ROWS]);
 /// A cluster of one broker, number 1, started with a few settings; requests change it at once.
 pub(super) struct World {
     pub(super) image: MetadataImage,
+    pub(super) alive: BTreeSet<BrokerId>,
     pub(super) rules: TopicRules,
     fixed: Configs,
     ids: TopicIds,
@@ -61,6 +64,7 @@ impl World {
     pub(super) fn new() -> Self {
         let mut world = Self {
             image: MetadataImage::default(),
+            alive: BTreeSet::new(),
             rules: TopicRules {
                 num_partitions: 1,
                 default_replication_factor: 1,
@@ -76,11 +80,49 @@ impl World {
             ]),
             ids: TopicIds::new([0; 32]),
         };
-        world.with(|controller| Decision {
-            records: controller.register_broker(BrokerId(1), None, Vec::new()),
-            reply: (),
-        });
+        world.start(registration(1));
         world
+    }
+
+    /// Of brokers 1 to `count`.
+    pub(super) fn of_brokers(count: i32) -> Self {
+        let mut world = Self::new();
+        for id in 2..=count {
+            world.start(registration(id));
+        }
+        world
+    }
+
+    /// A broker registers, and is alive.
+    pub(super) fn start(&mut self, registration: Registration) -> BrokerId {
+        let id = self.register(registration).expect("nothing speaks against");
+        self.alive.insert(id);
+        id
+    }
+
+    pub(super) fn register(&mut self, registration: Registration) -> Result<BrokerId, Refusal> {
+        self.with_either(|c| c.register_broker(registration))
+    }
+
+    pub(super) fn unregister(&mut self, id: i32) -> Result<(), Refusal> {
+        self.with_either(|c| c.unregister_broker(BrokerId(id)))
+    }
+
+    /// As [`with`](Self::with), where the decision may be a refusal.
+    pub(super) fn with_either<R>(
+        &mut self,
+        decide: impl FnOnce(&mut Controller<'_>) -> Result<Decision<R>, Refusal>,
+    ) -> Result<R, Refusal> {
+        self.with(|controller| match decide(controller) {
+            Ok(Decision { records, reply }) => Decision {
+                records,
+                reply: Ok(reply),
+            },
+            Err(refusal) => Decision {
+                records: Vec::new(),
+                reply: Err(refusal),
+            },
+        })
     }
 
     /// Decides, and applies what was decided.
@@ -90,6 +132,7 @@ impl World {
         let topic_defaults = TopicConfig::defaults(&layers);
         let mut controller = Controller {
             image: &image,
+            alive: &self.alive,
             layers,
             topic_defaults: &topic_defaults,
             rules: self.rules,
@@ -137,6 +180,23 @@ impl World {
     }
 }
 
+/// A broker with a disk of its own.
+pub(super) fn registration(id: i32) -> Registration {
+    Registration {
+        id: Some(BrokerId(id)),
+        incarnation: TopicId::from_bytes([1; 16]),
+        disks: vec![disk(id as u8)],
+        peer: None,
+        rack: None,
+        listeners: Vec::new(),
+        version: 1,
+    }
+}
+
+pub(super) fn disk(number: u8) -> TopicId {
+    TopicId::from_bytes([number.wrapping_add(0x60); 16])
+}
+
 fn layers<'a>(image: &'a MetadataImage, fixed: &'a Configs) -> BrokerLayers<'a> {
     BrokerLayers {
         dynamic: image.configs(ResourceKind::Broker, "1"),
@@ -170,30 +230,6 @@ fn producer_ids_come_in_blocks_that_never_overlap() {
 }
 
 #[test]
-fn a_broker_that_starts_again_as_it_was_changes_nothing() {
-    let mut world = World::new();
-    let address = |port| {
-        vec![ListenerAddress {
-            name: "P".into(),
-            host: "h".into(),
-            port,
-        }]
-    };
-    let mut register = |port| {
-        world.with(|c| {
-            let records = c.register_broker(BrokerId(1), None, address(port));
-            Decision {
-                reply: records.len(),
-                records,
-            }
-        })
-    };
-    assert_eq!(register(1), 1);
-    assert_eq!(register(1), 0);
-    assert_eq!(register(2), 1);
-}
-
-#[test]
 fn a_cluster_gets_its_identity_once() {
     let mut world = World::new();
     let found = |c: &mut Controller<'_>| {
@@ -203,8 +239,14 @@ fn a_cluster_gets_its_identity_once() {
             records,
         }
     };
-    assert_eq!(world.with(found), 1);
+    assert_eq!(world.image.feature(KLAMM_VERSION), None);
+    assert_eq!(world.with(found), 2);
     assert_eq!(world.with(found), 0);
+    assert_eq!(world.image.feature(KLAMM_VERSION), Some(1));
+    assert_eq!(
+        world.image.features().collect::<Vec<_>>(),
+        [(KLAMM_VERSION, 1)]
+    );
     let id = world.image.cluster_id().expect("founded");
     assert!(TopicId::parse(id).is_some(), "{id}");
 }
@@ -236,79 +278,20 @@ fn an_election_is_needed_only_where_another_than_the_preferred_replica_leads() {
 }
 
 #[test]
-fn a_reassignment_to_the_same_replica_is_done_at_once() {
-    let mut world = World::new();
-    assert!(world.create(NewTopic::with_defaults("t")).is_ok());
-    let mut check = |topic: &str, partition, replicas: Option<&[i32]>, expected: (i16, &str)| {
-        let replicas = replicas.map(|ids| ids.iter().copied().map(BrokerId).collect());
-        let request = Reassignment {
-            topic: topic.to_owned(),
-            partition,
-            replicas,
-        };
-        let reply = world.with(|c| Decision {
-            records: vec![],
-            reply: c.reassign(&request, true),
-        });
-        let (code, text) = told(reply);
-        assert_eq!((code, text.as_str()), expected);
-    };
-    let unknown = |id| {
-        format!(
-            "The manual partition assignment includes broker {id}, but no such broker is registered."
-        )
-    };
-    check("t", 0, Some(&[1]), (0, ""));
-    check("t", 0, Some(&[2]), (39, &unknown(2)));
-    check("t", 0, Some(&[1, 2]), (39, &unknown(2)));
-    check("t", 0, Some(&[-1]), (39, &unknown(-1)));
-    check(
-        "t",
-        0,
-        Some(&[1, 1]),
-        (
-            39,
-            "The manual partition assignment includes the broker 1 more than once.",
-        ),
-    );
-    check(
-        "t",
-        0,
-        Some(&[]),
-        (
-            39,
-            "The manual partition assignment includes an empty replica list.",
-        ),
-    );
-    check(
-        "t",
-        0,
-        None,
-        (85, "No partition reassignment is in progress."),
-    );
-    check("t", 99, Some(&[1]), (3, "Unable to find partition t:99."));
-    check(
-        "nope",
-        9,
-        Some(&[1]),
-        (3, "Unable to find a topic named nope."),
-    );
-    check("nope", 9, None, (3, "Unable to find a topic named nope."));
-}
-
-#[test]
 fn records_that_do_not_fit_leave_the_image_as_it_was() {
     let mut world = World::new();
     let created = world.create(NewTopic::with_defaults("t")).expect("free");
     let before = world.image.clone();
-    let partition = |index| MetadataRecord::Partition {
-        topic: created.id,
-        index: PartitionIndex(index),
-        replicas: vec![BrokerId(1)],
+    let partition = |index, broker| {
+        let image = PartitionImage::of_brokers([BrokerId(broker)]);
+        MetadataRecord::partition(created.id, PartitionIndex(index), image)
     };
+    let removed = MetadataRecord::UnregisterBroker { id: BrokerId(9) };
     let name = klamm_model::TopicName::new("t").expect("legal");
     for record in [
-        partition(2),
+        partition(2, 1),
+        partition(0, 2),
+        removed,
         MetadataRecord::RemoveTopic {
             id: TopicId::from_bytes([9; 16]),
         },

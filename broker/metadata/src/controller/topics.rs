@@ -6,8 +6,7 @@ use klamm_model::{BrokerId, PartitionIndex, TopicId, TopicName};
 
 use super::{Controller, Decision, PARTITIONS_PER_REQUEST_MAX};
 use crate::describe::{ConfigEntry, topic_entries};
-use crate::image::{ConfigResource, ResourceKind};
-use crate::placement::place;
+use crate::image::{ConfigResource, PartitionImage, ResourceKind};
 use crate::record::MetadataRecord;
 use crate::refusal::Refusal;
 use crate::setting::ConfigError;
@@ -103,7 +102,11 @@ impl Controller<'_> {
                 None => continue,
                 Some(2..) => Err(Refusal::DuplicateTopicName),
                 Some(_) if too_many => Err(Refusal::TooManyPartitions),
-                Some(_) => self.create_topic(topic, &mut room, &mut records),
+                Some(_) => {
+                    // Topics of one request, too, begin with one broker after another.
+                    let turn = self.image.topic_count() + reply.len();
+                    self.create_topic(topic, turn, &mut room, &mut records)
+                }
             };
             reply.push((topic.name.clone(), outcome));
         }
@@ -179,13 +182,14 @@ impl Controller<'_> {
     fn create_topic(
         &mut self,
         topic: &NewTopic,
+        turn: usize,
         room: &mut usize,
         records: &mut Vec<MetadataRecord>,
     ) -> Result<CreatedTopic, Refusal> {
         let name = self.check_name(&topic.name)?;
         let configs = non_null(&topic.configs)?;
         self.topic_defaults.check(&configs)?;
-        let partitions = self.assign(topic)?;
+        let partitions = self.assign(topic, turn)?;
         *room = match room.checked_sub(partitions.len()) {
             Some(left) => left,
             None if topic.is_needed => 0,
@@ -205,12 +209,8 @@ impl Controller<'_> {
         let count = i32::try_from(partitions.len()).expect("bounded by the limit per request");
         let factor = partitions.first().map_or(0, Vec::len);
         for (index, replicas) in (0..).zip(partitions) {
-            let index = PartitionIndex(index);
-            records.push(MetadataRecord::Partition {
-                topic: id,
-                index,
-                replicas,
-            });
+            let (index, image) = (PartitionIndex(index), PartitionImage::of_brokers(replicas));
+            records.push(MetadataRecord::partition(id, index, image));
         }
         Ok(CreatedTopic {
             id,
@@ -237,7 +237,7 @@ impl Controller<'_> {
         }
     }
 
-    fn assign(&self, topic: &NewTopic) -> Result<Vec<Vec<BrokerId>>, Refusal> {
+    fn assign(&self, topic: &NewTopic, turn: usize) -> Result<Vec<Vec<BrokerId>>, Refusal> {
         if !topic.assignments.is_empty() {
             return self.assigned_by_hand(topic);
         }
@@ -246,25 +246,24 @@ impl Controller<'_> {
             count => count,
         };
         let count = usize::try_from(count).ok().filter(|count| *count > 0);
-        let factor = self.replication_factor(topic.replication_factor);
+        let placement = self.placement();
+        let factor = self.replication_factor(topic.replication_factor, placement.broker_count());
         // Kafka looks at the factor first.
         let factor = factor?;
         let count = count.ok_or(Refusal::PartitionCount)?;
-        let brokers = self.broker_ids();
-        Ok(place(&brokers, self.image.topic_count(), 0, count, factor))
+        Ok(placement.place(turn, 0, count, factor))
     }
 
-    fn replication_factor(&self, asked: i16) -> Result<usize, Refusal> {
+    fn replication_factor(&self, asked: i16, alive: usize) -> Result<usize, Refusal> {
         let asked = match asked {
             -1 => self.rules.default_replication_factor,
             asked => asked,
         };
-        let brokers = self.image.broker_count();
         match usize::try_from(asked) {
             Err(_) | Ok(0) => Err(Refusal::ReplicationFactor),
-            Ok(factor) if factor <= brokers => Ok(factor),
-            Ok(_) if self.rules.clamp_replication_factor && brokers > 0 => Ok(brokers),
-            Ok(_) => Err(Refusal::TooFewBrokers { asked, brokers }),
+            Ok(factor) if factor <= alive => Ok(factor),
+            Ok(_) if self.rules.clamp_replication_factor && alive > 0 => Ok(alive),
+            Ok(_) => Err(self.too_few_brokers(asked, alive)),
         }
     }
 
@@ -281,7 +280,7 @@ impl Controller<'_> {
             if by_partition.contains_key(partition) {
                 return Err(Refusal::AssignmentTwice(*partition));
             }
-            self.check_replicas(replicas, before)?;
+            self.check_new_replicas(*partition, replicas, before)?;
             before = Some(replicas.len());
             by_partition.insert(*partition, replicas.clone());
         }

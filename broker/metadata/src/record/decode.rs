@@ -4,11 +4,13 @@
 use klamm_model::{BrokerId, PartitionIndex, ProducerId, TopicId, TopicName};
 
 use super::{
-    CLIENT_QUOTA, CLUSTER, CONFIG, CorruptRecord, DEFAULT_NAME, ListenerAddress, MetadataRecord,
-    NAMED, NO_NAME, PARTITION, PRODUCER_IDS, REGISTER_BROKER, REMOVE_TOPIC, TOPIC, VERSION,
+    BROKER_NUMBER, CLIENT_QUOTA, CLUSTER, CONFIG, CorruptRecord, DEFAULT_NAME, FEATURE,
+    ListenerAddress, MetadataRecord, NAMED, NO_NAME, PARTITION, PARTITION_OF_BROKERS, PRODUCER_IDS,
+    PeerAddress, REGISTER_BROKER, REGISTER_BROKER_ALONE, REMOVE_TOPIC, TOPIC, UNREGISTER_BROKER,
+    VERSION,
 };
 use crate::client_quota::{EntityName, QuotaEntity, QuotaKey, QuotaLimit};
-use crate::image::{ConfigResource, ResourceKind};
+use crate::image::{ConfigResource, PartitionImage, ReplicaImage, ResourceKind};
 
 impl MetadataRecord {
     /// Reads exactly one record.
@@ -23,15 +25,35 @@ impl MetadataRecord {
         }
         let record = match input.byte()? {
             CLUSTER => Self::Cluster { id: input.text()? },
-            REGISTER_BROKER => Self::RegisterBroker {
-                id: BrokerId(input.number_from_zero("broker")?),
+            REGISTER_BROKER_ALONE => Self::RegisterBroker {
+                id: input.broker()?,
+                incarnation: None,
+                disks: Vec::new(),
+                peer: None,
                 rack: input.optional()?,
                 listeners: input.list(Input::listener)?,
+                version: 0,
+            },
+            REGISTER_BROKER => Self::RegisterBroker {
+                id: input.broker()?,
+                incarnation: Some(input.uuid()?).filter(|id| !id.is_zero()),
+                disks: input.list(Input::uuid)?,
+                peer: input.peer()?,
+                rack: input.optional()?,
+                listeners: input.list(Input::listener)?,
+                version: input.short()?,
+            },
+            UNREGISTER_BROKER => Self::UnregisterBroker {
+                id: input.broker()?,
+            },
+            BROKER_NUMBER => Self::BrokerNumber {
+                id: input.broker()?,
             },
             TOPIC => Self::Topic {
                 name: input.topic_name()?,
                 id: input.topic_id()?,
             },
+            PARTITION_OF_BROKERS => input.partition_of_brokers()?,
             PARTITION => input.partition()?,
             REMOVE_TOPIC => Self::RemoveTopic {
                 id: input.topic_id()?,
@@ -48,6 +70,10 @@ impl MetadataRecord {
                 next: input.producer_id()?,
             },
             CLIENT_QUOTA => input.client_quota()?,
+            FEATURE => Self::Feature {
+                name: input.text()?,
+                level: input.short()?,
+            },
             kind => return Err(CorruptRecord::UnknownKind(kind)),
         };
         match bytes.len() - input.position {
@@ -135,8 +161,35 @@ impl Input<'_> {
 
     fn listener(&mut self) -> Result<ListenerAddress, CorruptRecord> {
         let (name, host) = (self.text()?, self.text()?);
-        let port = u16::from_be_bytes(self.array()?);
+        let port = self.short()?;
         Ok(ListenerAddress { name, host, port })
+    }
+
+    fn peer(&mut self) -> Result<Option<PeerAddress>, CorruptRecord> {
+        match self.byte()? {
+            0 => Ok(None),
+            1 => {
+                let (host, port) = (self.text()?, self.short()?);
+                Ok(Some(PeerAddress { host, port }))
+            }
+            _ => Err(self.invalid("peer")),
+        }
+    }
+
+    fn short(&mut self) -> Result<u16, CorruptRecord> {
+        Ok(u16::from_be_bytes(self.array()?))
+    }
+
+    fn long(&mut self) -> Result<u64, CorruptRecord> {
+        Ok(u64::from_be_bytes(self.array()?))
+    }
+
+    fn uuid(&mut self) -> Result<TopicId, CorruptRecord> {
+        Ok(TopicId::from_bytes(self.array()?))
+    }
+
+    fn broker(&mut self) -> Result<BrokerId, CorruptRecord> {
+        self.number_from_zero("broker").map(BrokerId)
     }
 
     fn number_from_zero(&mut self, field: &'static str) -> Result<i32, CorruptRecord> {
@@ -153,7 +206,7 @@ impl Input<'_> {
     }
 
     fn topic_id(&mut self) -> Result<TopicId, CorruptRecord> {
-        let id = TopicId::from_bytes(self.array()?);
+        let id = self.uuid()?;
         if id.is_zero() {
             Err(self.invalid("topic id"))
         } else {
@@ -161,18 +214,40 @@ impl Input<'_> {
         }
     }
 
+    fn partition_of_brokers(&mut self) -> Result<MetadataRecord, CorruptRecord> {
+        let topic = self.topic_id()?;
+        let index = PartitionIndex(self.number_from_zero("partition")?);
+        let image = PartitionImage::of_brokers(self.list(Self::broker)?);
+        self.sound(topic, index, image)
+    }
+
     fn partition(&mut self) -> Result<MetadataRecord, CorruptRecord> {
         let topic = self.topic_id()?;
         let index = PartitionIndex(self.number_from_zero("partition")?);
-        let replicas = self.list(|input| input.number_from_zero("replica").map(BrokerId))?;
-        if replicas.is_empty() {
-            return Err(self.invalid("replicas"));
+        let replica = |input: &mut Self| {
+            let (broker, id) = (input.broker()?, input.long()?);
+            Ok(ReplicaImage { broker, id })
+        };
+        let image = PartitionImage {
+            replicas: self.list(replica)?,
+            adding: self.list(Self::broker)?,
+            removing: self.list(Self::broker)?,
+            last_replica_id: self.long()?,
+        };
+        self.sound(topic, index, image)
+    }
+
+    fn sound(
+        &self,
+        topic: TopicId,
+        index: PartitionIndex,
+        image: PartitionImage,
+    ) -> Result<MetadataRecord, CorruptRecord> {
+        if image.is_sound() {
+            Ok(MetadataRecord::partition(topic, index, image))
+        } else {
+            Err(self.invalid("replicas"))
         }
-        Ok(MetadataRecord::Partition {
-            topic,
-            index,
-            replicas,
-        })
     }
 
     fn resource_kind(&mut self) -> Result<ResourceKind, CorruptRecord> {

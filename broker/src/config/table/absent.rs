@@ -26,7 +26,7 @@ const NEW_GROUPS: &str =
     "groups of the new protocols (KIP-848, KIP-932, KIP-1071) are not served yet";
 const GROUPS: &str = "groups are served in memory on the broker's own threads";
 const VERSIONS: &str = "there is one version of the formats, so none is chosen";
-const OTHER_BROKERS: &str = "there are no other brokers to speak to yet";
+const OTHER_BROKERS: &str = "brokers speak to one another by klamm.peer.listener";
 const LOGGING: &str =
     "what the process writes about itself is set by klamm.log.level and klamm.log.format";
 const TELEMETRY: &str = "clients' metrics are not collected";
@@ -48,7 +48,7 @@ const fn throttle(name: &'static str) -> Setting {
     setting(name, Kind::Long, None)
         .internal()
         .at_once()
-        .ignored("a partition has one replica, so nothing is copied between brokers")
+        .ignored("what is copied between brokers is not limited yet")
         .says("How many bytes a second may be copied while partitions move.")
 }
 
@@ -111,7 +111,6 @@ pub(super) const ROWS: &[Setting] = &[
     absent("replica.lag.time.max.ms", REPLICATION),
     absent("replica.socket.receive.buffer.bytes", REPLICATION),
     absent("replica.socket.timeout.ms", REPLICATION),
-    absent("replica.selector.class", OTHER_BROKERS),
     absent("follower.fetch.last.tiered.offset.enable", REMOTE),
     absent("inter.broker.listener.name", OTHER_BROKERS),
     absent("auto.leader.rebalance.enable", LEADERS),

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use klamm_model::{BrokerId, PartitionIndex};
 use klamm_protocol::ErrorCode;
 use klamm_protocol::fetch_session::FetchContext;
 use klamm_protocol::messages::{
@@ -12,8 +13,10 @@ use klamm_protocol::messages::{
 };
 use klamm_storage::Populated;
 
+use super::nearby;
 use super::read::Look;
 use crate::dispatch::Call;
+use crate::handler::cluster::{BrokerAddress, LeaderHints};
 use crate::handler::lookup;
 use crate::partition::Partition;
 use crate::shard::Shard;
@@ -22,6 +25,8 @@ use crate::shard::Shard;
 const TOPIC_IDS_FROM: i16 = 13;
 /// The first version whose answers say who leads instead (KIP-951).
 const LEADER_HINTS_FROM: i16 = 16;
+/// The first version in which a consumer says where it stands, and may read from followers (KIP-392).
+const RACK_FROM: i16 = 11;
 const READ_COMMITTED: i8 = 1;
 
 /// See the [module](self).
@@ -32,6 +37,8 @@ pub(super) struct Plan {
     pub(super) wait: Duration,
     pub(super) read_committed: bool,
     pub(super) version: i16,
+    /// Whether it may be read from followers (KIP-392).
+    pub(super) may_follow: bool,
     listener: usize,
     context: FetchContext,
 }
@@ -46,6 +53,8 @@ pub(super) struct PlannedPartition {
     pub(super) current_leader_epoch: i32,
     pub(super) last_fetched_epoch: i32,
     pub(super) bytes_max: usize,
+    /// The broker that the consumer had better ask, since it stands in the same rack.
+    pub(super) nearby: Option<BrokerId>,
     /// The disk does not give the records that this request asks for.
     pub(super) unreadable: Cell<bool>,
 }
@@ -71,6 +80,7 @@ impl Plan {
                 .min(shard.config().fetch.max_wait),
             read_committed: request.isolation_level == READ_COMMITTED,
             version: call.version(),
+            may_follow: call.version() >= RACK_FROM,
             listener: call.listener(),
             context,
         }
@@ -127,7 +137,7 @@ impl Plan {
     /// The answer that returns what was found.
     fn response(&self, shard: &Shard, look: Look) -> FetchResponse {
         let mut response = FetchResponse::default();
-        let mut hints = false;
+        let mut hints = LeaderHints::default();
         let mut last_topic = None;
         let mut left = look.partitions.len();
         for (nth, found) in look.partitions {
@@ -138,7 +148,7 @@ impl Plan {
                 shard.counters().fetched.add(found.records, bytes);
             }
             let mut found = found.partition;
-            hints |= self.hint_at_leader(shard, planned, &mut found);
+            self.hint_at_leader(shard, planned, &mut found, &mut hints);
             let topics = &mut response.topics;
             match topics.last_mut() {
                 Some(last) if last_topic == Some(planned.nth_topic) => last.partitions.push(found),
@@ -156,9 +166,9 @@ impl Plan {
             last_topic = Some(planned.nth_topic);
             left -= 1;
         }
-        if hints {
-            response.node_endpoints.push(self.endpoint(shard));
-        }
+        response
+            .node_endpoints
+            .extend(hints.into_brokers().map(endpoint));
         shard
             .sessions
             .borrow_mut()
@@ -172,30 +182,30 @@ impl Plan {
         shard: &Shard,
         planned: &PlannedPartition,
         found: &mut FetchablePartition,
-    ) -> bool {
+        hints: &mut LeaderHints,
+    ) {
         let misled =
             [ErrorCode::NotLeaderOrFollower, ErrorCode::FencedLeaderEpoch].map(ErrorCode::code);
         if self.version < LEADER_HINTS_FROM || !misled.contains(&found.error_code) {
-            return false;
+            return;
         }
-        let Ok(partition) = &planned.partition else {
-            return false;
-        };
-        found.current_leader = Some(LeaderIdAndEpoch {
-            leader_id: shard.node_id.0,
-            leader_epoch: partition.driver().leader_epoch().0,
-        });
-        true
+        let topic = &self.context.topics()[planned.nth_topic];
+        let index = PartitionIndex(planned.index);
+        if let Some(leader) = hints.add(shard, self.listener, topic.topic_id, index) {
+            found.current_leader = Some(LeaderIdAndEpoch {
+                leader_id: leader.broker.0,
+                leader_epoch: leader.epoch.0,
+            });
+        }
     }
+}
 
-    fn endpoint(&self, shard: &Shard) -> NodeEndpoint {
-        let address = shard.advertised(self.listener);
-        NodeEndpoint {
-            node_id: shard.node_id.0,
-            host: text_of(&address.host),
-            port: i32::from(address.port),
-            rack: shard.rack().as_deref().map(text_of),
-        }
+fn endpoint(broker: BrokerAddress) -> NodeEndpoint {
+    NodeEndpoint {
+        node_id: broker.id.0,
+        host: text_of(&broker.host),
+        port: i32::from(broker.port),
+        rack: broker.rack.as_deref().map(text_of),
     }
 }
 
@@ -208,6 +218,7 @@ fn add_topic(
 ) {
     let shard = &call.shard;
     let by_id = call.version() >= TOPIC_IDS_FROM;
+    let by_rack = !request.rack_id.is_empty() && shard.config().fetch.rack_aware;
     let topics = shard.topics.borrow();
     let found = match by_id {
         true => topics.by_id(topic.topic_id),
@@ -222,7 +233,11 @@ fn add_topic(
             None if by_id => lookup::by_id(shard, topic.topic_id, index),
             None => lookup::by_name(shard, &topic.name, index),
         };
-        planned.push(PlannedPartition::new(nth, partition, hosted));
+        let nearby = match &hosted {
+            Ok(hosted) if by_rack => nearby::replica(shard, hosted, &request.rack_id),
+            _ => None,
+        };
+        planned.push(PlannedPartition::new(nth, partition, hosted, nearby));
     }
 }
 
@@ -231,11 +246,13 @@ impl PlannedPartition {
         nth_topic: usize,
         partition: &FetchPartition,
         hosted: Result<Rc<Partition>, ErrorCode>,
+        nearby: Option<BrokerId>,
     ) -> Self {
         Self {
             nth_topic,
             index: partition.partition,
             partition: hosted,
+            nearby,
             fetch_offset: partition.fetch_offset,
             current_leader_epoch: partition.current_leader_epoch,
             last_fetched_epoch: partition.last_fetched_epoch,

@@ -89,7 +89,9 @@ pub(super) fn look(plan: &Plan, waits: bool) -> Look {
         budget = budget.saturating_sub(found.bytes);
         look.bytes += found.bytes;
         let partition = &found.partition;
-        look.urgent |= partition.error_code != 0 || partition.diverging_epoch.is_some();
+        look.urgent |= partition.error_code != 0
+            || partition.diverging_epoch.is_some()
+            || partition.preferred_read_replica >= 0;
         if plan.is_news(nth, partition) {
             look.partitions.push((nth, found));
         }
@@ -103,7 +105,10 @@ fn read_partition(
     limits: Limits,
 ) -> Result<Found, Unread> {
     let partition = planned.partition.as_ref().map_err(|error| *error)?;
-    // Deleted while the consumer waited.
+    // Deleted, or gone to another broker, while the consumer waited.
+    if partition.has_left() {
+        return Err(ErrorCode::NotLeaderOrFollower.into());
+    }
     if partition.is_deleted() {
         return Err(plan.unknown_topic().into());
     }
@@ -135,10 +140,20 @@ fn read_from(
     driver: &mut PartitionDriver,
     limits: Limits,
 ) -> Result<Found, Unread> {
-    if !driver.is_leader() {
+    if driver.offline().is_some() || !driver.is_leader() && !plan.may_follow {
         return Err(ErrorCode::NotLeaderOrFollower.into());
     }
     errors::check_leader_epoch(planned.current_leader_epoch, driver.leader_epoch())?;
+    if let Some(nearby) = planned.nearby {
+        return Ok(FetchablePartition {
+            preferred_read_replica: nearby.0,
+            high_watermark: driver.high_watermark().get(),
+            last_stable_offset: driver.last_stable_offset().get(),
+            log_start_offset: driver.log_start_offset().get(),
+            ..refused(planned.index, ErrorCode::None)
+        }
+        .into());
+    }
     let from = Offset::checked(planned.fetch_offset).ok_or(ErrorCode::OffsetOutOfRange)?;
     let mut found = FetchablePartition {
         error_code: 0,

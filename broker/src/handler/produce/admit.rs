@@ -1,8 +1,8 @@
 //! From the bytes of one partition to a staged batch.
 
 use std::cell::Cell;
-use std::cmp::Ordering;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use klamm_metadata::TopicConfig;
@@ -37,6 +37,9 @@ fn inflated_bytes_max(config: &TopicConfig) -> usize {
     let by_setting = config.max_decompressed_message_bytes as usize;
     by_setting.min(of_batch.max(INFLATED_BYTES_FLOOR))
 }
+
+/// A replica takes part if it has been heard from within this time; it is heard every 100 ms.
+const RESPONSE_TIME: Duration = Duration::from_secs(2);
 
 /// What Kafka's own admin client calls itself, which alone may write to internal topics.
 const ADMIN_CLIENT: &str = "__admin_client";
@@ -83,7 +86,7 @@ impl Admission {
             return Err(PartitionReply::error(ErrorCode::InvalidTopicException));
         }
         let config = partition.config();
-        self.check_replicas(&config)?;
+        self.check_replicas(partition, &config)?;
         let validated = self
             .validate(records, &config)
             .map_err(|error| self.refusal(partition, &error))?;
@@ -100,7 +103,6 @@ impl Admission {
             )
             .map_err(|error| PartitionReply {
                 message: Some(error.to_string()),
-                leader_epoch: Some(partition.driver().leader_epoch().0),
                 ..PartitionReply::error(errors::of_stage(&error))
             })?;
         let (base_offset, log_append_time) = match staged {
@@ -121,14 +123,21 @@ impl Admission {
         })
     }
 
-    /// A single broker is the only replica there is: more cannot be in sync.
-    fn check_replicas(&self, config: &TopicConfig) -> Result<(), PartitionReply> {
-        const IN_SYNC: u32 = 1;
-        match (self.acks, config.min_insync_replicas.cmp(&IN_SYNC)) {
-            (Acks::All, Ordering::Greater) => {
-                Err(PartitionReply::error(ErrorCode::NotEnoughReplicas))
-            }
-            _ => Ok(()),
+    /// Whether so many replicas take part as the topic wants before it acknowledges anything.
+    fn check_replicas(
+        &self,
+        partition: &Partition,
+        config: &TopicConfig,
+    ) -> Result<(), PartitionReply> {
+        let wanted = usize::try_from(config.min_insync_replicas).unwrap_or(usize::MAX);
+        let is_enough = || {
+            let now = self.shard.clock.now();
+            partition.driver().responsive_voters(now, RESPONSE_TIME) >= wanted
+        };
+        // A leader always has itself.
+        match self.acks == Acks::All && wanted > 1 && !is_enough() {
+            true => Err(PartitionReply::error(ErrorCode::NotEnoughReplicas)),
+            false => Ok(()),
         }
     }
 

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use klamm_model::{Offset, Timestamp};
+use klamm_model::{Offset, PartitionIndex, Timestamp};
 use klamm_protocol::ErrorCode;
 use klamm_protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
@@ -14,7 +14,9 @@ use klamm_protocol::messages::{BrokerId, ProduceRequest, StrBytes, TopicName, te
 
 use super::TOPIC_IDS_FROM;
 use crate::dispatch::Call;
+use crate::handler::cluster::{BrokerAddress, LeaderHints};
 use crate::partition::acks::AckTarget;
+use crate::peer::Leader;
 use crate::purgatory::{Delayed, Ticket};
 
 /// The first version that tells which records were wrong (KIP-467).
@@ -32,7 +34,6 @@ pub(super) struct PartitionReply {
     pub(super) message: Option<String>,
     /// Position and text for each record that is at fault.
     pub(super) record_errors: Vec<(i32, String)>,
-    pub(super) leader_epoch: Option<i32>,
 }
 
 impl PartitionReply {
@@ -44,7 +45,6 @@ impl PartitionReply {
             log_start_offset: None,
             message: None,
             record_errors: Vec::new(),
-            leader_epoch: None,
         }
     }
 }
@@ -139,8 +139,8 @@ impl PendingProduce {
 
     fn finish(&self, part: usize, change: impl FnOnce(&mut Option<PartitionReply>)) {
         let mut parts = self.parts.borrow_mut();
-        let part = &mut parts[part];
-        if !part.done {
+        // None is left once the client has been answered, because it waited for too long.
+        if let Some(part) = parts.get_mut(part).filter(|part| !part.done) {
             part.done = true;
             change(&mut part.reply);
             self.waiting.set(self.waiting.get() - 1);
@@ -171,12 +171,12 @@ impl PendingProduce {
 
     fn response(&self, call: &Call) -> ProduceResponse {
         let mut parts = self.parts.take().into_iter();
-        let mut hints = false;
+        let mut hints = LeaderHints::default();
         let topics = self.topics.iter().map(|topic| {
             let partitions: Vec<_> = parts
                 .by_ref()
                 .take(topic.parts)
-                .map(|part| self.partition_response(call, part, &mut hints))
+                .map(|part| self.partition_response(call, topic, part, &mut hints))
                 .collect();
             let response = TopicProduceResponse::default().with_partition_responses(partitions);
             if self.version >= TOPIC_IDS_FROM {
@@ -186,18 +186,15 @@ impl PendingProduce {
             }
         });
         let response = ProduceResponse::default().with_responses(topics.collect());
-        if hints {
-            response.with_node_endpoints(vec![endpoint(call)])
-        } else {
-            response
-        }
+        response.with_node_endpoints(hints.into_brokers().map(endpoint).collect())
     }
 
     fn partition_response(
         &self,
         call: &Call,
+        topic: &TopicParts,
         part: Part,
-        hints: &mut bool,
+        hints: &mut LeaderHints,
     ) -> PartitionProduceResponse {
         let reply = part
             .reply
@@ -228,24 +225,32 @@ impl PendingProduce {
         }
         if self.version >= LEADER_HINTS_FROM
             && reply.error == ErrorCode::NotLeaderOrFollower
-            && let Some(epoch) = reply.leader_epoch
+            && let Some(leader) = topic.leader_of(call, part.index, hints)
         {
-            *hints = true;
             response.current_leader = LeaderIdAndEpoch::default()
-                .with_leader_id(BrokerId(call.shard.node_id.0))
-                .with_leader_epoch(epoch);
+                .with_leader_id(BrokerId(leader.broker.0))
+                .with_leader_epoch(leader.epoch.0);
         }
         response
     }
 }
 
-fn endpoint(call: &Call) -> NodeEndpoint {
-    let address = call.shard.advertised(call.listener());
+impl TopicParts {
+    fn leader_of(&self, call: &Call, index: i32, hints: &mut LeaderHints) -> Option<Leader> {
+        let id = match self.id.is_zero() {
+            true => call.shard.image().topic(&self.name)?.id,
+            false => self.id,
+        };
+        hints.add(&call.shard, call.listener(), id, PartitionIndex(index))
+    }
+}
+
+fn endpoint(broker: BrokerAddress) -> NodeEndpoint {
     NodeEndpoint::default()
-        .with_node_id(BrokerId(call.shard.node_id.0))
-        .with_host(text_of(&address.host))
-        .with_port(i32::from(address.port))
-        .with_rack(call.shard.rack().as_deref().map(text_of))
+        .with_node_id(BrokerId(broker.id.0))
+        .with_host(text_of(&broker.host))
+        .with_port(i32::from(broker.port))
+        .with_rack(broker.rack.as_deref().map(text_of))
 }
 
 impl AckTarget for PendingProduce {

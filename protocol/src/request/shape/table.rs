@@ -58,6 +58,7 @@ pub(super) fn fields(key: ApiKey) -> &'static [Field] {
         ApiKey::DescribeQuorum => DESCRIBE_QUORUM,
         ApiKey::DescribeCluster => DESCRIBE_CLUSTER,
         ApiKey::DescribeProducers => DESCRIBE_PRODUCERS,
+        ApiKey::UnregisterBroker => UNREGISTER_BROKER,
         ApiKey::ListConfigResources => LIST_CONFIG_RESOURCES,
         ApiKey::DescribeTopicPartitions => DESCRIBE_TOPIC_PARTITIONS,
     }
@@ -487,6 +488,8 @@ const DESCRIBE_PRODUCERS: &[Field] = &[field(
         field(0, list::<i32>(&Fixed(4))),
     ]),
 )];
+
+const UNREGISTER_BROKER: &[Field] = &[field(0, Fixed(4))];
 
 const LIST_CONFIG_RESOURCES: &[Field] = &[field(1, list::<i8>(&Fixed(1)))];
 

@@ -226,6 +226,22 @@ fn lists_grow_and_shrink_from_what_they_are_or_would_be() {
 }
 
 #[test]
+fn what_is_set_for_one_broker_holds_for_no_other() {
+    let mut world = World::of_brokers(2);
+    let key = "log.cleanup.policy";
+    let mut check = |name: &str, operation, value, expected: &str| {
+        let done = alter(&mut world, BROKER, name, &[change(key, operation, value)]);
+        assert_eq!(done, (0, String::new()));
+        let configs = world.image.configs(ResourceKind::Broker, name);
+        assert_eq!(configs.get(key).map(String::as_str), Some(expected));
+    };
+    // The broker that decides is 1.
+    check("1", SET, Some("compact"), "compact");
+    check("2", APPEND, Some("compact"), "delete,compact");
+    check("", APPEND, Some("compact"), "delete,compact");
+}
+
+#[test]
 fn a_resource_changes_as_a_whole_or_not_at_all() {
     let mut world = with_topic();
     let done = alter(

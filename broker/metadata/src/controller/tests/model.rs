@@ -1,13 +1,15 @@
 //! Random requests: what is decided always fits, replaying the encoded records gives the same
 //! image, and pictures taken before stay as they were.
 
-use klamm_model::{BrokerId, TopicId};
+use std::collections::BTreeSet;
+
+use klamm_model::{BrokerId, PartitionIndex, TopicId};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 
 use super::super::*;
-use super::{World, configs};
-use crate::image::{ConfigResource, ResourceKind};
+use super::{World, configs, disk, registration};
+use crate::image::{ConfigResource, PartitionImage, ResourceKind};
 
 struct Dice(ChaCha8Rng);
 
@@ -28,6 +30,17 @@ impl Dice {
             "",
         ];
         NAMES[self.below(NAMES.len() as u32) as usize].to_owned()
+    }
+
+    fn reassignment(&mut self, topic: &str) -> Reassignment {
+        let count = self.below(4);
+        let mut broker = || BrokerId(self.below(5) as i32 + 1);
+        let replicas = (0..count).map(|_| broker()).collect();
+        Reassignment {
+            topic: topic.to_owned(),
+            partition: self.below(3) as i32,
+            replicas: (self.below(4) > 0).then_some(replicas),
+        }
     }
 
     fn setting(&mut self) -> (String, Option<String>) {
@@ -53,7 +66,11 @@ fn what_is_decided_at_random_is_replayed_to_the_same_image() {
         let mut replayed = world.image.clone();
         let mut pictures = Vec::new();
         for step in 0..150 {
+            change_who_is_alive(&mut world, &mut dice);
+            let before = world.image.clone();
             let records = decide(&mut world, &mut dice);
+            check_placement(&world, &before, &records);
+            check_replica_ids(&before, &world.image);
             for record in &records {
                 let read = MetadataRecord::decode(&record.encode()).expect("just encoded");
                 replayed.apply(&read).expect("it fits there as here");
@@ -73,7 +90,7 @@ fn what_is_decided_at_random_is_replayed_to_the_same_image() {
 fn decide(world: &mut World, dice: &mut Dice) -> Vec<MetadataRecord> {
     let mut records = Vec::new();
     let topic = dice.topic();
-    let choice = dice.below(9);
+    let choice = dice.below(15);
     world.with(|controller| {
         records = decision(controller, dice, topic, choice);
         Decision {
@@ -97,6 +114,7 @@ fn decision(
             let other = NewTopic::with_defaults(&dice.topic());
             let new = NewTopic {
                 num_partitions,
+                replication_factor: [-1, 1, 2, 3][dice.below(4) as usize],
                 configs,
                 ..NewTopic::with_defaults(&topic)
             };
@@ -167,9 +185,90 @@ fn decision(
                 .records
         }
         7 => c.allocate_producer_ids().expect("there are plenty").records,
+        8 | 9 => register(c, dice),
+        10 => {
+            // Seldom, since they never come back.
+            let id = BrokerId(dice.below(40) as i32 + 1);
+            let decided = c.unregister_broker(id);
+            decided.map_or_else(|_| vec![], |decided| decided.records)
+        }
+        11 | 12 => {
+            let requests = [dice.reassignment(&topic), dice.reassignment(&topic)];
+            c.reassign_all(&requests, dice.below(4) > 0).records
+        }
         _ => {
-            let id = BrokerId(dice.below(4) as i32 + 1);
-            c.register_broker(id, Some(dice.below(2).to_string()), Vec::new())
+            let id = c.image.topic(&topic).map_or(TopicId::ZERO, |t| t.id);
+            let index = PartitionIndex(dice.below(4) as i32);
+            let partition = c.image.topic(&topic).and_then(|t| t.partition(index));
+            let mut members: Vec<_> = partition
+                .map(|p| p.target().map(|replica| replica.id).collect())
+                .unwrap_or_default();
+            if dice.below(4) == 0 {
+                members.pop();
+            }
+            c.complete_reassignment(id, index, &members).records
+        }
+    }
+}
+
+fn register(c: &Controller<'_>, dice: &mut Dice) -> Vec<MetadataRecord> {
+    let number = dice.below(6) as u8 + 1;
+    let asked = [None, Some(BrokerId(i32::from(number)))][dice.below(2) as usize];
+    let disks = [disk(number), disk(number + 10 * dice.below(2) as u8)];
+    let decided = c.register_broker(Registration {
+        id: asked,
+        incarnation: TopicId::from_bytes([dice.below(200) as u8; 16]),
+        disks: disks[..1 + dice.below(2) as usize].to_vec(),
+        rack: Some(dice.below(2).to_string()),
+        ..registration(1)
+    });
+    let Ok(Decision { records, reply }) = decided else {
+        return vec![];
+    };
+    assert!(!c.image.is_removed(reply), "a number came back: {reply:?}");
+    if asked.is_none() {
+        assert!(c.image.last_broker_id() < Some(reply));
+    }
+    records
+}
+
+fn change_who_is_alive(world: &mut World, dice: &mut Dice) {
+    let id = BrokerId(dice.below(8) as i32 + 1);
+    if dice.below(3) == 0 {
+        world.alive.remove(&id);
+    } else {
+        world.alive.insert(id);
+    }
+}
+
+/// What is new lies on brokers that are registered and alive.
+fn check_placement(world: &World, before: &MetadataImage, records: &[MetadataRecord]) {
+    for record in records {
+        let MetadataRecord::Partition { topic, index, .. } = record else {
+            continue;
+        };
+        let was = before.topic_by_id(*topic).and_then(|t| t.partition(*index));
+        if was.is_none() {
+            let topic = world.image.topic_by_id(*topic).expect("it was just there");
+            let image = topic.partition(*index).expect("it was just there");
+            let fits = |id| world.alive.contains(&id) && before.broker(id).is_some();
+            assert!(image.broker_ids().all(fits), "{image:?}");
+        }
+    }
+}
+
+/// No replica id ever comes to stand for another replica.
+fn check_replica_ids(before: &MetadataImage, after: &MetadataImage) {
+    for topic in after.topics() {
+        let Some(was) = before.topic_by_id(topic.id) else {
+            continue;
+        };
+        for (was, is) in was.partitions.iter().zip(&topic.partitions) {
+            assert!(was.last_replica_id <= is.last_replica_id);
+            for replica in &is.replicas {
+                let is_new = replica.id > was.last_replica_id;
+                assert!(is_new || was.broker_of(replica.id) == Some(replica.broker));
+            }
         }
     }
 }
@@ -178,16 +277,18 @@ fn check_invariants(image: &MetadataImage) {
     let names: Vec<_> = image.topics().map(|topic| topic.name.clone()).collect();
     assert!(names.is_sorted());
     assert_eq!(names.len(), image.topic_count());
+    let mut disks = BTreeSet::new();
+    for broker in image.brokers() {
+        assert!(!image.is_removed(broker.id));
+        assert!(broker.disks.iter().all(|disk| disks.insert(*disk)));
+    }
     for topic in image.topics() {
         assert_eq!(image.topic_by_id(topic.id), Some(topic));
         assert!(!topic.partitions.is_empty());
         for partition in &topic.partitions {
-            assert!(
-                partition
-                    .replicas
-                    .iter()
-                    .all(|id| image.broker(*id).is_some())
-            );
+            assert!(partition.is_sound(), "{partition:?}");
+            let is_known = |id| image.broker(id).is_some() || image.is_removed(id);
+            assert!(partition.broker_ids().all(is_known));
         }
     }
     for name in image.configured(ResourceKind::Topic) {
@@ -207,13 +308,9 @@ fn ten_thousand_topics_are_listed_in_pages_and_each_picture_is_cheap() {
             .apply(&MetadataRecord::Topic { name, id })
             .expect("free");
         let index = klamm_model::PartitionIndex(0);
-        let replicas = vec![BrokerId(1)];
+        let partition = PartitionImage::of_brokers([BrokerId(1)]);
         image
-            .apply(&MetadataRecord::Partition {
-                topic: id,
-                index,
-                replicas,
-            })
+            .apply(&MetadataRecord::partition(id, index, partition))
             .expect("there");
         pictures.push(image.clone());
     }

@@ -3,7 +3,8 @@
 use klamm_model::{BrokerId, TopicId};
 
 use super::super::*;
-use super::{World, told};
+use super::{World, registration, told};
+use crate::image::PartitionImage;
 
 fn topic(name: &str, num_partitions: i32, replication_factor: i16) -> NewTopic {
     NewTopic {
@@ -206,6 +207,99 @@ fn too_many_replicas_are_as_many_as_there_are_brokers_where_that_is_asked_for() 
     world.rules.clamp_replication_factor = true;
     let created = world.create(topic("t", 1, 3)).expect("clamped");
     assert_eq!(created.replication_factor, 1);
+}
+
+#[test]
+fn partitions_are_placed_on_brokers_that_are_alive_with_kafkas_words_where_they_are_too_few() {
+    let mut world = World::of_brokers(3);
+    let unable = |count, why: &str| {
+        let text = format!("Unable to replicate the partition {count} time(s): {why}");
+        (38, text)
+    };
+    let only_registered = "The target replication factor of 4 cannot be reached because only 3 broker(s) are registered.";
+    assert_eq!(
+        told(world.create(topic("t", 1, 4))),
+        unable(4, only_registered)
+    );
+    assert!(world.create(topic("t", 1, 3)).is_ok());
+    world.alive.remove(&BrokerId(2));
+    let grow = |world: &mut World, assignments: Option<Vec<Vec<BrokerId>>>| {
+        let new = NewPartitions {
+            topic: "t".to_owned(),
+            count: 2,
+            assignments,
+        };
+        told(
+            world
+                .with(|c| c.create_partitions(&[new], true))
+                .remove(0)
+                .1,
+        )
+    };
+    let only_alive = "The target replication factor of 3 cannot be reached because only 2 of 3 registered broker(s) are alive.";
+    assert_eq!(told(world.create(topic("u", 1, 3))), unable(3, only_alive));
+    assert_eq!(grow(&mut world, None), unable(3, only_alive));
+    assert!(world.create(topic("u", 6, 2)).is_ok());
+    let placed = &world.image.topic("u").expect("created").partitions;
+    for partition in placed {
+        assert_eq!(partition.replica_on(BrokerId(2)), None);
+    }
+
+    assert_eq!(
+        told(world.create(by_hand("h", &[(0, &[2, 1])]))).0,
+        0,
+        "one of them is alive"
+    );
+    let fenced = |partition| {
+        let text = format!(
+            "All brokers specified in the manual partition assignment for partition {partition} are fenced or in controlled shutdown."
+        );
+        (39, text)
+    };
+    assert_eq!(
+        told(world.create(by_hand("g", &[(0, &[1]), (1, &[2])]))),
+        fenced(1)
+    );
+    world.alive.clear();
+    let by_hand = vec![vec![BrokerId(1), BrokerId(2), BrokerId(3)]];
+    assert_eq!(grow(&mut world, Some(by_hand)), fenced(1));
+    let all_fenced = "All brokers are currently fenced.";
+    assert_eq!(told(world.create(topic("v", 1, 1))), unable(1, all_fenced));
+    world.rules.clamp_replication_factor = true;
+    assert_eq!(told(world.create(topic("v", 1, 1))), unable(1, all_fenced));
+}
+
+#[test]
+fn replicas_go_to_different_racks_and_topics_begin_with_different_brokers() {
+    let mut world = World::of_brokers(4);
+    for (id, rack) in [(1, "a"), (2, "a"), (3, "b"), (4, "b")] {
+        let rack = Some(rack.to_owned());
+        world.start(Registration {
+            rack,
+            ..registration(id)
+        });
+    }
+    let topics = ["t", "u", "v", "w"].map(|name| topic(name, 1, 2));
+    let reply = world.with(|c| c.create_topics(&topics, false));
+    assert!(reply.iter().all(|(_, outcome)| outcome.is_ok()));
+    let mut leaders = std::collections::BTreeSet::new();
+    for topic in world.image.topics() {
+        let brokers: Vec<_> = topic.partitions[0].broker_ids().map(|id| id.0).collect();
+        assert!((brokers[0] <= 2) != (brokers[1] <= 2), "{brokers:?}");
+        leaders.insert(brokers[0]);
+    }
+    assert_eq!(leaders.len(), 4);
+    let new = NewPartitions {
+        topic: "t".to_owned(),
+        count: 4,
+        assignments: None,
+    };
+    let reply = world.with(|c| c.create_partitions(&[new], false));
+    assert_eq!(reply[0].1, Ok(()));
+    let partitions = &world.image.topic("t").expect("there").partitions;
+    let leaders = partitions.iter().map(PartitionImage::preferred_leader);
+    let leaders: std::collections::BTreeSet<_> = leaders.collect();
+    assert_eq!(leaders.len(), 4);
 }
 
 #[test]

@@ -1,0 +1,24 @@
+//! How brokers find each other and what they say to one another.
+
+use klamm_metadata::setting::{Kind, Setting, Valid, setting};
+
+use super::{int, string, unset};
+
+pub(super) const ROWS: &[Setting] = &[
+    setting("klamm.seed.brokers", Kind::List, Some(""))
+        .says("Where other brokers of the cluster may be found: `host:port` of their `klamm.peer.listener`, separated by commas; the broker itself may be among them, so that all brokers can be given the same list. Names are resolved again at each attempt, and one name may stand for several brokers. Empty: the broker is a cluster of its own, and opens no peer listener."),
+    string("klamm.peer.listener", ":9192")
+        .valid(Valid::NonEmpty)
+        .says("Where the broker listens for other brokers, as `host:port`; an empty host is every address, port 0 any free one. Opened only if there are `klamm.seed.brokers`. Neither encrypted nor authenticated: it belongs on a network of the brokers alone."),
+    string("klamm.peer.advertised", "")
+        .says("What other brokers are told to connect to, as `host:port`. Empty: the host of `klamm.peer.listener` or, if that is every address, the host that the first of `advertised.listeners` has, and the port that was bound."),
+    int("klamm.cluster.size", "-1")
+        .valid(Valid::AtLeast(-1))
+        .says("How many brokers found a new cluster together: none is founded before so many brokers without data have met. -1 is as many as `klamm.seed.brokers` has entries; give the number if one name stands for several. Means nothing to brokers that have data, and nothing where a cluster is found."),
+    unset("replica.selector.class", Kind::Class)
+        .valid(Valid::OneOf(&["org.apache.kafka.common.replica.RackAwareReplicaSelector", "org.apache.kafka.common.replica.LeaderSelector"]))
+        .says("Where consumers read that say in which rack they stand (`client.rack`): with `org.apache.kafka.common.replica.RackAwareReplicaSelector` from a replica in their rack that has caught up, if there is one (KIP-392); with the other or none, from the leader."),
+    int("klamm.metadata.voters", "3")
+        .valid(Valid::Between(1, 7))
+        .says("How many brokers vote on the cluster's metadata at most: a majority of them must run for topics to be created or changed. There are never more than there are brokers, and the number that vote is kept odd. All other brokers follow."),
+];

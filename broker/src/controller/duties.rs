@@ -1,0 +1,206 @@
+//! What the controller does by itself: it keeps the group that votes on the metadata at its size.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use klamm_model::BrokerId;
+use klamm_replication::{Members, ReplicaId};
+
+use super::leads;
+use crate::shard::Shard;
+
+/// Between two looks, if nothing happens meanwhile.
+const PAUSE: Duration = Duration::from_millis(500);
+/// A follower that is behind by no more entries than this has caught up.
+const LAG_MAX: u64 = 1_000;
+
+/// Does it for as long as the process runs, whenever this broker is the controller.
+pub(crate) async fn perform_duties(shard: Rc<Shard>) {
+    loop {
+        if leads(&shard) {
+            keep_quorum(&shard);
+        }
+        shard.peers.news(PAUSE).await;
+    }
+}
+
+/// The replica of the metadata that a broker holds. Brokers' numbers are never given out twice, and
+/// belong to their disks; a replica's number must not be 0.
+pub(crate) fn metadata_replica(broker: BrokerId) -> ReplicaId {
+    let number = u64::try_from(broker.0).expect("brokers are numbered from 0") + 1;
+    ReplicaId::new(number).expect("it is at least 1")
+}
+
+/// The broker that holds a replica of the metadata.
+pub(crate) fn broker_of_metadata_replica(replica: ReplicaId) -> Option<BrokerId> {
+    i32::try_from(replica.get() - 1).ok().map(BrokerId)
+}
+
+fn keep_quorum(shard: &Rc<Shard>) {
+    let Some(cluster) = shard.config().cluster.clone() else {
+        return;
+    };
+    let partition = shard.controller.partition();
+    let wanted = {
+        let driver = partition.driver();
+        if !driver.can_change_members() {
+            return;
+        }
+        let end = driver.log().last_index().0;
+        let caught_up = |replica: ReplicaId| {
+            let written = driver
+                .followers()
+                .find(|(follower, _)| *follower == replica);
+            written.is_some_and(|(_, written)| written.0 + LAG_MAX >= end)
+        };
+        let (image, alive) = (shard.image(), shard.peers.alive());
+        let registered: Vec<Standing> = image
+            .brokers()
+            .map(|broker| {
+                let replica = metadata_replica(broker.id);
+                let is_alive = alive.contains(&broker.id);
+                Standing {
+                    replica,
+                    may_vote: is_alive && (broker.id == shard.node_id || caught_up(replica)),
+                    is_alive,
+                }
+            })
+            .collect();
+        wanted_members(driver.members(), &registered, cluster.metadata_voters)
+    };
+    if let Some(members) = wanted {
+        tracing::info!(%members, "the group that keeps the metadata changes");
+        let now = shard.clock.now();
+        partition.drive(|driver, outcomes| driver.change_members(now, members, outcomes));
+        shard.attend(partition);
+    }
+}
+
+/// A registered broker, as a member of the group.
+#[derive(Clone, Copy, Debug)]
+struct Standing {
+    replica: ReplicaId,
+    is_alive: bool,
+    /// It is alive, and holds what there is.
+    may_vote: bool,
+}
+
+/// What the members should be: everybody who is registered, of whom an odd number votes; `None` if they
+/// are that. Voters stay voters as long as they are registered and not too many.
+fn wanted_members(
+    current: &Members,
+    registered: &[Standing],
+    voters_max: usize,
+) -> Option<Members> {
+    let is_registered = |replica: &ReplicaId| registered.iter().any(|one| one.replica == *replica);
+    let size = odd(voters_max.min(registered.len()));
+    let mut voters: Vec<ReplicaId> = current.voters.clone();
+    voters.retain(is_registered);
+    // Nobody is left out while there is nobody to take the place.
+    if voters.is_empty() {
+        return None;
+    }
+    let is_alive = |replica: &ReplicaId| {
+        let one = registered.iter().find(|one| one.replica == *replica);
+        one.is_some_and(|one| one.is_alive)
+    };
+    if voters.len() > size {
+        voters.sort_by_key(|replica| (!is_alive(replica), *replica));
+        voters.truncate(size);
+    }
+    let candidates = registered.iter();
+    let candidates = candidates.filter(|one| one.may_vote && !voters.contains(&one.replica));
+    let candidates: Vec<_> = candidates.map(|one| one.replica).collect();
+    // From an odd number to an odd number: four voters bear no more losses than three.
+    let more = candidates.len().min(size - voters.len());
+    let grown = odd(voters.len() + more);
+    if grown > voters.len() {
+        let added = grown - voters.len();
+        voters.extend(&candidates[..added]);
+    }
+    let learners = registered.iter().map(|one| one.replica);
+    let learners: Vec<_> = learners
+        .filter(|replica| !voters.contains(replica))
+        .collect();
+    let wanted = Members::of_voters(voters).with_learners(learners);
+    (wanted != *current).then_some(wanted)
+}
+
+/// The largest odd number that is not larger, and at least 1.
+fn odd(number: usize) -> usize {
+    match number {
+        0 => 1,
+        even if even % 2 == 0 => even - 1,
+        odd => odd,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn replica(number: u64) -> ReplicaId {
+        ReplicaId::new(number).unwrap()
+    }
+
+    fn members(voters: &[u64], learners: &[u64]) -> Members {
+        let ids = |numbers: &[u64]| {
+            numbers
+                .iter()
+                .map(|number| replica(*number))
+                .collect::<Vec<_>>()
+        };
+        Members::of_voters(ids(voters)).with_learners(ids(learners))
+    }
+
+    fn standing(number: u64, is_alive: bool, has_caught_up: bool) -> Standing {
+        Standing {
+            replica: replica(number),
+            is_alive,
+            may_vote: is_alive && has_caught_up,
+        }
+    }
+
+    #[test]
+    fn a_founder_gets_followers_and_then_two_voters_at_once() {
+        let check = |current, registered: &[Standing], expected| {
+            assert_eq!(wanted_members(&current, registered, 3), expected);
+        };
+        let (one, two) = (standing(1, true, true), standing(2, true, true));
+        let late = standing(3, true, false);
+        check(members(&[1], &[]), &[one], None);
+        check(
+            members(&[1], &[]),
+            &[one, standing(2, true, false)],
+            Some(members(&[1], &[2])),
+        );
+        check(members(&[1], &[2]), &[one, two], None);
+        check(
+            members(&[1], &[2]),
+            &[one, two, late],
+            Some(members(&[1], &[2, 3])),
+        );
+        check(members(&[1], &[2, 3]), &[one, two, late], None);
+        let three = standing(3, true, true);
+        check(
+            members(&[1], &[2, 3]),
+            &[one, two, three],
+            Some(members(&[1, 2, 3], &[])),
+        );
+        check(
+            members(&[1, 2, 3], &[]),
+            &[one, two, three, standing(4, true, true)],
+            Some(members(&[1, 2, 3], &[4])),
+        );
+    }
+
+    #[test]
+    fn the_seat_of_a_broker_that_was_removed_goes_to_another() {
+        let left = [1, 3, 4].map(|number| standing(number, true, true));
+        let wanted = wanted_members(&members(&[1, 2, 3], &[4]), &left, 3);
+        assert_eq!(wanted, Some(members(&[1, 3, 4], &[])));
+        let two = [standing(1, false, true), standing(3, true, true)];
+        let wanted = wanted_members(&members(&[1, 2, 3], &[]), &two, 3);
+        assert_eq!(wanted, Some(members(&[3], &[1])));
+    }
+}

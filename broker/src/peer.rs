@@ -1,0 +1,298 @@
+//! The other brokers of the cluster: connections to and from them, and what is said over these.
+//!
+//! Each broker connects to each other one and sends by its own connection ([`link`]); what it is sent
+//! comes by those that the others make ([`incoming`]). Over both go the messages of replicas
+//! ([`exchange`]), the news of who leads what, and the few things that brokers ask of each other
+//! ([`request`]). A connection that is made anew, or by another process, is a new life: replicas are
+//! told, since what was under way is lost.
+//!
+//! A broker without data first finds its cluster, or founds one with others ([`joining`]).
+//!
+//! Not here: who votes for whom, which entry stands where (crate `klamm-replication`).
+
+mod answers;
+mod exchange;
+pub(crate) mod forwarding;
+mod incoming;
+pub(crate) mod joining;
+mod leaders;
+mod link;
+mod request;
+pub(crate) mod seeking;
+mod socket;
+mod unsent;
+mod wire;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use klamm_metadata::MetadataImage;
+use klamm_model::{BrokerId, LeaderEpoch, PartitionIndex, TopicId};
+use tokio::sync::Notify;
+
+use self::incoming::Incoming;
+use self::leaders::Leaders;
+use self::link::Link;
+use self::wire::{Greeting, Purpose, Welcome};
+use crate::controller::{METADATA_PARTITION, METADATA_TOPIC_ID};
+use crate::shard::Shard;
+use crate::tasks;
+
+pub(crate) use self::incoming::accept;
+pub(crate) use self::leaders::Leader;
+pub(crate) use self::request::{Answer, Request};
+pub(crate) use self::wire::{Address, Group};
+
+/// The group that keeps the cluster's metadata.
+pub(crate) const METADATA_GROUP: Group = Group {
+    topic_id: METADATA_TOPIC_ID,
+    partition: PartitionIndex(METADATA_PARTITION),
+};
+
+/// What this broker says of itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Introduction {
+    pub(crate) cluster_id: String,
+    pub(crate) broker: BrokerId,
+    /// Of this process.
+    pub(crate) incarnation: TopicId,
+    /// Where it listens for others; `None` if it is a cluster of its own.
+    pub(crate) address: Option<Address>,
+}
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(crate) struct Peers {
+    own: Introduction,
+    links: RefCell<BTreeMap<BrokerId, Rc<Link>>>,
+    incoming: RefCell<BTreeMap<BrokerId, Rc<Incoming>>>,
+    leaders: RefCell<Leaders>,
+    /// A leader has been heard of, or a connection has come or gone.
+    news: Notify,
+}
+
+impl Peers {
+    pub(crate) fn new(own: Introduction) -> Self {
+        Self {
+            own,
+            links: RefCell::default(),
+            incoming: RefCell::default(),
+            leaders: RefCell::default(),
+            news: Notify::new(),
+        }
+    }
+
+    /// What this broker says of itself.
+    pub(crate) fn own(&self) -> &Introduction {
+        &self.own
+    }
+
+    /// Whether there can be no other broker.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.own.address.is_none()
+    }
+
+    fn address(&self) -> Address {
+        let nowhere = Address {
+            host: String::new(),
+            port: 0,
+        };
+        self.own.address.clone().unwrap_or(nowhere)
+    }
+
+    // ---- Who is there ----
+
+    /// A broker is known to be there: a connection is made to it, and kept.
+    pub(crate) fn learn(&self, shard: &Rc<Shard>, broker: BrokerId, address: Address) {
+        if broker == self.own.broker || self.own.address.is_none() {
+            return;
+        }
+        let mut links = self.links.borrow_mut();
+        if let Some(link) = links.get(&broker) {
+            return link.moved_to(address);
+        }
+        let link = Rc::new(Link::new(broker, address));
+        links.insert(broker, link.clone());
+        tasks::spawn(link.run(shard.clone()));
+    }
+
+    /// A broker has left the cluster.
+    pub(crate) fn forget(&self, broker: BrokerId) {
+        if let Some(link) = self.links.borrow_mut().remove(&broker) {
+            link.close();
+        }
+        if let Some(incoming) = self.incoming.borrow_mut().remove(&broker) {
+            incoming.supersede();
+        }
+    }
+
+    /// The brokers that are reached, this one among them.
+    pub(crate) fn alive(&self) -> BTreeSet<BrokerId> {
+        let links = self.links.borrow();
+        let up = links.values().filter(|link| link.is_up());
+        let own = std::iter::once(self.own.broker);
+        own.chain(up.map(|link| link.broker())).collect()
+    }
+
+    /// Whether a broker is reached.
+    pub(crate) fn is_alive(&self, broker: BrokerId) -> bool {
+        broker == self.own.broker || self.link(broker).is_some_and(|link| link.is_up())
+    }
+
+    fn link(&self, broker: BrokerId) -> Option<Rc<Link>> {
+        self.links.borrow().get(&broker).cloned()
+    }
+
+    /// Writes what was sent, as far as the sockets take it.
+    pub(crate) fn flush(&self) {
+        for link in self.links.borrow().values() {
+            link.flush();
+        }
+    }
+
+    fn send(&self, to: BrokerId, group: Group, envelope: Vec<Bytes>) {
+        if let Some(link) = self.links.borrow().get(&to) {
+            link.send_message(group, envelope);
+        }
+    }
+
+    // ---- Who leads ----
+
+    /// Who leads a partition, as far as it is known.
+    pub(crate) fn leader(&self, group: Group) -> Option<Leader> {
+        self.leaders.borrow().of(group)
+    }
+
+    /// Who leads the metadata.
+    pub(crate) fn controller(&self) -> Option<BrokerId> {
+        self.leader(METADATA_GROUP).map(|leader| leader.broker)
+    }
+
+    fn controller_and_address(&self) -> Option<(BrokerId, Address)> {
+        let controller = self.controller()?;
+        let address = match self.link(controller) {
+            Some(link) => link.address(),
+            None if controller == self.own.broker => self.address(),
+            None => return None,
+        };
+        Some((controller, address))
+    }
+
+    /// This broker leads a partition: all others are told.
+    pub(crate) fn lead(&self, group: Group, epoch: LeaderEpoch) {
+        let broker = self.own.broker;
+        if !self.hear(group, Leader { broker, epoch }) {
+            return;
+        }
+        for link in self.links.borrow().values() {
+            link.send_leaders(&[(group, epoch)]);
+        }
+    }
+
+    fn hear(&self, group: Group, leader: Leader) -> bool {
+        let is_news = self.leaders.borrow_mut().hear(group, leader);
+        if is_news {
+            self.news.notify_waiters();
+        }
+        is_news
+    }
+
+    /// A topic is gone.
+    pub(crate) fn forget_topic(&self, topic_id: TopicId) {
+        self.leaders.borrow_mut().forget_topic(topic_id);
+    }
+
+    /// Waits until a leader is heard of, or a connection comes or goes, or some time has passed.
+    pub(crate) async fn news(&self, limit: Duration) {
+        tokio::time::timeout(limit, self.news.notified()).await.ok();
+    }
+
+    /// Asks the controller; `None` if it is not known or not reached.
+    pub(crate) async fn ask_controller(&self, request: &Request) -> Option<Answer> {
+        self.ask(self.controller()?, request).await
+    }
+
+    /// Asks another broker; `None` if it is not reached.
+    pub(crate) async fn ask(&self, broker: BrokerId, request: &Request) -> Option<Answer> {
+        let link = self.link(broker)?;
+        link.ask(request).await
+    }
+
+    /// Asks all brokers that are reached, and waits until each has answered or is lost.
+    pub(crate) async fn ask_all(&self, request: &Request) {
+        let links: Vec<_> = self.links.borrow().values().cloned().collect();
+        let mut asking = tokio::task::JoinSet::new();
+        for link in links.into_iter().filter(|link| link.is_up()) {
+            let request = request.clone();
+            asking.spawn_local(async move { link.ask(&request).await });
+        }
+        asking.join_all().await;
+    }
+
+    // ---- Greetings ----
+
+    fn greeting(&self, purpose: Purpose, expected: Option<BrokerId>) -> Greeting {
+        Greeting {
+            purpose,
+            cluster_id: self.own.cluster_id.clone(),
+            broker: Some(self.own.broker),
+            incarnation: self.own.incarnation,
+            expected,
+            address: self.address(),
+            listener: String::new(),
+        }
+    }
+
+    fn welcome(&self) -> Welcome {
+        Welcome {
+            cluster_id: self.own.cluster_id.clone(),
+            broker: Some(self.own.broker),
+            incarnation: self.own.incarnation,
+            address: self.address(),
+            controller: self.controller_and_address(),
+        }
+    }
+
+    /// Whether somebody who connects may, or why not.
+    fn check_greeting(&self, image: &MetadataImage, greeting: &Greeting) -> Result<(), String> {
+        let own = &self.own;
+        if !greeting.cluster_id.is_empty() && greeting.cluster_id != own.cluster_id {
+            return Err(format!(
+                "this broker belongs to cluster {}, the one that connects to cluster {}: its klamm.seed.brokers or its log.dirs are of another cluster",
+                own.cluster_id, greeting.cluster_id
+            ));
+        }
+        if let Some(expected) = greeting.expected.filter(|expected| *expected != own.broker) {
+            return Err(format!(
+                "this is broker {}, not broker {}: klamm.peer.advertised of one of them is wrong",
+                own.broker.0, expected.0
+            ));
+        }
+        let Some(broker) = greeting.broker else {
+            return Ok(());
+        };
+        if greeting.purpose != Purpose::Requests && broker == own.broker {
+            return Err(format!(
+                "there is a broker {} already, this one: two brokers have the same node.id, or the same data",
+                broker.0
+            ));
+        }
+        if image.is_removed(broker) {
+            return Err(format!(
+                "broker {} has been removed from the cluster: start it with an empty data directory to join anew",
+                broker.0
+            ));
+        }
+        Ok(())
+    }
+
+    /// A broker has said who leads the metadata.
+    fn heard_of_controller(&self, shard: &Rc<Shard>, welcome: &Welcome) {
+        if let Some((broker, address)) = &welcome.controller {
+            self.learn(shard, *broker, address.clone());
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! The connection to one other broker by which this one sends: messages of its replicas, and requests.
+//!
+//! What is sent while there is none is lost, as Raft expects of any network. What comes back are
+//! replies alone; what the other broker has to say comes by the connection that it makes.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use klamm_model::{BrokerId, LeaderEpoch, TopicId};
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::sync::{Notify, oneshot};
+
+use super::request::{Answer, Request};
+use super::socket::{self, Frames, LinkError};
+use super::unsent::Unsent;
+use super::wire::{self, Address, FRAME_BYTES_MAX, Frame, Greeting, Group, Purpose};
+use crate::net::occasional::Occasional;
+use crate::shard::Shard;
+
+/// See the [module](self).
+#[derive(Debug)]
+pub(crate) struct Link {
+    broker: BrokerId,
+    address: RefCell<Address>,
+    up: RefCell<Option<Up>>,
+    /// To be connected at once, to be written, or to be closed.
+    stirred: Notify,
+    is_closed: Cell<bool>,
+    /// The connection is beyond use.
+    is_broken: Cell<bool>,
+    asked: RefCell<BTreeMap<u64, oneshot::Sender<Answer>>>,
+    next_request: Cell<u64>,
+    failures: Occasional,
+}
+
+/// A connection.
+#[derive(Debug)]
+struct Up {
+    writer: Rc<OwnedWriteHalf>,
+    unsent: Unsent,
+    incarnation: TopicId,
+}
+
+/// Between two attempts to connect.
+const RETRY_FIRST: Duration = Duration::from_millis(20);
+const RETRY_LONGEST: Duration = Duration::from_secs(1);
+/// What may wait for a broker that takes nothing, in bytes: then the connection is given up, and
+/// begins anew where the other is by then.
+const UNSENT_BYTES_MAX: usize = 256 << 20;
+/// Pieces of one vectored write; the kernel takes at most 1,024.
+const WRITE_PIECES_MAX: usize = 256;
+
+impl Link {
+    pub(super) fn new(broker: BrokerId, address: Address) -> Self {
+        Self {
+            broker,
+            address: RefCell::new(address),
+            up: RefCell::default(),
+            stirred: Notify::new(),
+            is_closed: Cell::new(false),
+            is_broken: Cell::new(false),
+            asked: RefCell::default(),
+            next_request: Cell::new(0),
+            failures: Occasional::default(),
+        }
+    }
+
+    pub(super) fn broker(&self) -> BrokerId {
+        self.broker
+    }
+
+    pub(super) fn address(&self) -> Address {
+        self.address.borrow().clone()
+    }
+
+    /// The broker is there now.
+    pub(super) fn moved_to(&self, address: Address) {
+        if *self.address.borrow() != address {
+            self.address.replace(address);
+            self.stir();
+        }
+    }
+
+    /// Tries to connect at once, if there is no connection.
+    pub(super) fn stir(&self) {
+        self.stirred.notify_one();
+    }
+
+    /// For good.
+    pub(super) fn close(&self) {
+        self.is_closed.set(true);
+        self.up.take();
+        self.stir();
+    }
+
+    /// Whether there is a connection.
+    pub(crate) fn is_up(&self) -> bool {
+        self.up.borrow().is_some() && !self.is_broken.get()
+    }
+
+    /// Of the process at the other end; `None` without a connection.
+    pub(super) fn incarnation(&self) -> Option<TopicId> {
+        self.up.borrow().as_ref().map(|up| up.incarnation)
+    }
+
+    // ---- Sending ----
+
+    /// Sends a message of a replica with the next [`flush`](Self::flush).
+    pub(super) fn send_message(&self, group: Group, envelope: Vec<Bytes>) {
+        self.send(|unsent| {
+            let bytes = envelope.iter().map(Bytes::len).sum();
+            unsent.push_with(|out| wire::put_message_head(out, group, bytes));
+            envelope.into_iter().for_each(|piece| unsent.push(piece));
+        });
+    }
+
+    pub(super) fn send_leaders(&self, leaders: &[(Group, LeaderEpoch)]) {
+        self.send(|unsent| unsent.push(wire::leaders(leaders)));
+    }
+
+    fn send(&self, push: impl FnOnce(&mut Unsent)) {
+        let mut up = self.up.borrow_mut();
+        let Some(up) = up.as_mut().filter(|_| !self.is_broken.get()) else {
+            return;
+        };
+        push(&mut up.unsent);
+        if up.unsent.bytes() > UNSENT_BYTES_MAX {
+            self.is_broken.set(true);
+            self.stir();
+        }
+    }
+
+    /// Writes what the socket takes without waiting; the link's task writes the rest.
+    pub(super) fn flush(&self) {
+        let mut up = self.up.borrow_mut();
+        let Some(up) = up.as_mut().filter(|up| up.unsent.bytes() > 0) else {
+            return;
+        };
+        match up.write() {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.stir(),
+            Err(_) => {
+                self.is_broken.set(true);
+                self.stir();
+            }
+        }
+    }
+
+    /// Asks for something; `None` if the connection ends before there is an answer.
+    pub(super) async fn ask(&self, request: &Request) -> Option<Answer> {
+        let number = self.next_request.get();
+        self.next_request.set(number + 1);
+        if !self.is_up() {
+            return None;
+        }
+        let (sender, receiver) = oneshot::channel();
+        self.asked.borrow_mut().insert(number, sender);
+        let frame = wire::request(number, &request.encode());
+        self.send(|unsent| unsent.push(frame));
+        self.flush();
+        let answer = receiver.await.ok();
+        self.asked.borrow_mut().remove(&number);
+        answer
+    }
+
+    // ---- Its task ----
+
+    /// Keeps a connection for as long as the link is not closed.
+    pub(super) async fn run(self: Rc<Self>, shard: Rc<Shard>) {
+        let mut wait = RETRY_FIRST;
+        while !self.is_closed.get() {
+            let greeting = shard.peers.greeting(Purpose::Link, Some(self.broker));
+            let address = self.address();
+            match socket::connect(&address, &greeting).await {
+                Ok((stream, welcome)) => {
+                    wait = RETRY_FIRST;
+                    shard.peers.heard_of_controller(&shard, &welcome);
+                    let end = self.serve(&shard, stream, welcome.incarnation).await;
+                    self.lost(&shard, &end);
+                }
+                Err(error) => self.complain(&shard, &address, &error),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.stirred.notified() => {}
+            }
+            wait = RETRY_LONGEST.min(wait * 2);
+        }
+    }
+
+    async fn serve(&self, shard: &Rc<Shard>, stream: TcpStream, incarnation: TopicId) -> LinkError {
+        let (reader, writer) = stream.into_split();
+        let writer = Rc::new(writer);
+        self.is_broken.set(false);
+        self.up.replace(Some(Up {
+            writer: writer.clone(),
+            unsent: Unsent::default(),
+            incarnation,
+        }));
+        tracing::info!(broker = self.broker.0, address = %self.address(), "connected to a broker");
+        shard.link_is_up(self);
+        self.flush();
+        let mut replies = Frames::new(reader, FRAME_BYTES_MAX);
+        loop {
+            if self.is_closed.get() {
+                return LinkError::Here("it is not needed any more");
+            }
+            if self.is_broken.get() {
+                return LinkError::Here("it takes nothing");
+            }
+            let next = tokio::select! {
+                biased;
+                () = self.stirred.notified() => Ok(()),
+                ready = writer.writable(), if self.has_unsent() => {
+                    self.flush();
+                    ready.map_err(LinkError::from)
+                }
+                reply = replies.next() => reply.and_then(|reply| self.answered(reply)),
+            };
+            if let Err(error) = next {
+                return error;
+            }
+        }
+    }
+
+    fn has_unsent(&self) -> bool {
+        let up = self.up.borrow();
+        up.as_ref().is_some_and(|up| up.unsent.bytes() > 0)
+    }
+
+    fn answered(&self, frame: Bytes) -> Result<(), LinkError> {
+        let Frame::Reply { number, body } = Frame::decode(frame)? else {
+            return Err(LinkError::Here("it sends what is no reply"));
+        };
+        let answer = Answer::decode(body)?;
+        if let Some(asked) = self.asked.borrow_mut().remove(&number) {
+            // Whoever asked may have gone.
+            asked.send(answer).ok();
+        }
+        Ok(())
+    }
+
+    fn lost(&self, shard: &Rc<Shard>, end: &LinkError) {
+        self.up.take();
+        self.asked.take();
+        tracing::warn!(broker = self.broker.0, reason = %end, "the connection to a broker is lost");
+        shard.link_is_down(self.broker);
+    }
+
+    fn complain(&self, shard: &Shard, address: &Address, error: &LinkError) {
+        let Some(times) = self.failures.count(shard.clock.now()) else {
+            return;
+        };
+        tracing::warn!(broker = self.broker.0, %address, %error, times, "cannot connect to a broker");
+    }
+}
+
+impl Up {
+    fn write(&mut self) -> io::Result<()> {
+        while self.unsent.bytes() > 0 {
+            let mut slices: Vec<IoSlice<'_>> = Vec::with_capacity(16);
+            self.unsent.gather(&mut slices, WRITE_PIECES_MAX);
+            let written = self.writer.try_write_vectored(&slices)?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            self.unsent.advance(written);
+        }
+        Ok(())
+    }
+}
+
+/// Asks one thing of whoever listens there, without being a broker.
+pub(super) async fn ask_once(
+    address: &Address,
+    greeting: &Greeting,
+    request: &Request,
+) -> Result<Answer, LinkError> {
+    let (stream, _) = socket::connect(address, greeting).await?;
+    let (reader, writer) = stream.into_split();
+    let mut out = BytesMut::new();
+    out.put_slice(&wire::request(0, &request.encode()));
+    while !out.is_empty() {
+        writer.writable().await?;
+        match writer.try_write(&out) {
+            Ok(written) => drop(out.split_to(written)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let mut replies = Frames::new(reader, FRAME_BYTES_MAX);
+    match Frame::decode(replies.next().await?)? {
+        Frame::Reply { body, .. } => Ok(Answer::decode(body)?),
+        _ => Err(LinkError::Here("it sends what is no reply")),
+    }
+}

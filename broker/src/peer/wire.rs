@@ -1,0 +1,493 @@
+//! What brokers say to each other, as bytes.
+//!
+//! ```text
+//! frame      length 4 B, payload
+//! greeting   "KLAMM" 5 B, format 1 B, purpose 1 B, cluster text, broker 4 B (-1: none yet),
+//!            incarnation 16 B, expected broker 4 B (-1: whoever it is), host text, port 2 B, listener text
+//! welcome    1 B (0), cluster text, broker 4 B, incarnation 16 B, host text, port 2 B,
+//!            controller 4 B (-1: none is known), its host text, its port 2 B
+//! refusal    1 B (1), reason text
+//! message    1 B (1), topic id 16 B, partition 4 B, an envelope as `klamm_replication::frame` has it
+//! leaders    1 B (2), count 4 B, each: topic id 16 B, partition 4 B, leader epoch 4 B
+//! request    1 B (3), number 8 B, a request as in `request`
+//! reply      1 B (4), number 8 B, a reply as in `request`
+//! ```
+//!
+//! Whoever connects greets, and is welcomed or refused; everything after that is messages, leaders,
+//! requests and replies. A text is its length in 2 bytes and UTF-8. Numbers are big-endian.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use klamm_model::{BrokerId, LeaderEpoch, PartitionIndex, TopicId};
+
+/// The only format so far; any other is refused.
+const FORMAT: u8 = 1;
+const MAGIC: &[u8; 5] = b"KLAMM";
+
+/// What a greeting, a welcome or a refusal takes at most: a few texts.
+pub(super) const GREETING_BYTES_MAX: usize = 8 << 10;
+/// What any other frame takes at most: more than a segment, and so than any batch in it.
+pub(super) const FRAME_BYTES_MAX: usize = i32::MAX as usize;
+
+const WELCOME: u8 = 0;
+const REFUSAL: u8 = 1;
+
+const MESSAGE: u8 = 1;
+const LEADERS: u8 = 2;
+const REQUEST: u8 = 3;
+const REPLY: u8 = 4;
+
+/// A partition's Raft group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Group {
+    /// The topic.
+    pub(crate) topic_id: TopicId,
+    /// The partition.
+    pub(crate) partition: PartitionIndex,
+}
+
+/// Where a broker listens for others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Address {
+    /// A name or an IP address, resolved each time it is connected to.
+    pub(crate) host: String,
+    /// The TCP port.
+    pub(crate) port: u16,
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Messages between replicas, and requests.
+    Link,
+    /// Requests alone, of somebody who need not be a broker yet.
+    Requests,
+    /// Kafka's own requests, handed on for clients.
+    Forwarding,
+}
+
+/// What is said first by whoever connects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Greeting {
+    pub(crate) purpose: Purpose,
+    /// Empty if it belongs to none yet.
+    pub(crate) cluster_id: String,
+    pub(crate) broker: Option<BrokerId>,
+    /// Of its process.
+    pub(crate) incarnation: TopicId,
+    /// Whom it wants to talk to.
+    pub(crate) expected: Option<BrokerId>,
+    /// Where it listens itself.
+    pub(crate) address: Address,
+    /// By which listener the clients came, of [`Purpose::Forwarding`].
+    pub(crate) listener: String,
+}
+
+/// The answer to a greeting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Welcome {
+    /// Empty if it belongs to none yet.
+    pub(crate) cluster_id: String,
+    pub(crate) broker: Option<BrokerId>,
+    pub(crate) incarnation: TopicId,
+    pub(crate) address: Address,
+    /// Who leads the metadata, if that is known.
+    pub(crate) controller: Option<(BrokerId, Address)>,
+}
+
+/// A frame after the greeting.
+#[derive(Debug)]
+pub(super) enum Frame {
+    Message { group: Group, envelope: Bytes },
+    Leaders(Vec<(Group, LeaderEpoch)>),
+    Request { number: u64, body: Bytes },
+    Reply { number: u64, body: Bytes },
+}
+
+/// Why bytes of another broker make no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum WireError {
+    /// They end too early.
+    #[error("a frame is cut short")]
+    Truncated,
+    /// They do not begin as a broker's.
+    #[error("this is no broker: its greeting is something else")]
+    NotABroker,
+    /// A newer Klamm.
+    #[error("the other broker speaks a format that is not known here, update this one format={0}")]
+    Format(u8),
+    /// A kind of frame, purpose or request that is not known.
+    #[error("a frame is of an unknown kind kind={0}")]
+    Kind(u8),
+    /// Not UTF-8, or too long.
+    #[error("a frame holds what is no text")]
+    Text,
+    /// Something follows.
+    #[error("{0} bytes follow a frame's end")]
+    Trailing(usize),
+}
+
+impl Greeting {
+    pub(super) fn encode(&self) -> Bytes {
+        let mut out = frame();
+        out.put_slice(MAGIC);
+        out.put_u8(FORMAT);
+        out.put_u8(match self.purpose {
+            Purpose::Link => 0,
+            Purpose::Requests => 1,
+            Purpose::Forwarding => 2,
+        });
+        put_text(&mut out, &self.cluster_id);
+        put_broker(&mut out, self.broker);
+        out.put_slice(self.incarnation.as_bytes());
+        put_broker(&mut out, self.expected);
+        put_address(&mut out, &self.address);
+        put_text(&mut out, &self.listener);
+        finished(out)
+    }
+
+    pub(super) fn decode(mut bytes: Bytes) -> Result<Self, WireError> {
+        let bytes = &mut bytes;
+        if !bytes.starts_with(MAGIC) {
+            return Err(WireError::NotABroker);
+        }
+        bytes.advance(MAGIC.len());
+        match take_u8(bytes)? {
+            FORMAT => {}
+            other => return Err(WireError::Format(other)),
+        }
+        let greeting = Self {
+            purpose: match take_u8(bytes)? {
+                0 => Purpose::Link,
+                1 => Purpose::Requests,
+                2 => Purpose::Forwarding,
+                other => return Err(WireError::Kind(other)),
+            },
+            cluster_id: take_text(bytes)?,
+            broker: take_broker(bytes)?,
+            incarnation: take_id(bytes)?,
+            expected: take_broker(bytes)?,
+            address: take_address(bytes)?,
+            listener: take_text(bytes)?,
+        };
+        end(bytes).map(|()| greeting)
+    }
+}
+
+/// Says why somebody is not welcome.
+pub(super) fn refusal(reason: &str) -> Bytes {
+    let mut out = frame();
+    out.put_u8(REFUSAL);
+    put_text(&mut out, reason);
+    finished(out)
+}
+
+impl Welcome {
+    pub(super) fn encode(&self) -> Bytes {
+        let mut out = frame();
+        out.put_u8(WELCOME);
+        put_text(&mut out, &self.cluster_id);
+        put_broker(&mut out, self.broker);
+        out.put_slice(self.incarnation.as_bytes());
+        put_address(&mut out, &self.address);
+        let controller = self.controller.as_ref();
+        put_broker(&mut out, controller.map(|(broker, _)| *broker));
+        let nowhere = Address::nowhere();
+        put_address(
+            &mut out,
+            controller.map_or(&nowhere, |(_, address)| address),
+        );
+        finished(out)
+    }
+
+    /// A refusal is its reason.
+    pub(super) fn decode(mut bytes: Bytes) -> Result<Result<Self, String>, WireError> {
+        let bytes = &mut bytes;
+        match take_u8(bytes)? {
+            WELCOME => {}
+            REFUSAL => return take_text(bytes).map(Err),
+            other => return Err(WireError::Kind(other)),
+        }
+        let cluster_id = take_text(bytes)?;
+        let broker = take_broker(bytes)?;
+        let incarnation = take_id(bytes)?;
+        let address = take_address(bytes)?;
+        let controller = take_broker(bytes)?;
+        let controller_address = take_address(bytes)?;
+        end(bytes)?;
+        Ok(Ok(Self {
+            cluster_id,
+            broker,
+            incarnation,
+            address,
+            controller: controller.map(|broker| (broker, controller_address)),
+        }))
+    }
+}
+
+impl Address {
+    fn nowhere() -> Self {
+        Self {
+            host: String::new(),
+            port: 0,
+        }
+    }
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { host, port } = self;
+        match host.contains(':') {
+            true => write!(f, "[{host}]:{port}"),
+            false => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
+impl Frame {
+    pub(super) fn decode(mut bytes: Bytes) -> Result<Self, WireError> {
+        let kind = take_u8(&mut bytes)?;
+        match kind {
+            MESSAGE => Ok(Self::Message {
+                group: take_group(&mut bytes)?,
+                envelope: bytes,
+            }),
+            LEADERS => {
+                let count = bytes.try_get_u32().map_err(|_| WireError::Truncated)?;
+                // Each takes bytes: no memory on the word of a count alone.
+                let leaders = (0..count).map(|_| {
+                    let group = take_group(&mut bytes)?;
+                    let epoch = bytes.try_get_i32().map_err(|_| WireError::Truncated)?;
+                    Ok((group, LeaderEpoch(epoch)))
+                });
+                let leaders = leaders.collect::<Result<_, _>>()?;
+                end(&bytes).map(|()| Self::Leaders(leaders))
+            }
+            REQUEST | REPLY => {
+                let number = bytes.try_get_u64().map_err(|_| WireError::Truncated)?;
+                Ok(match kind {
+                    REQUEST => Self::Request {
+                        number,
+                        body: bytes,
+                    },
+                    _ => Self::Reply {
+                        number,
+                        body: bytes,
+                    },
+                })
+            }
+            other => Err(WireError::Kind(other)),
+        }
+    }
+}
+
+/// What precedes an envelope of so many bytes.
+pub(super) fn put_message_head(out: &mut BytesMut, group: Group, envelope_bytes: usize) {
+    const HEAD: usize = 1 + 16 + 4;
+    put_length(out, HEAD + envelope_bytes);
+    out.put_u8(MESSAGE);
+    put_group(out, group);
+}
+
+pub(super) fn leaders(leaders: &[(Group, LeaderEpoch)]) -> Bytes {
+    let mut out = frame();
+    out.put_u8(LEADERS);
+    out.put_u32(u32::try_from(leaders.len()).expect("partitions are far fewer"));
+    for (group, epoch) in leaders {
+        put_group(&mut out, *group);
+        out.put_i32(epoch.0);
+    }
+    finished(out)
+}
+
+pub(super) fn request(number: u64, body: &[u8]) -> Bytes {
+    numbered(REQUEST, number, body)
+}
+
+pub(super) fn reply(number: u64, body: &[u8]) -> Bytes {
+    numbered(REPLY, number, body)
+}
+
+fn numbered(kind: u8, number: u64, body: &[u8]) -> Bytes {
+    let mut out = frame();
+    out.put_u8(kind);
+    out.put_u64(number);
+    out.put_slice(body);
+    finished(out)
+}
+
+// ---- Pieces ----
+
+const LENGTH_BYTES: usize = 4;
+
+fn frame() -> BytesMut {
+    let mut out = BytesMut::with_capacity(128);
+    out.put_u32(0);
+    out
+}
+
+fn finished(mut out: BytesMut) -> Bytes {
+    let length = u32::try_from(out.len() - LENGTH_BYTES).expect("frames are far smaller");
+    out[..LENGTH_BYTES].copy_from_slice(&length.to_be_bytes());
+    out.freeze()
+}
+
+fn put_length(out: &mut BytesMut, length: usize) {
+    out.put_u32(u32::try_from(length).expect("a batch is far smaller"));
+}
+
+pub(super) fn put_text(out: &mut BytesMut, text: &str) {
+    let length = text.floor_char_boundary(usize::from(u16::MAX));
+    out.put_u16(u16::try_from(length).expect("it was cut"));
+    out.put_slice(&text.as_bytes()[..length]);
+}
+
+pub(super) fn put_broker(out: &mut BytesMut, broker: Option<BrokerId>) {
+    out.put_i32(broker.map_or(-1, |broker| broker.0));
+}
+
+pub(super) fn put_address(out: &mut BytesMut, address: &Address) {
+    put_text(out, &address.host);
+    out.put_u16(address.port);
+}
+
+pub(super) fn put_group(out: &mut BytesMut, group: Group) {
+    out.put_slice(group.topic_id.as_bytes());
+    out.put_i32(group.partition.0);
+}
+
+pub(super) fn take_u8(bytes: &mut Bytes) -> Result<u8, WireError> {
+    bytes.try_get_u8().map_err(|_| WireError::Truncated)
+}
+
+pub(super) fn take_text(bytes: &mut Bytes) -> Result<String, WireError> {
+    let length = bytes.try_get_u16().map_err(|_| WireError::Truncated)?;
+    let length = usize::from(length);
+    if bytes.len() < length {
+        return Err(WireError::Truncated);
+    }
+    let text = std::str::from_utf8(&bytes[..length]).map(str::to_owned);
+    bytes.advance(length);
+    text.map_err(|_| WireError::Text)
+}
+
+pub(super) fn take_broker(bytes: &mut Bytes) -> Result<Option<BrokerId>, WireError> {
+    let number = bytes.try_get_i32().map_err(|_| WireError::Truncated)?;
+    Ok((number >= 0).then_some(BrokerId(number)))
+}
+
+pub(super) fn take_id(bytes: &mut Bytes) -> Result<TopicId, WireError> {
+    let mut id = [0; 16];
+    let taken = bytes.try_copy_to_slice(&mut id);
+    taken.map_err(|_| WireError::Truncated)?;
+    Ok(TopicId::from_bytes(id))
+}
+
+pub(super) fn take_address(bytes: &mut Bytes) -> Result<Address, WireError> {
+    Ok(Address {
+        host: take_text(bytes)?,
+        port: bytes.try_get_u16().map_err(|_| WireError::Truncated)?,
+    })
+}
+
+pub(super) fn take_group(bytes: &mut Bytes) -> Result<Group, WireError> {
+    let topic_id = take_id(bytes)?;
+    let partition = bytes.try_get_i32().map_err(|_| WireError::Truncated)?;
+    Ok(Group {
+        topic_id,
+        partition: PartitionIndex(partition),
+    })
+}
+
+pub(super) fn end(bytes: &Bytes) -> Result<(), WireError> {
+    match bytes.len() {
+        0 => Ok(()),
+        left => Err(WireError::Trailing(left)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address() -> Address {
+        Address {
+            host: "broker.example".to_owned(),
+            port: 9192,
+        }
+    }
+
+    fn greeting() -> Greeting {
+        Greeting {
+            purpose: Purpose::Link,
+            cluster_id: "c".to_owned(),
+            broker: Some(BrokerId(3)),
+            incarnation: TopicId::from_bytes([7; 16]),
+            expected: None,
+            address: address(),
+            listener: String::new(),
+        }
+    }
+
+    fn payload(frame: &Bytes) -> Bytes {
+        let length = u32::from_be_bytes(frame[..LENGTH_BYTES].try_into().unwrap());
+        assert_eq!(length as usize, frame.len() - LENGTH_BYTES);
+        frame.slice(LENGTH_BYTES..)
+    }
+
+    #[test]
+    fn what_is_said_first_reads_back_as_written() {
+        let said = greeting();
+        assert_eq!(Greeting::decode(payload(&said.encode())), Ok(said));
+        for controller in [None, Some((BrokerId(0), address()))] {
+            let welcome = Welcome {
+                cluster_id: "c".to_owned(),
+                broker: Some(BrokerId(1)),
+                incarnation: TopicId::from_bytes([8; 16]),
+                address: address(),
+                controller,
+            };
+            assert_eq!(Welcome::decode(payload(&welcome.encode())), Ok(Ok(welcome)));
+        }
+        let refused = Welcome::decode(payload(&refusal("no")));
+        assert_eq!(refused, Ok(Err("no".to_owned())));
+    }
+
+    #[test]
+    fn a_greeting_cut_anywhere_or_followed_by_anything_is_refused() {
+        let whole = payload(&greeting().encode());
+        for end in 0..whole.len() {
+            assert!(Greeting::decode(whole.slice(..end)).is_err(), "{end}");
+        }
+        let mut longer = whole.to_vec();
+        longer.push(0);
+        let error = Greeting::decode(longer.into()).unwrap_err();
+        assert_eq!(error, WireError::Trailing(1));
+    }
+
+    #[test]
+    fn strangers_and_newer_formats_are_told_apart() {
+        let http = Greeting::decode(Bytes::from_static(b"GET / HTTP/1.1"));
+        assert_eq!(http, Err(WireError::NotABroker));
+        let mut newer = payload(&greeting().encode()).to_vec();
+        newer[MAGIC.len()] = 9;
+        let error = Greeting::decode(newer.into()).unwrap_err();
+        assert_eq!(error, WireError::Format(9));
+    }
+
+    #[test]
+    fn a_list_of_leaders_that_lies_about_its_length_takes_no_memory() {
+        let group = Group {
+            topic_id: TopicId::from_bytes([1; 16]),
+            partition: PartitionIndex(2),
+        };
+        let list = payload(&leaders(&[(group, LeaderEpoch(5))]));
+        let Ok(Frame::Leaders(read)) = Frame::decode(list.clone()) else {
+            panic!("a list of leaders");
+        };
+        assert_eq!(read, [(group, LeaderEpoch(5))]);
+        let mut lying = list.to_vec();
+        lying[1..5].copy_from_slice(&u32::MAX.to_be_bytes());
+        let error = Frame::decode(lying.into()).unwrap_err();
+        assert_eq!(error, WireError::Truncated);
+    }
+}

@@ -1,0 +1,283 @@
+//! What leaders do for their partitions from time to time: they bring the members of a group to where
+//! the metadata wants its replicas, and give their place to the preferred leader.
+//!
+//! Both look at what is, compare it with what is wanted, and take one step. Whatever is interrupted,
+//! by a crash or another leader, goes on from where it has come.
+
+use std::rc::Rc;
+
+use klamm_metadata::PartitionImage;
+use klamm_model::BrokerId;
+use klamm_replication::{Members, ReplicaId};
+
+use crate::controller::requests;
+use crate::partition::Partition;
+use crate::peer::Request;
+use crate::shard::Shard;
+use crate::tasks;
+
+/// A follower that is behind by no more entries than this may vote, or lead: it catches up with the
+/// rest in no time.
+const LAG_MAX: u64 = 1_000;
+/// Partitions whose leadership is given away at once at most: each has a moment without a leader.
+const TRANSFERS_MAX: usize = 50;
+
+/// What is to be done for one partition.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// Other members.
+    Change(Members),
+    /// This broker holds no replica in the end: another one goes on.
+    HandOver(BrokerId),
+    /// All is as it was wanted: the metadata may say so.
+    Complete(Vec<u64>),
+}
+
+/// Takes the next step of each reassignment whose partition is led here.
+pub(crate) fn move_replicas(shard: &Rc<Shard>) {
+    for partition in super::partitions(shard) {
+        match next_step(shard, &partition) {
+            Some(Step::Change(members)) => {
+                tracing::info!(partition = %partition.id(), %members, "members are to change");
+                let now = shard.clock.now();
+                partition.drive(|driver, outcomes| driver.change_members(now, members, outcomes));
+                shard.attend(&partition);
+            }
+            Some(Step::HandOver(to)) => {
+                shard.hand_over(partition.group(), to);
+            }
+            Some(Step::Complete(members)) => complete(shard, &partition, members),
+            None => {}
+        }
+    }
+    shard.peers.flush();
+}
+
+fn complete(shard: &Rc<Shard>, partition: &Rc<Partition>, members: Vec<u64>) {
+    let shard = shard.clone();
+    let (id, group) = (partition.id().clone(), partition.group());
+    tasks::spawn(async move {
+        let request = Request::Moved { group, members };
+        if let Err(refused) = requests::ask(&shard, request).await {
+            tracing::warn!(partition = %id, %refused, "a reassignment is not noted yet");
+        }
+    });
+}
+
+fn next_step(shard: &Shard, partition: &Partition) -> Option<Step> {
+    let driver = partition.driver();
+    if !driver.is_leader() || !driver.can_change_members() {
+        return None;
+    }
+    let image = shard.image();
+    let topic = image.topic_by_id(partition.topic_id())?;
+    let wanted = topic.partition(partition.id().partition)?;
+    let end = driver.log().last_index().0;
+    let standing = Standing {
+        members: driver.members(),
+        own: shard.node_id,
+        is_ready: &|replica| {
+            let holder = wanted.broker_of(replica.get());
+            let is_alive = holder.is_some_and(|holder| shard.peers.is_alive(holder));
+            let mut followers = driver.followers();
+            let written = followers.find(|(follower, _)| *follower == replica);
+            is_alive && written.is_some_and(|(_, written)| written.0 + LAG_MAX >= end)
+        },
+    };
+    standing.next_step(wanted)
+}
+
+/// How a group stands, as its leader sees it.
+struct Standing<'a> {
+    members: &'a Members,
+    own: BrokerId,
+    /// Whether a follower is reached and has caught up.
+    is_ready: &'a dyn Fn(ReplicaId) -> bool,
+}
+
+impl Standing<'_> {
+    fn next_step(&self, wanted: &PartitionImage) -> Option<Step> {
+        let ids = |ids: Vec<u64>| {
+            ids.into_iter()
+                .filter_map(ReplicaId::new)
+                .collect::<Vec<_>>()
+        };
+        let target = ids(wanted.target().map(|replica| replica.id).collect());
+        let settled = Members::of_voters(target.clone());
+        if *self.members == settled {
+            let members = target.iter().map(|replica| replica.get()).collect();
+            return wanted.is_reassigning().then_some(Step::Complete(members));
+        }
+        let new: Vec<_> = target
+            .iter()
+            .copied()
+            .filter(|replica| !self.members.voters.contains(replica))
+            .collect();
+        let learning = Members::of_voters(self.members.voters.clone()).with_learners(new.clone());
+        if *self.members != learning {
+            return Some(Step::Change(learning));
+        }
+        if !new.iter().all(|replica| (self.is_ready)(*replica)) {
+            return None;
+        }
+        let stays = wanted.target().any(|replica| replica.broker == self.own);
+        if !stays && let Some(heir) = self.heir(wanted) {
+            return Some(Step::HandOver(heir));
+        }
+        Some(Step::Change(settled))
+    }
+
+    /// Who votes now, goes on to, and is ready to lead.
+    fn heir(&self, wanted: &PartitionImage) -> Option<BrokerId> {
+        let mut target = wanted.target();
+        let heir = target.find(|replica| {
+            let id = ReplicaId::new(replica.id);
+            id.is_some_and(|id| self.members.voters.contains(&id) && (self.is_ready)(id))
+        });
+        heir.map(|replica| replica.broker)
+    }
+}
+
+/// Gives the leadership of partitions to their preferred leaders, where these are reached and have
+/// caught up.
+pub(crate) fn restore_preferred_leaders(shard: &Rc<Shard>) {
+    let image = shard.image();
+    let heirs = super::partitions(shard)
+        .into_iter()
+        .filter_map(|partition| {
+            let topic = image.topic_by_id(partition.topic_id())?;
+            let wanted = topic.partition(partition.id().partition)?;
+            let preferred = wanted.preferred_leader()?;
+            let driver = partition.driver();
+            let is_settled = !wanted.is_reassigning() && driver.can_change_members();
+            if !driver.is_leader() || !is_settled || preferred == shard.node_id {
+                return None;
+            }
+            let replica = partition.replica_on(preferred)?;
+            let has_caught_up = has_caught_up(&partition, replica);
+            (shard.peers.is_alive(preferred) && has_caught_up)
+                .then(|| (partition.group(), preferred))
+        });
+    let heirs: Vec<_> = heirs.take(TRANSFERS_MAX).collect();
+    for (group, heir) in heirs {
+        shard.hand_over(group, heir);
+    }
+}
+
+/// Gives away all that is led here and another broker can lead, to whoever has most of it; how much
+/// that is.
+pub(crate) fn hand_over_all(shard: &Rc<Shard>) -> usize {
+    let inheritable = inheritable(shard);
+    for (partition, heir) in &inheritable {
+        shard.hand_over(partition.group(), *heir);
+    }
+    inheritable.len()
+}
+
+/// How much is led here that another broker could lead.
+pub(crate) fn count_inheritable(shard: &Rc<Shard>) -> usize {
+    inheritable(shard).len()
+}
+
+fn inheritable(shard: &Rc<Shard>) -> Vec<(Rc<Partition>, BrokerId)> {
+    let mut all = super::partitions(shard);
+    all.push(shard.controller.partition().clone());
+    all.retain(|partition| partition.driver().is_leader());
+    let heirs = all.into_iter().filter_map(|partition| {
+        let heir = best_heir(shard, &partition)?;
+        Some((partition, heir))
+    });
+    heirs.collect()
+}
+
+/// Of those who vote and are reached, the one that has written most.
+fn best_heir(shard: &Shard, partition: &Partition) -> Option<BrokerId> {
+    let driver = partition.driver();
+    let voters = &driver.members().voters;
+    let able = driver.followers().filter_map(|(replica, written)| {
+        let holder = partition.broker_of(replica)?;
+        let is_able = voters.contains(&replica) && shard.peers.is_alive(holder);
+        is_able.then_some((written, holder))
+    });
+    able.max().map(|(_, holder)| holder)
+}
+
+fn has_caught_up(partition: &Partition, replica: ReplicaId) -> bool {
+    let driver = partition.driver();
+    let end = driver.log().last_index().0;
+    let mut followers = driver.followers();
+    let written = followers.find(|(follower, _)| *follower == replica);
+    written.is_some_and(|(_, written)| written.0 + LAG_MAX >= end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn members(voters: &[u64], learners: &[u64]) -> Members {
+        let ids = |numbers: &[u64]| -> Vec<_> {
+            let numbers = numbers.iter();
+            numbers.map(|id| ReplicaId::new(*id).unwrap()).collect()
+        };
+        Members::of_voters(ids(voters)).with_learners(ids(learners))
+    }
+
+    fn brokers(numbers: &[i32]) -> Vec<BrokerId> {
+        numbers.iter().copied().map(BrokerId).collect()
+    }
+
+    fn step(wanted: &PartitionImage, own: i32, members: &Members, ready: &[u64]) -> Option<Step> {
+        let standing = Standing {
+            members,
+            own: BrokerId(own),
+            is_ready: &|replica| ready.contains(&replica.get()),
+        };
+        standing.next_step(wanted)
+    }
+
+    #[test]
+    fn a_partition_moves_by_learners_then_voters_then_word_to_the_controller() {
+        let before = PartitionImage::of_brokers(brokers(&[1, 2, 3]));
+        let moving = before.reassigned_to(&brokers(&[1, 2, 4]));
+        let old = members(&[1, 2, 3], &[]);
+        let learning = members(&[1, 2, 3], &[4]);
+        let settled = members(&[1, 2, 4], &[]);
+        let check = |members: &Members, ready: &[u64], expected| {
+            assert_eq!(step(&moving, 1, members, ready), expected);
+        };
+        check(&old, &[2, 3], Some(Step::Change(learning.clone())));
+        check(&learning, &[2, 3], None);
+        check(&learning, &[2, 3, 4], Some(Step::Change(settled.clone())));
+        check(&settled, &[2, 4], Some(Step::Complete(vec![1, 2, 4])));
+        assert_eq!(step(&moving.completed(), 1, &settled, &[2, 4]), None);
+        assert_eq!(step(&before, 1, &old, &[]), None, "nothing is to move");
+    }
+
+    #[test]
+    fn a_leader_that_is_to_go_lets_one_that_stays_lead_first() {
+        let before = PartitionImage::of_brokers(brokers(&[1, 2]));
+        let moving = before.reassigned_to(&brokers(&[2, 3]));
+        let learning = members(&[1, 2], &[3]);
+        let handed_over = step(&moving, 1, &learning, &[2, 3]);
+        assert_eq!(handed_over, Some(Step::HandOver(BrokerId(2))));
+        let settled = Step::Change(members(&[2, 3], &[]));
+        assert_eq!(step(&moving, 2, &learning, &[1, 3]), Some(settled));
+        // Nobody who stays votes yet: the group goes on without a leader for a moment.
+        let elsewhere = before.reassigned_to(&brokers(&[3]));
+        let settled = Step::Change(members(&[3], &[]));
+        assert_eq!(step(&elsewhere, 1, &learning, &[2, 3]), Some(settled));
+    }
+
+    #[test]
+    fn what_is_called_off_goes_back_to_where_it_was() {
+        let before = PartitionImage::of_brokers(brokers(&[1, 2]));
+        let off = before.reassigned_to(&brokers(&[1, 3])).called_off();
+        let back = members(&[1, 2], &[]);
+        let from_learning = step(&off, 1, &members(&[1, 2], &[3]), &[2, 3]);
+        assert_eq!(from_learning, Some(Step::Change(back.clone())));
+        let from_moved = step(&off, 1, &members(&[1, 3], &[]), &[3]);
+        let again = members(&[1, 3], &[2]);
+        assert_eq!(from_moved, Some(Step::Change(again)));
+        assert_eq!(step(&off, 1, &back, &[2]), Some(Step::Complete(vec![1, 2])));
+    }
+}

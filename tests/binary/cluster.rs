@@ -1,0 +1,322 @@
+//! Clusters of the binary: three brokers that find each other, on one machine.
+
+mod failover;
+mod forming;
+mod moves;
+mod refusals;
+mod restarts;
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use kafka_protocol::messages::create_topics_request::CreatableTopic;
+use kafka_protocol::messages::describe_quorum_request::{PartitionData, TopicData};
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::{
+    CreateTopicsRequest, DescribeQuorumRequest, MetadataRequest, MetadataResponse, TopicName,
+};
+
+use crate::broker::{Broker, serve};
+use crate::client::Client;
+use crate::process::Process;
+use crate::requests::text;
+use crate::support::{LIMIT, TempDir, eventually};
+
+/// Brokers of one cluster, each with a directory and ports that it keeps.
+struct Cluster {
+    seats: Vec<Seat>,
+    seeds: String,
+}
+
+struct Seat {
+    dir: TempDir,
+    client_port: u16,
+    peer_port: u16,
+    broker: Option<Broker>,
+}
+
+/// Ports that are free now. Nobody else on the machine asks for any so soon that they are given twice.
+fn free_ports(count: usize) -> Vec<u16> {
+    let bound: Vec<_> = (0..count)
+        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free"))
+        .collect();
+    let ports = bound
+        .iter()
+        .map(|socket| socket.local_addr().expect("it is bound").port());
+    ports.collect()
+}
+
+impl Cluster {
+    /// As many brokers as are said, none of them running.
+    fn of(size: usize) -> Self {
+        let ports = free_ports(2 * size);
+        let seats: Vec<_> = ports
+            .chunks(2)
+            .map(|ports| Seat {
+                dir: TempDir::new(),
+                client_port: ports[0],
+                peer_port: ports[1],
+                broker: None,
+            })
+            .collect();
+        let seeds: Vec<_> = seats
+            .iter()
+            .map(|seat| format!("127.0.0.1:{}", seat.peer_port))
+            .collect();
+        Self {
+            seats,
+            seeds: seeds.join(","),
+        }
+    }
+
+    /// Three brokers that serve.
+    fn start() -> Self {
+        let mut cluster = Self::of(3);
+        cluster.start_all();
+        cluster
+    }
+
+    fn start_all(&mut self) {
+        let waiting: Vec<_> = (0..self.seats.len())
+            .filter(|at| self.seats[*at].broker.is_none())
+            .map(|at| (at, Process::start(self.command(at, &[]))))
+            .collect();
+        for (at, process) in waiting {
+            process.says("is ready");
+            self.seats[at].broker = Some(Broker::that_runs(process, self.seats[at].client_port));
+        }
+        // Before that a founder is the only one who decides.
+        eventually("three brokers vote on the metadata", || {
+            (self.voters() == Some(3)).then_some(())
+        });
+    }
+
+    /// How many brokers vote on the metadata.
+    fn voters(&self) -> Option<usize> {
+        let partition = PartitionData::default().with_partition_index(0);
+        let topic = TopicData::default()
+            .with_topic_name(TopicName(text("__cluster_metadata")))
+            .with_partitions(vec![partition]);
+        let request = DescribeQuorumRequest::default().with_topics(vec![topic]);
+        let answer = self.any_client().try_call(0, &request).ok()?;
+        let partition = answer.topics.first()?.partitions.first()?;
+        (partition.error_code == 0).then_some(partition.current_voters.len())
+    }
+
+    fn start_one(&mut self, at: usize) {
+        let process = Process::start(self.command(at, &[]));
+        process.says("is ready");
+        self.seats[at].broker = Some(Broker::that_runs(process, self.seats[at].client_port));
+    }
+
+    fn command(&self, at: usize, settings: &[(&str, &str)]) -> Command {
+        let seat = &self.seats[at];
+        let listeners = format!("PLAINTEXT://127.0.0.1:{}", seat.client_port);
+        let peers = format!("127.0.0.1:{}", seat.peer_port);
+        let mut all = vec![
+            ("listeners", listeners.as_str()),
+            ("klamm.peer.listener", peers.as_str()),
+            ("klamm.seed.brokers", self.seeds.as_str()),
+            ("default.replication.factor", "3"),
+        ];
+        all.extend(settings);
+        serve(&seat.dir, &all)
+    }
+
+    fn broker(&self, at: usize) -> &Broker {
+        self.seats[at].broker.as_ref().expect("it runs")
+    }
+
+    /// SIGKILL.
+    fn kill(&mut self, at: usize) {
+        self.seats[at].broker.take().expect("it runs").kill();
+    }
+
+    /// SIGTERM.
+    fn stop(&mut self, at: usize) {
+        self.seats[at].broker.take().expect("it runs").stop();
+    }
+
+    fn running(&self) -> impl Iterator<Item = usize> {
+        let running = self.seats.iter().enumerate();
+        let running = running.filter(|(_, seat)| seat.broker.is_some());
+        running.map(|(at, _)| at)
+    }
+
+    fn client(&self, at: usize) -> Client {
+        self.broker(at).client()
+    }
+
+    /// A client of the first that runs.
+    fn any_client(&self) -> Client {
+        self.client(self.running().next().expect("one runs"))
+    }
+
+    /// The seat of the broker with that port.
+    fn seat_of(&self, port: i32) -> Option<usize> {
+        let mut seats = self.seats.iter();
+        seats.position(|seat| i32::from(seat.client_port) == port)
+    }
+
+    /// Creates a topic with a replica on each broker, and waits until each partition is led.
+    fn create_topic(&self, name: &str, partitions: i32) {
+        let topic = CreatableTopic::default()
+            .with_name(TopicName(text(name)))
+            .with_num_partitions(partitions)
+            .with_replication_factor(3);
+        let request = CreateTopicsRequest::default()
+            .with_topics(vec![topic])
+            .with_timeout_ms(20_000);
+        let answer = self.any_client().call(5, &request);
+        assert_eq!(
+            answer.topics[0].error_code, 0,
+            "{:?}",
+            answer.topics[0].error_message
+        );
+        for partition in 0..partitions {
+            self.leader(name, partition);
+        }
+    }
+
+    /// The seat of the broker that leads a partition, as all that run agree.
+    fn leader(&self, topic: &str, partition: i32) -> usize {
+        let what = format!("{topic}-{partition} has a leader");
+        eventually(&what, || {
+            let said: BTreeSet<_> = self
+                .running()
+                .map(|at| leader_as_told(&mut self.client(at), topic, partition))
+                .collect();
+            let leader = match said.first() {
+                Some(Some(port)) if said.len() == 1 => self.seat_of(*port)?,
+                _ => return None,
+            };
+            self.seats[leader].broker.is_some().then_some(leader)
+        })
+    }
+
+    /// Everything a partition holds, as its leader says.
+    fn values(&self, topic: &str, partition: i32) -> Vec<String> {
+        let leader = self.leader(topic, partition);
+        self.client(leader).values(topic, partition)
+    }
+
+    /// Waits until every broker that runs has the same bytes of a partition, and all of them.
+    fn assert_replicas_equal(&self, topic: &str, partition: i32) {
+        let folder = format!("{topic}-{partition}");
+        eventually("all replicas have the same bytes", || {
+            let logs: BTreeSet<Vec<u8>> = self
+                .running()
+                .map(|at| log_bytes(&self.seats[at].dir, &folder))
+                .collect();
+            (logs.len() == 1).then_some(())
+        });
+    }
+}
+
+fn log_bytes(dir: &TempDir, folder: &str) -> Vec<u8> {
+    let folder = dir.data().join(folder);
+    let segments = crate::support::files(&folder, ".log");
+    let bytes = segments
+        .iter()
+        .map(|name| crate::broker::read(&folder.join(name)));
+    bytes.collect::<Vec<_>>().concat()
+}
+
+/// What a broker knows of the cluster, without having anything created.
+fn metadata(client: &mut Client, topic: &str) -> MetadataResponse {
+    let wanted = MetadataRequestTopic::default().with_name(Some(TopicName(text(topic))));
+    let request = MetadataRequest::default()
+        .with_topics(Some(vec![wanted]))
+        .with_allow_auto_topic_creation(false);
+    client.call(9, &request)
+}
+
+/// The port of the broker that leads a partition, as this one says.
+fn leader_as_told(client: &mut Client, topic: &str, partition: i32) -> Option<i32> {
+    let metadata = metadata(client, topic);
+    let partitions = &metadata.topics.first()?.partitions;
+    let mut partitions = partitions.iter();
+    let found = partitions.find(|found| found.partition_index == partition)?;
+    let mut brokers = metadata.brokers.iter();
+    let leader = brokers.find(|broker| broker.node_id == found.leader_id)?;
+    Some(leader.port)
+}
+
+/// A producer that follows its partition's leader, and repeats what was not acknowledged.
+struct Follower<'a> {
+    cluster: &'a Cluster,
+    topic: &'a str,
+    producer: i64,
+    sent: i32,
+    client: Option<Client>,
+    /// The longest it has waited for one batch.
+    longest: Duration,
+    errors: usize,
+}
+
+impl<'a> Follower<'a> {
+    fn new(cluster: &'a Cluster, topic: &'a str) -> Self {
+        Self {
+            cluster,
+            topic,
+            producer: cluster.any_client().producer_id(),
+            sent: 0,
+            client: None,
+            longest: Duration::ZERO,
+            errors: 0,
+        }
+    }
+
+    /// As it was with the cluster before.
+    fn resumed(cluster: &'a Cluster, topic: &'a str, producer: i64, sent: i32) -> Self {
+        Self {
+            producer,
+            sent,
+            ..Self::new(cluster, topic)
+        }
+    }
+
+    /// Appends one record, wherever its partition is led.
+    fn produce(&mut self) {
+        let value = self.sent.to_string();
+        let batch =
+            crate::requests::idempotent_batch(self.producer, self.sent, &[value.as_bytes()]);
+        let begun = Instant::now();
+        loop {
+            if let Some(client) = &mut self.client
+                && let Ok(Ok(offset)) = client.try_produce(self.topic, 0, &batch)
+            {
+                assert_eq!(offset, i64::from(self.sent), "one batch, one offset");
+                break;
+            }
+            self.errors += usize::from(self.client.is_some());
+            assert!(begun.elapsed() < LIMIT, "nobody takes the record");
+            self.client = self.find_leader();
+            if self.client.is_none() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        self.longest = self.longest.max(begun.elapsed());
+        self.sent += 1;
+    }
+
+    fn find_leader(&self) -> Option<Client> {
+        for at in self.cluster.running() {
+            let port = self.cluster.seats[at].client_port;
+            let Ok(mut client) = Client::try_connect(port) else {
+                continue;
+            };
+            if let Some(port) = leader_as_told(&mut client, self.topic, 0) {
+                let port = u16::try_from(port).expect("a port");
+                return Client::try_connect(port).ok();
+            }
+        }
+        None
+    }
+}
+
+fn numbers(count: i32) -> Vec<String> {
+    (0..count).map(|number| number.to_string()).collect()
+}

@@ -1,0 +1,73 @@
+//! Planned moves: brokers that are stopped hand over what they lead, and get it back.
+
+use std::time::Duration;
+
+use super::{Cluster, Follower, numbers};
+
+#[test]
+fn a_rolling_restart_under_load_loses_nothing_and_nobody_waits_for_long() {
+    let mut cluster = Cluster::start();
+    cluster.create_topic("t", 1);
+    let (mut producer, mut sent) = (None, 0);
+    for at in 0..3 {
+        std::thread::scope(|scope| {
+            let (stop, stopped) = std::sync::mpsc::channel::<()>();
+            let seat = cluster.seats[at].broker.take().expect("it runs");
+            let cluster = &cluster;
+            let load = scope.spawn(move || {
+                let mut follower = match producer {
+                    None => Follower::new(cluster, "t"),
+                    Some(producer) => Follower::resumed(cluster, "t", producer, sent),
+                };
+                while stopped.try_recv().is_err() {
+                    follower.produce();
+                }
+                (follower.producer, follower.sent, follower.longest)
+            });
+            seat.stop();
+            stop.send(()).expect("the load goes on");
+            let longest;
+            let (id, count, waited) = load.join().expect("no record is refused for long");
+            (producer, sent, longest) = (Some(id), count, waited);
+            assert!(longest < Duration::from_secs(1), "{longest:?}");
+        });
+        cluster.start_one(at);
+        cluster.assert_replicas_equal("t", 0);
+    }
+    assert_eq!(cluster.values("t", 0), numbers(sent));
+}
+
+#[test]
+fn all_are_killed_at_once_and_everything_acknowledged_is_there() {
+    let mut cluster = Cluster::start();
+    cluster.create_topic("t", 1);
+    let mut follower = Follower::new(&cluster, "t");
+    for _ in 0..200 {
+        follower.produce();
+    }
+    let sent = follower.sent;
+    for at in 0..3 {
+        cluster.kill(at);
+    }
+    cluster.start_all();
+    assert_eq!(cluster.values("t", 0), numbers(sent));
+    cluster.assert_replicas_equal("t", 0);
+}
+
+#[test]
+fn a_broker_that_is_back_leads_again_what_it_should_lead() {
+    let mut cluster = Cluster::start();
+    cluster.create_topic("t", 3);
+    let before: Vec<_> = (0..3)
+        .map(|partition| cluster.leader("t", partition))
+        .collect();
+    let mut leaders = before.clone();
+    leaders.sort_unstable();
+    assert_eq!(leaders, [0, 1, 2], "leadership is spread");
+    cluster.kill(before[0]);
+    assert_ne!(cluster.leader("t", 0), before[0]);
+    cluster.start_one(before[0]);
+    crate::support::eventually("the preferred leader leads", || {
+        (cluster.leader("t", 0) == before[0]).then_some(())
+    });
+}

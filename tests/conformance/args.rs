@@ -6,6 +6,7 @@ pub(crate) const USAGE: &str = "\
 usage: conformance [run|install|list] [options] [FILTER...]
   FILTER              GROUP or GROUP/PART-OF-A-CHECK; none selects every group
   --target TARGET     klamm (default) or kafka; also KLAMM_CONFORMANCE_TARGET
+  --brokers N         how many brokers of klamm form the cluster, default 1
   --binary FILE       the klamm binary, default target/release/klamm; also KLAMM_BINARY
   --keep              keep data and logs of groups that passed, too
   --list              name the groups and stop";
@@ -49,6 +50,8 @@ pub(crate) enum Command {
 pub(crate) struct Args {
     pub(crate) command: Command,
     pub(crate) target: Target,
+    /// How many brokers of ours form the cluster.
+    pub(crate) brokers: usize,
     pub(crate) keep: bool,
     pub(crate) binary: Option<PathBuf>,
     pub(crate) filters: Vec<String>,
@@ -71,6 +74,10 @@ impl Args {
                 "help" | "--help" | "-h" => parsed.command = Command::Help,
                 "--target" => parsed.target = Target::parse(&value("--target")?)?,
                 "--binary" => parsed.binary = Some(PathBuf::from(value("--binary")?)),
+                "--brokers" => {
+                    let count = value("--brokers")?.parse().ok().filter(|count| *count > 0);
+                    parsed.brokers = count.ok_or("--brokers needs a number")?;
+                }
                 "--keep" => parsed.keep = true,
                 option if option.starts_with('-') => {
                     return Err(format!("unknown option option={option}\n{USAGE}"));
@@ -89,6 +96,7 @@ impl Args {
         Ok(Self {
             command: Command::Run,
             target,
+            brokers: 1,
             keep: false,
             binary: std::env::var("KLAMM_BINARY").ok().map(PathBuf::from),
             filters: Vec::new(),

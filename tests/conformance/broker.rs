@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::args::Target;
+use crate::args::{Args, Target};
 use crate::places::Places;
 use crate::process::{Invocation, Output, POLL, Process};
 
@@ -31,40 +31,50 @@ pub(crate) const KAFKA_SETTINGS: [(&str, &str); 6] = [
     ("transaction.state.log.min.isr", "1"),
 ];
 
-/// One broker with its data directory; the port stays over restarts.
+/// The broker under test, or several that are one cluster, with their data; ports stay over restarts.
 pub(crate) struct Broker {
     target: Target,
+    nodes: Vec<Node>,
+    data: PathBuf,
+}
+
+struct Node {
     port: u16,
     start: Invocation,
     log: PathBuf,
-    data: PathBuf,
     process: Option<Process>,
 }
 
 impl Broker {
-    /// Starts a broker on an empty data directory below `dir` and waits until it answers.
-    pub(crate) fn start(target: Target, places: &Places, dir: &Path) -> Result<Self, String> {
-        let port = free_port()?;
+    /// Starts brokers on an empty data directory below `dir` and waits until they answer.
+    pub(crate) fn start(args: &Args, places: &Places, dir: &Path) -> Result<Self, String> {
         let data = dir.join("data");
-        let log = dir.join("broker.log");
-        let start = match target {
-            Target::Klamm => klamm(places, dir, port, &data),
-            Target::Kafka => kafka(places, dir, port, &data, &log)?,
+        let nodes = match (args.target, args.brokers) {
+            (Target::Klamm, 1) => {
+                let port = free_port()?;
+                let start = klamm(places, dir, port, &data);
+                vec![Node::new(port, start, dir.join("broker.log"))]
+            }
+            (Target::Klamm, count) => klamm_cluster(places, dir, &data, count)?,
+            (Target::Kafka, _) => {
+                let port = free_port()?;
+                let log = dir.join("broker.log");
+                let start = kafka(places, dir, port, &data, &log)?;
+                vec![Node::new(port, start, log)]
+            }
         };
         let mut broker = Self {
-            target,
-            port,
-            start,
-            log,
+            target: args.target,
+            nodes,
             data,
-            process: None,
         };
         broker.launch()?;
         Ok(broker)
     }
 
+    /// Where clients ask first; they learn of the others there.
     pub(crate) fn bootstrap(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("127.0.0.1:{}", self.nodes[0].port)
     }
 
     pub(crate) fn target(&self) -> Target {
@@ -75,13 +85,15 @@ impl Broker {
         &self.data
     }
 
-    /// `kill -9`, then the same broker on the same port and data.
+    /// `kill -9` of all, then the same brokers on the same ports and data.
     pub(crate) fn kill_and_restart(&mut self) -> Result<(), String> {
-        self.process = None; // dropping it is SIGKILL and a wait
+        for node in &mut self.nodes {
+            node.process = None; // dropping it is SIGKILL and a wait
+        }
         self.launch()
     }
 
-    /// An orderly stop, then the same broker on the same port and data.
+    /// An orderly stop of all, then the same brokers on the same ports and data.
     pub(crate) fn stop_and_restart(&mut self) -> Result<(), String> {
         self.stop()?;
         self.launch()
@@ -89,6 +101,37 @@ impl Broker {
 
     /// SIGTERM; an exit other than 0 (143 from a JVM, which is its way to say so) is a failure.
     pub(crate) fn stop(&mut self) -> Result<(), String> {
+        let expected = if self.target == Target::Kafka { 143 } else { 0 };
+        self.nodes
+            .iter_mut()
+            .try_for_each(|node| node.stop(expected))
+    }
+
+    fn launch(&mut self) -> Result<(), String> {
+        for node in &mut self.nodes {
+            let process = Process::start(&mut node.start, &node.log, Output::Log)
+                .map_err(|error| format!("the broker does not start error={error}"))?;
+            node.process = Some(process);
+        }
+        let count = self.nodes.len();
+        self.nodes.iter_mut().try_for_each(|node| {
+            let process = node.process.as_mut().expect("it was just started");
+            await_brokers(node.port, process, count)
+        })
+    }
+}
+
+impl Node {
+    fn new(port: u16, start: Invocation, log: PathBuf) -> Self {
+        Self {
+            port,
+            start,
+            log,
+            process: None,
+        }
+    }
+
+    fn stop(&mut self, expected: i32) -> Result<(), String> {
         let Some(mut process) = self.process.take() else {
             return Ok(());
         };
@@ -101,24 +144,22 @@ impl Broker {
         let status = process
             .wait(STOP_LIMIT)
             .ok_or_else(|| format!("the broker still runs {STOP_LIMIT:?} after SIGTERM"))?;
-        let expected = if self.target == Target::Kafka { 143 } else { 0 };
         if status.code() != Some(expected) {
             return Err(format!("the broker stopped with an error {status}"));
         }
         Ok(())
     }
-
-    fn launch(&mut self) -> Result<(), String> {
-        let process = Process::start(&mut self.start, &self.log, Output::Log)
-            .map_err(|error| format!("the broker does not start error={error}"))?;
-        await_answers(self.port, self.process.insert(process))
-    }
 }
 
 /// Waits until a broker that was started answers without TLS and login.
 pub(crate) fn await_answers(port: u16, process: &mut Process) -> Result<(), String> {
+    await_brokers(port, process, 1)
+}
+
+/// Waits until a broker that was started knows of so many.
+fn await_brokers(port: u16, process: &mut Process, count: usize) -> Result<(), String> {
     let deadline = Instant::now() + START_LIMIT;
-    while !answers(port) {
+    while !answers(port, count) {
         if let Some(status) = process.exited() {
             return Err(format!("the broker ended while starting {status}"));
         }
@@ -140,6 +181,41 @@ fn klamm(places: &Places, dir: &Path, port: u16, data: &Path) -> Invocation {
         start = start.arg("--set").arg(format!("{key}={value}"));
     }
     start
+}
+
+/// Brokers that find each other.
+fn klamm_cluster(
+    places: &Places,
+    dir: &Path,
+    data: &Path,
+    count: usize,
+) -> Result<Vec<Node>, String> {
+    let ports: Vec<_> = (0..2 * count)
+        .map(|_| free_port())
+        .collect::<Result<_, _>>()?;
+    let (ports, peers) = ports.split_at(count);
+    let seeds: Vec<_> = peers
+        .iter()
+        .map(|port| format!("127.0.0.1:{port}"))
+        .collect();
+    let nodes = ports
+        .iter()
+        .zip(peers)
+        .enumerate()
+        .map(|(number, (port, peer))| {
+            let mut start = klamm(places, dir, *port, &data.join(number.to_string()));
+            let settings = [
+                format!("klamm.peer.listener=127.0.0.1:{peer}"),
+                format!("klamm.seed.brokers={}", seeds.join(",")),
+                "klamm.admin.listener=".to_owned(),
+                "default.replication.factor=3".to_owned(),
+            ];
+            for setting in settings {
+                start = start.arg("--set").arg(setting);
+            }
+            Node::new(*port, start, dir.join(format!("broker-{number}.log")))
+        });
+    Ok(nodes.collect())
 }
 
 /// Writes `server.properties` and formats the storage.
@@ -191,9 +267,12 @@ pub(crate) fn free_port() -> Result<u16, String> {
         .map_err(|error| format!("no free port error={error}"))
 }
 
-/// Whether Metadata names a broker: Kafka listens before it is part of its cluster.
-fn answers(port: u16) -> bool {
-    broker_count(port).is_ok_and(|count| count > 0)
+/// Whether Metadata names so many brokers: Kafka listens before it is part of its cluster.
+fn answers(port: u16, count: usize) -> bool {
+    let named = broker_count(port)
+        .ok()
+        .and_then(|named| usize::try_from(named).ok());
+    named.is_some_and(|named| named >= count)
 }
 
 fn broker_count(port: u16) -> std::io::Result<i32> {

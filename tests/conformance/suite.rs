@@ -118,7 +118,7 @@ pub(crate) fn run_group(group: &Group, args: &Args, places: &Places, report: &mu
     let started = Instant::now();
     let broker = std::fs::create_dir_all(&dir)
         .map_err(|error| error.to_string())
-        .and_then(|()| Broker::start(args.target, places, &dir));
+        .and_then(|()| Broker::start(args, places, &dir));
     let log = dir.join("broker.log");
     let with_log = |message: String| format!("{message}\n{}", client::tail(&log));
     match broker {

@@ -17,6 +17,7 @@ use klamm_broker::config::{
 use klamm_broker::logging;
 use klamm_broker::server::{self, ServeError};
 use klamm_cli::EXIT_CODES;
+use rustix::process::Signal;
 
 use crate::dump::Dump;
 
@@ -61,6 +62,9 @@ struct Serve {
     /// One setting; may be given several times, and wins over the file and the environment.
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     set: Vec<(String, String)>,
+    /// End as soon as this process does, which has started this one.
+    #[arg(long, hide = true, value_name = "PID")]
+    with_parent: Option<u32>,
 }
 
 const EXAMPLES: &str = "Examples:\n  \
@@ -83,7 +87,15 @@ pub(crate) enum CliError {
     Serve(#[from] ServeError),
     /// What was asked for cannot be printed.
     #[error("cannot write to the standard output: {0}")]
-    Output(#[from] std::io::Error),
+    Output(std::io::Error),
+    /// The process that the broker is to end with cannot be watched.
+    #[error("cannot end with the process {parent}: {error}")]
+    Parent {
+        /// Its id.
+        parent: u32,
+        /// Why not.
+        error: std::io::Error,
+    },
 }
 
 impl Cli {
@@ -108,12 +120,21 @@ impl Cli {
 }
 
 fn settings() -> Result<(), CliError> {
-    Ok(std::io::stdout()
+    let written = std::io::stdout()
         .lock()
-        .write_all(settings_page().as_bytes())?)
+        .write_all(settings_page().as_bytes());
+    written.map_err(CliError::Output)
 }
 
-fn serve(Serve { config: file, set }: Serve) -> Result<(), CliError> {
+fn serve(arguments: Serve) -> Result<(), CliError> {
+    let Serve {
+        config: file,
+        set,
+        with_parent,
+    } = arguments;
+    if let Some(parent) = with_parent {
+        end_with(parent).map_err(|error| CliError::Parent { parent, error })?;
+    }
     let config = BrokerConfig::load(&Sources {
         file,
         environment: process_environment(),
@@ -128,6 +149,19 @@ fn serve(Serve { config: file, set }: Serve) -> Result<(), CliError> {
         }
     }
     Ok(server::run(config, log)?)
+}
+
+/// Has the kernel end this process when the one that has started it ends, however it does.
+fn end_with(parent: u32) -> std::io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    // If it has ended before that, somebody else is the parent by now.
+    let now = rustix::process::getppid().map(|pid| pid.as_raw_pid());
+    match now == i32::try_from(parent).ok() {
+        true => Ok(()),
+        false => Err(std::io::Error::other(
+            "the process that has started this one is gone",
+        )),
+    }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

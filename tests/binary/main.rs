@@ -28,6 +28,7 @@ mod cold;
 mod commands;
 mod compaction;
 mod damage;
+mod demo;
 mod directories;
 mod dynamic;
 mod frames;

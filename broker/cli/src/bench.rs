@@ -8,7 +8,7 @@
 //! [`stamp`] how they are known again. [`load`] is threads and clients, [`totals`] what they have done
 //! so far. [`latencies`] counts, [`outcome`] is a result, which can be written, read and added up;
 //! [`report`] and [`html`] tell it. [`team`] is several processes that make one load together, each
-//! its [`share`].
+//! its [`share`]. [`witness`] is for other commands that need a load.
 
 mod html;
 mod latencies;
@@ -25,6 +25,7 @@ mod stamp;
 mod team;
 mod topic;
 mod totals;
+mod witness;
 
 use std::path::PathBuf;
 
@@ -42,6 +43,9 @@ use crate::error::CliError;
 use crate::files;
 use crate::interrupt::Interrupt;
 use crate::output::{Output, Printer, note};
+
+pub(crate) use self::totals::Totals;
+pub(crate) use self::witness::{Acknowledged, Witness, run as run_witnessed};
 
 /// `klamm bench`.
 #[derive(Debug, Args)]
@@ -131,7 +135,7 @@ fn alone(plan: &Plan, connection: &Connection) -> Result<(Outcome, bool), CliErr
     files::ask_for_precise_timers();
     let topic = topic::Topic::prepare(plan, &cluster)?;
     let share = Share::new(0, 1, producers, topic.consumers(consumers));
-    let load = Load::prepare(plan, &cluster, &topic, share, stamp::new_run());
+    let load = Load::prepare(plan, &cluster, &topic, share, stamp::new_run(), None);
     let measured = load.map(|load| load.run_alone(&payload, &interrupt));
     topic.clean_up(&cluster);
     Ok((measured?, interrupt.asked()))

@@ -1,7 +1,7 @@
 //! Where files of the user are read and written.
 #![expect(
     clippy::disallowed_methods,
-    reason = "files that the user names: properties, records, results and reports"
+    reason = "files that the user names: properties, records, results and reports; and those of brokers that a command starts"
 )]
 
 use std::fs::File;
@@ -45,6 +45,30 @@ pub(crate) fn open(path: &Path) -> Result<Box<dyn BufRead + Send>, CliError> {
 /// Writes a file, or replaces it.
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), CliError> {
     std::fs::write(path, text).map_err(|error| CliError::File {
+        path: path.to_owned(),
+        error,
+    })
+}
+
+/// Makes a folder, and those above it.
+pub(crate) fn make_folder(path: &Path) -> Result<(), CliError> {
+    std::fs::create_dir_all(path).map_err(|error| CliError::File {
+        path: path.to_owned(),
+        error,
+    })
+}
+
+/// Removes a folder with all that is in it.
+pub(crate) fn remove_folder(path: &Path) -> Result<(), CliError> {
+    std::fs::remove_dir_all(path).map_err(|error| CliError::File {
+        path: path.to_owned(),
+        error,
+    })
+}
+
+/// An empty file that a child process writes.
+pub(crate) fn create(path: &Path) -> Result<File, CliError> {
+    File::create(path).map_err(|error| CliError::File {
         path: path.to_owned(),
         error,
     })

@@ -2,7 +2,8 @@
 //! other. Topics, settings, consumer groups, records, and a load generator that judges a cluster.
 //!
 //! It is a client as any other, built on librdkafka, and knows nothing of how Klamm works inside:
-//! what it shows comes over the wire. The `klamm` binary shows these [`Command`]s beside its own.
+//! what it shows comes over the wire. (`demo` alone knows how brokers are started.) The `klamm`
+//! binary shows these [`Command`]s beside its own.
 //!
 //! Start with [`Command::run`]. Each command has a module; `cluster` is a cluster that has
 //! answered, `output` what is printed, `error` which exit code says what. `bench` is a small program
@@ -19,6 +20,7 @@ mod cluster;
 mod config;
 mod connection;
 mod consume;
+mod demo;
 mod error;
 mod files;
 mod group;
@@ -51,6 +53,8 @@ pub enum Command {
     Config(config::Config),
     /// Puts load on a cluster and measures its latency, counted from when a message was due.
     Bench(Box<bench::Bench>),
+    /// Starts three brokers here, kills one under load, and shows what clients see of it.
+    Demo(demo::Demo),
     /// Prints completions for a shell.
     #[command(after_help = COMPLETIONS)]
     Completions {
@@ -79,6 +83,7 @@ impl Command {
             Self::Group(group) => group.run(),
             Self::Config(config) => config.run(),
             Self::Bench(bench) => bench.run(),
+            Self::Demo(demo) => demo.run(),
             Self::Completions { shell } => completions(shell, whole),
         };
         match done {

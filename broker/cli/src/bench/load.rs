@@ -23,6 +23,7 @@ use super::progress::{LOOK, Progress};
 use super::share::Share;
 use super::topic::Topic;
 use super::totals::Ending;
+use super::witness::Witness;
 use crate::clock;
 use crate::cluster::{self, Cluster, Watch};
 use crate::error::CliError;
@@ -34,7 +35,7 @@ type Consumer = BaseConsumer<Watch>;
 /// Messages that wait in a producer while the cluster is slow; they stay due.
 const QUEUED_MAX: &str = "1000000";
 /// Threads are up and waiting by then.
-const START: Duration = Duration::from_millis(500);
+pub(super) const START: Duration = Duration::from_millis(500);
 
 /// What a load needs to know, and the clients of this process, which are connected and wait.
 pub(super) struct Load<'a> {
@@ -48,7 +49,8 @@ pub(super) struct Load<'a> {
 }
 
 impl<'a> Load<'a> {
-    /// Makes the clients of one share. `id` tells the run's messages from those of others.
+    /// Makes the clients of one share. `id` tells the run's messages from those of others; the
+    /// witness is told of each.
     ///
     /// # Errors
     /// A client cannot be made.
@@ -58,8 +60,10 @@ impl<'a> Load<'a> {
         topic: &'a Topic,
         share: Share,
         id: u64,
+        witness: Option<Arc<dyn Witness>>,
     ) -> Result<Self, CliError> {
-        let run = Run::new(id, plan.schedule(), plan.drain, share.producers.count());
+        let count = share.producers.count();
+        let run = Run::new(id, plan.schedule(), plan.drain, count, witness);
         Ok(Self {
             consumers: consumers(cluster, topic, &share)?,
             producers: producers(plan, cluster, topic, &share, &run)?,

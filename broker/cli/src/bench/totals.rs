@@ -4,17 +4,17 @@ use std::time::Duration;
 
 /// Messages until a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Totals {
+pub(crate) struct Totals {
     /// The moment, counted from the start.
-    pub(super) at: Duration,
+    pub(crate) at: Duration,
     /// Producers that still send, or wait for acknowledgements.
-    pub(super) sending: u64,
-    pub(super) sent: u64,
-    pub(super) acknowledged: u64,
-    pub(super) failed: u64,
-    pub(super) consumed: u64,
+    pub(crate) sending: u64,
+    pub(crate) sent: u64,
+    pub(crate) acknowledged: u64,
+    pub(crate) failed: u64,
+    pub(crate) consumed: u64,
     /// The longest way from due to consumed since somebody asked, in microseconds.
-    pub(super) worst_us: u64,
+    pub(crate) worst_us: u64,
 }
 
 impl Totals {

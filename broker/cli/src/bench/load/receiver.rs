@@ -50,7 +50,11 @@ impl Received {
         let Some(stamp) = Stamp::of(message).filter(|stamp| stamp.run == run.id) else {
             return;
         };
-        match self.is_new(stamp.sequence) {
+        let is_new = self.is_new(stamp.sequence);
+        if let Some(witness) = run.witness().filter(|_| is_new.is_some()) {
+            witness.received(stamp.sequence);
+        }
+        match is_new {
             None => {}
             Some(false) => self.duplicates += 1,
             Some(true) => {

@@ -11,6 +11,7 @@ use crate::bench::latencies::Latencies;
 use crate::bench::schedule::Schedule;
 use crate::bench::stamp::Stamp;
 use crate::bench::totals::Totals;
+use crate::bench::witness::Witness;
 use crate::clock;
 use crate::error::words;
 
@@ -31,6 +32,7 @@ pub(in crate::bench) struct Run {
     counters: Counters,
     acknowledged: Mutex<Measured>,
     errors: Mutex<BTreeMap<String, u64>>,
+    witness: Option<Arc<dyn Witness>>,
 }
 
 /// Messages so far, those of the warm-up too.
@@ -73,7 +75,13 @@ impl Measured {
 }
 
 impl Run {
-    pub(super) fn new(id: u64, schedule: Schedule, drain: Duration, producers: u64) -> Arc<Self> {
+    pub(super) fn new(
+        id: u64,
+        schedule: Schedule,
+        drain: Duration,
+        producers: u64,
+        witness: Option<Arc<dyn Witness>>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             id,
             schedule,
@@ -84,6 +92,7 @@ impl Run {
             counters: Counters::default(),
             acknowledged: Mutex::default(),
             errors: Mutex::default(),
+            witness,
         })
     }
 
@@ -159,6 +168,10 @@ impl Run {
         self.acknowledged
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn witness(&self) -> Option<&dyn Witness> {
+        self.witness.as_deref()
     }
 
     pub(super) fn count_error(&self, error: &KafkaError) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::message::{Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext};
 
 use super::Producer;
@@ -15,6 +15,7 @@ use super::run::Run;
 use crate::bench::latencies::Latencies;
 use crate::bench::payload::{Body, Payload};
 use crate::bench::stamp::{HEADER, Stamp};
+use crate::bench::witness::Acknowledged;
 use crate::clock;
 use crate::interrupt::Interrupt;
 
@@ -152,7 +153,15 @@ impl ProducerContext for Acknowledgements {
             Ok(message) => {
                 let elapsed = run.elapsed();
                 if let Some(stamp) = Stamp::of(message) {
-                    run.acknowledged().record(run.schedule, stamp, elapsed);
+                    let took = run.acknowledged().record(run.schedule, stamp, elapsed);
+                    if let Some(witness) = run.witness() {
+                        witness.acknowledged(Acknowledged {
+                            sequence: stamp.sequence,
+                            partition: message.partition(),
+                            at: elapsed,
+                            took,
+                        });
+                    }
                 }
                 run.counters().acknowledged.fetch_add(1, Ordering::Release);
             }

@@ -143,7 +143,7 @@ impl Work<'_> {
     ) -> Result<(), CliError> {
         let brokers = self.cluster.metadata.brokers().len() as u64;
         limits::raise_open_files(share.clients(), brokers)?;
-        let load = Load::prepare(self.plan, self.cluster, topic, share, run)?;
+        let load = Load::prepare(self.plan, self.cluster, topic, share, run, None)?;
         leader.say(&Report::Ready)?;
         let Some(Order::Begin { at_unix_us }) = leader.next()? else {
             return Ok(());

@@ -9,33 +9,41 @@ use rdkafka::admin::{
 use rdkafka::client::DefaultClientContext;
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 
-use crate::contestant::Broker;
+use crate::contestant::Brokers;
+
+const PATIENCE: Duration = Duration::from_secs(60);
 
 type Settings<'a> = &'a [(&'a str, &'a str)];
 
+/// Each partition has a replica on every broker.
 pub(crate) fn create_topic(
-    broker: &Broker,
+    brokers: &dyn Brokers,
     name: &str,
     partitions: i32,
     settings: Settings<'_>,
 ) -> Result<(), String> {
-    let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+    let replicas = i32::try_from(brokers.pids().len()).expect("a handful of brokers");
+    let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));
     for (key, value) in settings {
         topic = topic.set(key, value);
     }
-    let admin = admin(broker)?;
-    let created = block_on(admin.create_topics([&topic], &AdminOptions::new()));
+    let admin = admin(brokers)?;
+    let created = block_on(admin.create_topics([&topic], &options()));
     all_done(name, created)
 }
 
 /// Gives a topic these settings of its own, and no others.
-pub(crate) fn set_topic(broker: &Broker, name: &str, settings: Settings<'_>) -> Result<(), String> {
+pub(crate) fn set_topic(
+    brokers: &dyn Brokers,
+    name: &str,
+    settings: Settings<'_>,
+) -> Result<(), String> {
     let mut change = AlterConfig::new(ResourceSpecifier::Topic(name));
     for (key, value) in settings {
         change = change.set(key, value);
     }
-    let admin = admin(broker)?;
-    let changed = block_on(admin.alter_configs([&change], &AdminOptions::new()));
+    let admin = admin(brokers)?;
+    let changed = block_on(admin.alter_configs([&change], &options()));
     all_done(name, changed)
 }
 
@@ -50,9 +58,16 @@ fn all_done<T, W>(
     Ok(())
 }
 
-fn admin(broker: &Broker) -> Result<AdminClient<DefaultClientContext>, String> {
+/// A thousand partitions on each of three brokers take their time.
+fn options() -> AdminOptions {
+    AdminOptions::new()
+        .request_timeout(Some(PATIENCE))
+        .operation_timeout(Some(PATIENCE))
+}
+
+fn admin(brokers: &dyn Brokers) -> Result<AdminClient<DefaultClientContext>, String> {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", broker.address());
+    config.set("bootstrap.servers", brokers.addresses());
     config.create().map_err(|error| error.to_string())
 }
 

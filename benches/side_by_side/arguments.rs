@@ -10,14 +10,18 @@ use crate::plan::{Part, Plan, Rate};
 const USAGE: &str = "\
 usage: cargo bench-kafka [OPTION…]
   --only klamm|kafka   one broker alone
-  --measure A,B,…      start, latency, throughput, highest-rate, scale, growth,
-                       large-log (20 GiB of disk), compaction (all of them)
+  --measure A,B,…      one broker: start, latency, throughput, highest-rate, scale, growth,
+                       large-log (20 GiB of disk), compaction (all of these);
+                       three brokers: replicated, failover, idle
   --pairs N            how often both are measured, in turn (5)
   --seconds N          measured time at each rate (15)
   --warm-up N          load before that, in seconds (20)
   --rates A@L,B@L,…    messages per second, and linger.ms if not 0
-                       (1000,73800,73800@0.5,73800@1,73800@5)
+                       (latency: 1000,73800,73800@0.5,73800@1,73800@5;
+                       replicated: 500,2000,10000,20000,73800, and the same @5)
   --size N             bytes per message (200)
+  --kills N            failover: how often a leader is killed (20)
+  --strict             replicated: the same again with flush.messages=1
   --klamm FILE         the binary (target/release/klamm)
 To keep other work of the machine out of the figures: chrt -r 1 target/release/bench-kafka";
 
@@ -25,11 +29,13 @@ To keep other work of the machine out of the figures: chrt -r 1 target/release/b
 pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Plan, String> {
     let mut plan = Plan {
         contestants: vec![Contestant::Klamm, Contestant::Kafka],
-        parts: Part::ALL.to_vec(),
+        parts: Part::OF_ONE.to_vec(),
         pairs: 5,
         measured: Duration::from_secs(15),
         warm_up: Duration::from_secs(20),
-        rates: rates("1000,73800,73800@0.5,73800@1,73800@5")?,
+        rates: None,
+        kills: 20,
+        strict: false,
         size_bytes: 200,
         klamm: root().join("target/release/klamm"),
     };
@@ -44,7 +50,9 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Plan,
             "--pairs" => plan.pairs = number(&value()?)?,
             "--seconds" => plan.measured = Duration::from_secs(number(&value()?)?),
             "--warm-up" => plan.warm_up = Duration::from_secs(number(&value()?)?),
-            "--rates" => plan.rates = rates(&value()?)?,
+            "--rates" => plan.rates = Some(rates(&value()?)?),
+            "--kills" => plan.kills = number::<u32>(&value()?)?.max(1),
+            "--strict" => plan.strict = true,
             "--measure" => plan.parts = value()?.split(',').map(part).collect::<Result<_, _>>()?,
             "--size" => plan.size_bytes = number::<usize>(&value()?)?.max(16),
             "--klamm" => plan.klamm = PathBuf::from(value()?),
@@ -68,7 +76,7 @@ fn rate(text: &str) -> Result<Rate, String> {
 }
 
 fn part(name: &str) -> Result<Part, String> {
-    let known = Part::ALL.into_iter().find(|part| part.name() == name);
+    let known = Part::all().find(|part| part.name() == name);
     known.ok_or_else(|| format!("nothing is called {name}\n{USAGE}"))
 }
 

@@ -10,8 +10,6 @@ use std::time::{Duration, Instant};
 const KAFKA_VERSION: &str = "4.4.0";
 /// What Kafka's own start script passes to Java.
 const JVM_OPTIONS: &[&str] = &[
-    "-Xmx1G",
-    "-Xms1G",
     "-server",
     "-XX:+UseG1GC",
     "-XX:MaxGCPauseMillis=20",
@@ -19,6 +17,8 @@ const JVM_OPTIONS: &[&str] = &[
     "-XX:+ExplicitGCInvokesConcurrent",
     "-Djava.awt.headless=true",
 ];
+/// Kafka's own default for the heap of a broker.
+const HEAP_MIB: u32 = 1_024;
 /// A fixed cluster id: Kafka wants 16 bytes in URL-safe base 64.
 const CLUSTER_ID: &str = "S2xhbW1CZW5jaG1hcmsxMg";
 /// Partitions of every topic.
@@ -108,7 +108,7 @@ impl Setting {
         if contestant == Contestant::Kafka {
             self.format(&properties)?;
         }
-        self.prepared(contestant, &folder, port)
+        self.prepared(contestant, &folder, port, HEAP_MIB)
     }
 
     /// The same broker with the data that a killed one left behind, on the same port.
@@ -117,7 +117,7 @@ impl Setting {
         contestant: Contestant,
         killed: &Killed,
     ) -> Result<Prepared, String> {
-        self.prepared(contestant, &self.home(contestant), killed.port)
+        self.prepared(contestant, &self.home(contestant), killed.port, HEAP_MIB)
     }
 
     fn home(&self, contestant: Contestant) -> PathBuf {
@@ -129,16 +129,18 @@ impl Setting {
         self.home(contestant).join("data")
     }
 
-    fn prepared(
+    /// A broker whose `server.properties` and data are in `folder`.
+    pub(crate) fn prepared(
         &self,
         contestant: Contestant,
         folder: &Path,
         port: u16,
+        heap_mib: u32,
     ) -> Result<Prepared, String> {
         let properties = folder.join("server.properties");
         let mut command = match contestant {
             Contestant::Klamm => Command::new(&self.klamm),
-            Contestant::Kafka => self.java(JVM_OPTIONS),
+            Contestant::Kafka => self.java(JVM_OPTIONS, Some(heap_mib)),
         };
         match contestant {
             Contestant::Klamm => command.args(["serve", "--config"]),
@@ -160,8 +162,9 @@ impl Setting {
         Ok(Prepared { command, port })
     }
 
-    fn format(&self, properties: &Path) -> Result<(), String> {
-        let mut command = self.java(&[]);
+    /// Writes what Kafka wants to find in an empty data folder.
+    pub(crate) fn format(&self, properties: &Path) -> Result<(), String> {
+        let mut command = self.java(&[], None);
         command
             .args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"])
             .arg(properties);
@@ -175,8 +178,11 @@ impl Setting {
         command
     }
 
-    fn java(&self, options: &[&str]) -> Command {
+    fn java(&self, options: &[&str], heap_mib: Option<u32>) -> Command {
         let mut command = Command::new("java");
+        if let Some(mib) = heap_mib {
+            command.args([format!("-Xmx{mib}M"), format!("-Xms{mib}M")]);
+        }
         command
             .args(options)
             .arg("-cp")
@@ -209,6 +215,24 @@ impl Prepared {
             address,
             port: self.port,
         })
+    }
+}
+
+/// What clients talk to, and the kernel counts.
+pub(crate) trait Brokers {
+    /// `host:port` of each, with commas between them.
+    fn addresses(&self) -> String;
+    /// The processes.
+    fn pids(&self) -> Vec<u32>;
+}
+
+impl Brokers for Broker {
+    fn addresses(&self) -> String {
+        self.address.clone()
+    }
+
+    fn pids(&self) -> Vec<u32> {
+        vec![self.pid()]
     }
 }
 
@@ -248,6 +272,9 @@ impl Broker {
 
 impl Drop for Broker {
     fn drop(&mut self) {
+        if self.has_ended() {
+            return;
+        }
         let pid = self.child.id().to_string();
         let asked = Command::new("kill").args(["-TERM", &pid]).status();
         let deadline = Instant::now() + STOP_LIMIT;

@@ -12,7 +12,7 @@ mod schedule;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::contestant::Broker;
+use crate::contestant::Brokers;
 use crate::machine::{self, InstructionCount, StealWatch};
 use crate::statistics::Latencies;
 pub(crate) use schedule::Schedule;
@@ -78,6 +78,8 @@ pub(crate) struct Outcome {
     cpu_per_message: Duration,
     /// Where they were counted.
     instructions_per_message: Option<f64>,
+    /// Of all cores.
+    idle_share: f64,
     seconds: u64,
     quiet_seconds: u64,
     refused: u64,
@@ -101,6 +103,18 @@ impl Outcome {
     /// The share, from 0 to 1, of messages that arrived within `limit`.
     pub(crate) fn share_within(&self, limit: Duration) -> f64 {
         self.latencies.share_within(limit)
+    }
+
+    /// The share, from 0 to 1, of the machine's time that brokers and clients leave to others. It
+    /// comes from their CPU time: what the kernel counts as idle time leaves out what begins and
+    /// ends between two ticks, which is most of what happens at low rates.
+    pub(crate) fn idle_share(&self) -> f64 {
+        self.idle_share
+    }
+
+    /// Whether every message arrived.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.latencies.missing() == 0
     }
 
     /// Name and value of each figure.
@@ -147,16 +161,20 @@ impl Outcome {
     }
 }
 
-/// Puts `load` on the broker for `duration`.
-pub(crate) fn run(broker: &Broker, load: &Load, duration: Duration) -> Result<Outcome, String> {
+/// Puts `load` on the brokers for `duration`. The bare client knows one broker only: it leads all.
+pub(crate) fn run(
+    brokers: &dyn Brokers,
+    load: &Load,
+    duration: Duration,
+) -> Result<Outcome, String> {
     let measured = match load.client {
         Client::Librdkafka => measure(
-            broker,
-            librdkafka::Clients::new(broker, load)?,
+            brokers,
+            librdkafka::Clients::new(brokers, load)?,
             load,
             duration,
         )?,
-        Client::Bare => measure(broker, bare::Clients::new(broker, load)?, load, duration)?,
+        Client::Bare => measure(brokers, bare::Clients::new(brokers, load)?, load, duration)?,
     };
     let Measured {
         seen, disturbed, ..
@@ -178,12 +196,15 @@ pub(crate) fn run(broker: &Broker, load: &Load, duration: Duration) -> Result<Ou
         pairs.map(|(arrived, late)| Some(arrived.as_ref()?.saturating_sub((*late)?)));
     let seconds = duration.as_secs();
     let messages = (load.rate * seconds) as f64;
+    let available = duration * u32::try_from(machine::cores()).expect("a number of cores");
+    let used = measured.cpu + measured.clients_cpu;
     Ok(Outcome {
         from_sending: quiet(&mut from_sending),
         latencies: quiet(&mut seen.arrived.iter().copied()),
         lateness: quiet(&mut seen.sent_late.iter().copied()),
         cpu_per_message: measured.cpu.div_f64(messages),
         instructions_per_message: measured.instructions.map(|count| count as f64 / messages),
+        idle_share: 1.0 - used.div_duration_f64(available),
         seconds,
         quiet_seconds: (0..seconds)
             .filter(|second| !disturbed.contains(second))
@@ -202,26 +223,35 @@ trait Clients {
 struct Measured {
     seen: Seen,
     cpu: Duration,
+    /// Of this process.
+    clients_cpu: Duration,
     instructions: Option<u64>,
     /// Seconds in which the neighbours were loud.
     disturbed: BTreeSet<u64>,
 }
 
 fn measure(
-    broker: &Broker,
-    clients: impl Clients,
+    brokers: &dyn Brokers,
+    generator: impl Clients,
     load: &Load,
     duration: Duration,
 ) -> Result<Measured, String> {
-    let counting = InstructionCount::start(broker.pid());
+    let pids = brokers.pids();
+    let counting = InstructionCount::start(&pids);
     let schedule = Schedule::of(load.rate, duration);
     let watch = StealWatch::start(schedule.origin);
-    let cpu_before = machine::cpu_time(broker.pid())?;
-    let seen = clients.run(schedule, load.size_bytes)?;
-    let cpu = machine::cpu_time(broker.pid())? - cpu_before;
+    let clients = [std::process::id()];
+    let before = (
+        machine::cpu_time_of(&pids)?,
+        machine::cpu_time_of(&clients)?,
+    );
+    let seen = generator.run(schedule, load.size_bytes)?;
+    let cpu = machine::cpu_time_of(&pids)? - before.0;
+    let clients_cpu = machine::cpu_time_of(&clients)? - before.1;
     Ok(Measured {
         seen,
         cpu,
+        clients_cpu,
         instructions: counting.stop(),
         disturbed: watch.disturbed_seconds(),
     })

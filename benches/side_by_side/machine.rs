@@ -27,13 +27,18 @@ pub(crate) fn description() -> String {
     let name = name.map_or("unknown processor", |name| {
         name.trim_start_matches(['\t', ' ', ':'])
     });
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let cores = cores();
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let (_, client) = rdkafka::util::get_rdkafka_version();
     format!(
         "{cores} cores of {name}, Linux {}, librdkafka {client}",
         kernel.trim()
     )
+}
+
+/// How many cores there are.
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// User and system time that a process has used.
@@ -51,6 +56,11 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration, String> {
     }
 }
 
+/// [`cpu_time`] of several processes together.
+pub(crate) fn cpu_time_of(pids: &[u32]) -> Result<Duration, String> {
+    pids.iter().map(|pid| cpu_time(*pid)).sum()
+}
+
 /// Resident memory of a process.
 pub(crate) fn resident_mib(pid: u32) -> Result<f64, String> {
     let path = format!("/proc/{pid}/status");
@@ -63,15 +73,16 @@ pub(crate) fn resident_mib(pid: u32) -> Result<f64, String> {
     Ok(kib / 1024.0)
 }
 
-/// Counts the instructions of a process with `perf stat`, in user mode and in the kernel; on many
+/// Counts the instructions of processes with `perf stat`, in user mode and in the kernel; on many
 /// virtual machines, and without `perf`, nobody counts.
 pub(crate) struct InstructionCount(Option<Child>);
 
 impl InstructionCount {
-    pub(crate) fn start(pid: u32) -> Self {
+    pub(crate) fn start(pids: &[u32]) -> Self {
+        let pids: Vec<_> = pids.iter().map(u32::to_string).collect();
         let mut command = Command::new("perf");
         command
-            .args(["stat", "-x,", "-e", "instructions", "-p", &pid.to_string()])
+            .args(["stat", "-x,", "-e", "instructions", "-p", &pids.join(",")])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());

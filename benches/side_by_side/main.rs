@@ -4,14 +4,15 @@
 //! *due*, so that a broker that stalls cannot hide its stall), CPU time of the broker per message,
 //! cold start to the first acknowledged record, saturated throughput with Kafka's own tools,
 //! memory (at rest, with many partitions, with many connections), a large log, a compaction, and
-//! what grows with partitions and groups. Both brokers run their defaults but for ports, folders
-//! and the number of partitions.
+//! what grows with partitions and groups. And of three brokers beside three: latency with three
+//! replicas, what clients see when a leader is killed, what idle partitions cost. All brokers run
+//! their defaults but for ports, folders, the number of partitions and, of three, the heap.
 //!
-//! What it is not: a measurement of clusters, or of other clients. On a shared virtual machine only
+//! What it is not: a measurement of networks, or of other clients. On a shared virtual machine only
 //! the ratio between two brokers measured in turn means something.
 //!
-//! Start with [`plan`], which lists the parts. [`contestant`] starts and stops the brokers,
-//! [`machine`] reads what the kernel counts, [`report`] writes the table.
+//! Start with [`plan`], which lists the parts. [`contestant`] starts and stops a broker, [`cluster`]
+//! three of them, which [`watcher`] asks how they are; [`machine`] reads what the kernel counts, [`report`] writes the table.
 #![forbid(unsafe_code)]
 #![expect(
     clippy::disallowed_methods,
@@ -21,19 +22,24 @@
 
 mod admin;
 mod arguments;
+mod cluster;
 mod compaction;
 mod contestant;
+mod failover;
 mod growth;
 mod highest_rate;
+mod idle;
 mod large_log;
 mod latency;
 mod machine;
 mod plan;
+mod replicated;
 mod report;
 mod scale;
 mod start;
 mod statistics;
 mod throughput;
+mod watcher;
 
 use std::process::ExitCode;
 

@@ -7,7 +7,10 @@ use crate::contestant::{Broker, Contestant, Setting};
 use crate::latency::{self, Client, Load};
 use crate::machine;
 use crate::report::{Measurement, Report};
-use crate::{compaction, growth, highest_rate, large_log, scale, start, throughput};
+use crate::{
+    compaction, failover, growth, highest_rate, idle, large_log, replicated, scale, start,
+    throughput,
+};
 
 /// A run of the comparison.
 pub(crate) struct Plan {
@@ -19,7 +22,12 @@ pub(crate) struct Plan {
     /// How long before that a broker is under the same load.
     pub(crate) warm_up: Duration,
     pub(crate) parts: Vec<Part>,
-    pub(crate) rates: Vec<Rate>,
+    /// Those of each part, unless they are given.
+    pub(crate) rates: Option<Vec<Rate>>,
+    /// How often a leader is killed.
+    pub(crate) kills: u32,
+    /// Whether three brokers are measured once more where acknowledged means synced.
+    pub(crate) strict: bool,
     /// Bytes of a message's value.
     pub(crate) size_bytes: usize,
     /// Klamm's binary.
@@ -45,10 +53,18 @@ pub(crate) enum Part {
     LargeLog,
     /// Latency beside a compaction.
     Compaction,
+    /// Latency of three brokers.
+    Replicated,
+    /// Leaders are killed.
+    Failover,
+    /// Three brokers with many partitions that nobody uses.
+    Idle,
 }
 
 impl Part {
-    pub(crate) const ALL: [Self; 8] = [
+    /// Those of one broker, which are measured if nobody says what. Three brokers have a machine of
+    /// their own to ask for: what they take of the same two cores says little beside the rest.
+    pub(crate) const OF_ONE: [Self; 8] = [
         Self::Start,
         Self::Latency,
         Self::Throughput,
@@ -58,6 +74,12 @@ impl Part {
         Self::LargeLog,
         Self::Compaction,
     ];
+    /// Those of three brokers.
+    const OF_THREE: [Self; 3] = [Self::Replicated, Self::Failover, Self::Idle];
+
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
+        Self::OF_ONE.into_iter().chain(Self::OF_THREE)
+    }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -69,6 +91,9 @@ impl Part {
             Self::Growth => "growth",
             Self::LargeLog => "large-log",
             Self::Compaction => "compaction",
+            Self::Replicated => "replicated",
+            Self::Failover => "failover",
+            Self::Idle => "idle",
         }
     }
 
@@ -88,7 +113,7 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
-    fn name(self) -> String {
+    pub(crate) fn name(self) -> String {
         match self.linger_ms {
             0.0 => format!("{}/s", self.per_second),
             linger => format!("{}/s, linger.ms={linger}", self.per_second),
@@ -104,6 +129,28 @@ impl Rate {
         }
     }
 }
+
+/// Messages per second, and linger in milliseconds, unless they are given.
+const RATES: [(u64, f64); 5] = [
+    (1_000, 0.0),
+    (73_800, 0.0),
+    (73_800, 0.5),
+    (73_800, 1.0),
+    (73_800, 5.0),
+];
+/// The same of three brokers.
+const REPLICATED_RATES: [(u64, f64); 10] = [
+    (500, 0.0),
+    (2_000, 0.0),
+    (10_000, 0.0),
+    (20_000, 0.0),
+    (73_800, 0.0),
+    (500, 5.0),
+    (2_000, 5.0),
+    (10_000, 5.0),
+    (20_000, 5.0),
+    (73_800, 5.0),
+];
 
 /// How long an idle broker is left alone before its memory is read.
 const REST: Duration = Duration::from_secs(10);
@@ -174,6 +221,9 @@ impl Plan {
                 Part::Growth => growth::run(contestant, setting)?,
                 Part::LargeLog => large_log::run(contestant, setting)?,
                 Part::Compaction => compaction::run(contestant, setting)?,
+                Part::Replicated => self.measure_replicated(contestant, setting)?,
+                Part::Failover => failover::run(contestant, setting, self.kills)?,
+                Part::Idle => idle::run(contestant, setting)?,
             };
             for (name, value) in figures {
                 record(name, value);
@@ -182,12 +232,36 @@ impl Plan {
         Ok(())
     }
 
+    fn measure_replicated(
+        &self,
+        contestant: Contestant,
+        setting: &Setting,
+    ) -> Result<Vec<(String, f64)>, String> {
+        let wanted = replicated::Wanted {
+            rates: &self.rates_or(&REPLICATED_RATES),
+            warm_up: self.warm_up,
+            measured: self.measured,
+            size_bytes: self.size_bytes,
+            strict: self.strict,
+        };
+        replicated::run(contestant, setting, &wanted)
+    }
+
+    /// What was asked for, or else these.
+    fn rates_or(&self, usual: &[(u64, f64)]) -> Vec<Rate> {
+        let usual = usual.iter().map(|(per_second, linger_ms)| Rate {
+            per_second: *per_second,
+            linger_ms: *linger_ms,
+        });
+        self.rates.clone().unwrap_or_else(|| usual.collect())
+    }
+
     fn measure_latency(
         &self,
         broker: &Broker,
         record: &mut dyn FnMut(String, f64),
     ) -> Result<(), String> {
-        for rate in &self.rates {
+        for rate in self.rates_or(&RATES) {
             for &client in rate.clients() {
                 let load = Load {
                     client,

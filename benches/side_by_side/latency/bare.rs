@@ -11,7 +11,7 @@ use klamm_model::record_batch::BatchBuilder;
 use klamm_model::{RecordBatch, Timestamp};
 
 use super::{Load, Schedule, Seen};
-use crate::contestant::Broker;
+use crate::contestant::Brokers;
 
 const PRODUCE: (i16, i16) = (0, 3);
 const FETCH: (i16, i16) = (1, 4);
@@ -34,9 +34,10 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    pub(super) fn new(broker: &Broker, load: &Load) -> Result<Self, String> {
+    pub(super) fn new(brokers: &dyn Brokers, load: &Load) -> Result<Self, String> {
         let connect = || {
-            Connection::open(broker.address()).map_err(|error| format!("{}: {error}", load.topic))
+            Connection::open(&brokers.addresses())
+                .map_err(|error| format!("{}: {error}", load.topic))
         };
         let (mut producer, consumer) = (connect()?, connect()?);
         let begin_at = prepare(&mut producer, &load.topic)

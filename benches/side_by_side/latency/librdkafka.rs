@@ -13,7 +13,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _,
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::{Load, Schedule, Seen};
-use crate::contestant::{Broker, PARTITIONS};
+use crate::contestant::{Brokers, PARTITIONS};
 
 /// How long topic creation and first connections may take.
 const PREPARATION: Duration = Duration::from_secs(30);
@@ -27,13 +27,13 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    pub(super) fn new(broker: &Broker, load: &Load) -> Result<Self, String> {
+    pub(super) fn new(brokers: &dyn Brokers, load: &Load) -> Result<Self, String> {
         let failures = Arc::new(AtomicU64::new(0));
-        let producer = producer(broker, load.linger_ms, Arc::clone(&failures))?;
+        let producer = producer(brokers, load.linger_ms, Arc::clone(&failures))?;
         let begin_at = prepare_topic(&producer, &load.topic)?;
         Ok(Self {
             topic: load.topic.clone(),
-            consumer: consumer(broker, &begin_at)?,
+            consumer: consumer(brokers, &begin_at)?,
             producer,
             failures,
         })
@@ -148,12 +148,12 @@ fn prepare_topic(
 }
 
 fn producer(
-    broker: &Broker,
+    brokers: &dyn Brokers,
     linger_ms: f64,
     failures: Arc<AtomicU64>,
 ) -> Result<BaseProducer<CountFailures>, String> {
     ClientConfig::new()
-        .set("bootstrap.servers", broker.address())
+        .set("bootstrap.servers", brokers.addresses())
         .set("acks", "all")
         .set("linger.ms", linger_ms.to_string())
         .set("allow.auto.create.topics", "true")
@@ -161,9 +161,9 @@ fn producer(
         .map_err(|error| error.to_string())
 }
 
-fn consumer(broker: &Broker, begin_at: &TopicPartitionList) -> Result<BaseConsumer, String> {
+fn consumer(brokers: &dyn Brokers, begin_at: &TopicPartitionList) -> Result<BaseConsumer, String> {
     let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", broker.address())
+        .set("bootstrap.servers", brokers.addresses())
         .set("group.id", "bench")
         .set("enable.auto.commit", "false")
         .create()

@@ -8,6 +8,7 @@
     reason = "it reads the source tree and asks cargo about the workspace"
 )]
 
+mod compose;
 mod dashboard;
 mod headers;
 mod layers;

@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use klamm_metadata::MetadataImage;
-use klamm_model::{BrokerId, LeaderEpoch, PartitionIndex, TopicId};
+use klamm_model::{BrokerId, Instant, LeaderEpoch, PartitionIndex, TopicId};
 use tokio::sync::Notify;
 
 use self::incoming::Incoming;
@@ -70,6 +70,8 @@ pub(crate) struct Peers {
     links: RefCell<BTreeMap<BrokerId, Rc<Link>>>,
     incoming: RefCell<BTreeMap<BrokerId, Rc<Incoming>>>,
     leaders: RefCell<Leaders>,
+    /// The brokers that are not reached any more, and since when.
+    lost: RefCell<BTreeMap<BrokerId, Instant>>,
     /// A leader has been heard of, or a connection has come or gone.
     news: Notify,
 }
@@ -81,6 +83,7 @@ impl Peers {
             links: RefCell::default(),
             incoming: RefCell::default(),
             leaders: RefCell::default(),
+            lost: RefCell::default(),
             news: Notify::new(),
         }
     }
@@ -127,6 +130,7 @@ impl Peers {
         if let Some(incoming) = self.incoming.borrow_mut().remove(&broker) {
             incoming.supersede();
         }
+        self.lost.borrow_mut().remove(&broker);
     }
 
     /// The brokers that are reached, this one among them.
@@ -140,6 +144,13 @@ impl Peers {
     /// Whether a broker is reached.
     pub(crate) fn is_alive(&self, broker: BrokerId) -> bool {
         broker == self.own.broker || self.link(broker).is_some_and(|link| link.is_up())
+    }
+
+    /// The brokers that have been lost within this time, and were not reached since.
+    pub(crate) fn lost_within(&self, time: Duration, now: Instant) -> BTreeSet<BrokerId> {
+        let lost = self.lost.borrow();
+        let lately = lost.iter().filter(|(_, at)| now < **at + time);
+        lately.map(|(broker, _)| *broker).collect()
     }
 
     fn link(&self, broker: BrokerId) -> Option<Rc<Link>> {

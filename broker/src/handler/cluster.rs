@@ -66,6 +66,28 @@ pub(crate) fn leader_of(
     shard.peers.is_alive(leader.broker).then_some(leader)
 }
 
+/// Whether a partition was led by one of these brokers, nobody has been heard of since, and enough
+/// replicas are left to elect somebody.
+pub(crate) fn lacks_successor(
+    shard: &Shard,
+    topic: &TopicImage,
+    lost: &BTreeSet<BrokerId>,
+) -> bool {
+    let alive = shard.peers.alive();
+    let mut partitions = topic.partition_indexes().zip(&topic.partitions);
+    partitions.any(|(index, partition)| {
+        let group = Group {
+            topic_id: topic.id,
+            partition: index,
+        };
+        let replicas = partition.replicas.len();
+        let left = partition.broker_ids();
+        let left = left.filter(|broker| alive.contains(broker) && !lost.contains(broker));
+        let leader = shard.peers.leader(group);
+        leader.is_some_and(|leader| lost.contains(&leader.broker)) && left.count() > replicas / 2
+    })
+}
+
 /// Which brokers lead what a client has asked others for (KIP-951), each told once.
 #[derive(Default)]
 pub(crate) struct LeaderHints {

@@ -1,6 +1,7 @@
 //! Metadata: which brokers there are, which topics, and who leads their partitions.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use klamm_metadata::TopicImage;
 use klamm_model::TopicName;
@@ -26,17 +27,24 @@ const CREATION_FLAG_FROM: i16 = 4;
 /// From here on topics may be asked for by id; the versions just before have the field already.
 const TOPIC_IDS_FROM: i16 = 12;
 
+/// How long an answer waits at most for the successor of a leader that has just been lost.
+const SUCCESSION_TIME: Duration = Duration::from_secs(1);
+const SUCCESSION_PAUSE: Duration = Duration::from_millis(5);
+
 pub(crate) fn handle(call: Call, request: MetadataRequest) {
     if names_topics_by_id_too_early(call.version(), &request) {
         return call.reply(refusal(&request));
     }
     let missing = topics_to_create(&call, &request);
-    if missing.is_empty() {
+    if missing.is_empty() && !lacks_successors(&call, &request) {
         let response = answer(&call, &request);
         return call.reply(response);
     }
     tasks::spawn(async move {
-        auto_create(&call.shard, &missing).await;
+        if !missing.is_empty() {
+            auto_create(&call.shard, &missing).await;
+        }
+        await_successors(&call, &request).await;
         let response = answer(&call, &request);
         call.reply(response);
     });
@@ -75,6 +83,35 @@ fn topics_to_create(call: &Call, request: &MetadataRequest) -> Vec<TopicName> {
         .collect()
 }
 
+/// Whether a topic that is asked for has just lost a leader, and may have another in a moment.
+fn lacks_successors(call: &Call, request: &MetadataRequest) -> bool {
+    let shard = &call.shard;
+    let lost = shard.peers.lost_within(SUCCESSION_TIME, shard.clock.now());
+    if lost.is_empty() {
+        return false;
+    }
+    let image = shard.image();
+    let lacks = |topic: &TopicImage| cluster::lacks_successor(shard, topic, &lost);
+    match asked_topics(call, request) {
+        None => image.topics().any(|topic| lacks(topic)),
+        Some(asked) => asked
+            .iter()
+            .filter_map(|topic| match &topic.name {
+                Some(name) => image.topic(name),
+                None => image.topic_by_id(topic_id_of(topic.topic_id)),
+            })
+            .any(|topic| lacks(topic)),
+    }
+}
+
+/// A client that is told of no leader asks again after a pause, librdkafka after a second, and a
+/// client asks as soon as its connection ends: before anybody can have been elected.
+async fn await_successors(call: &Call, request: &MetadataRequest) {
+    while lacks_successors(call, request) {
+        tokio::time::sleep(SUCCESSION_PAUSE).await;
+    }
+}
+
 fn answer(call: &Call, request: &MetadataRequest) -> MetadataResponse {
     let shard = &call.shard;
     let image = shard.image();
@@ -101,16 +138,22 @@ fn answer(call: &Call, request: &MetadataRequest) -> MetadataResponse {
 fn topics(call: &Call, request: &MetadataRequest) -> Vec<MetadataResponseTopic> {
     let shard = &call.shard;
     let image = shard.image();
-    let asked = match &request.topics {
-        Some(topics) if call.version() >= NULL_IS_ALL_FROM || !topics.is_empty() => topics,
-        _ => {
-            let all = image.topics().map(|topic| describe(shard, topic));
-            return all.map(|topic| with_operations(topic, request)).collect();
-        }
+    let Some(asked) = asked_topics(call, request) else {
+        let all = image.topics().map(|topic| describe(shard, topic));
+        return all.map(|topic| with_operations(topic, request)).collect();
     };
     once(asked)
         .map(|topic| with_operations(find(shard, topic), request))
         .collect()
+}
+
+/// The topics that are asked for; `None` if that is all.
+fn asked_topics<'a>(
+    call: &Call,
+    request: &'a MetadataRequest,
+) -> Option<&'a [MetadataRequestTopic]> {
+    let asked = request.topics.as_deref()?;
+    (call.version() >= NULL_IS_ALL_FROM || !asked.is_empty()).then_some(asked)
 }
 
 /// The topics that are asked for, each as often as Kafka answers it: once.

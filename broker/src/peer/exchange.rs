@@ -42,12 +42,15 @@ impl Shard {
     pub(super) fn link_is_up(self: &Rc<Self>, link: &Link) {
         let led = self.peers.leaders.borrow().led_by(self.node_id);
         link.send_leaders(&led);
+        self.peers.lost.borrow_mut().remove(&link.broker());
         self.note_restarted(link.broker());
         self.peers.news.notify_waiters();
     }
 
     /// The connection to a broker is lost: whoever follows it looks for another leader.
     pub(super) fn link_is_down(self: &Rc<Self>, broker: BrokerId) {
+        let now = self.clock.now();
+        self.peers.lost.borrow_mut().entry(broker).or_insert(now);
         for (partition, replica) in self.shared_with(broker) {
             let now = self.clock.now();
             partition.drive(|driver, outcomes| driver.peer_unreachable(now, replica, outcomes));

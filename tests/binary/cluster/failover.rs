@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kafka_protocol::messages::ProduceRequest;
 
-use super::{Cluster, Follower, numbers};
+use super::{Cluster, Follower, leader_as_told, numbers};
 use crate::requests::{ALL, batch, produce_request};
 
 const NOT_LEADER_OR_FOLLOWER: i16 = 6;
@@ -39,6 +39,21 @@ fn a_partition_goes_on_after_its_leader_was_killed_and_every_record_is_there_onc
     }
     assert_eq!(cluster.values("t", 0), numbers(sent));
     cluster.assert_replicas_equal("t", 0);
+}
+
+#[test]
+fn a_client_that_asks_as_soon_as_a_leader_is_dead_is_told_of_its_successor() {
+    let mut cluster = Cluster::start();
+    cluster.create_topic("t", 1);
+    let leader = cluster.leader("t", 0);
+    let dead = i32::from(cluster.seats[leader].client_port);
+    let other = (0..3).find(|at| *at != leader).expect("there are three");
+    let mut client = cluster.client(other);
+    cluster.kill(leader);
+    // The broker may not have seen yet that the connection to the leader has ended.
+    let mut told = (0..).map(|_| leader_as_told(&mut client, "t", 0));
+    let told = told.find(|told| *told != Some(dead)).flatten();
+    assert!(told.is_some(), "told of no leader");
 }
 
 #[test]

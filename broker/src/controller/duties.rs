@@ -11,8 +11,6 @@ use crate::shard::Shard;
 
 /// Between two looks, if nothing happens meanwhile.
 const PAUSE: Duration = Duration::from_millis(500);
-/// A follower that is behind by no more entries than this has caught up.
-const LAG_MAX: u64 = 1_000;
 
 /// Does it for as long as the process runs, whenever this broker is the controller.
 pub(crate) async fn perform_duties(shard: Rc<Shard>) {
@@ -46,13 +44,6 @@ fn keep_quorum(shard: &Rc<Shard>) {
         if !driver.can_change_members() {
             return;
         }
-        let end = driver.log().last_index().0;
-        let caught_up = |replica: ReplicaId| {
-            let written = driver
-                .followers()
-                .find(|(follower, _)| *follower == replica);
-            written.is_some_and(|(_, written)| written.0 + LAG_MAX >= end)
-        };
         let (image, alive) = (shard.image(), shard.peers.alive());
         let registered: Vec<Standing> = image
             .brokers()
@@ -61,7 +52,8 @@ fn keep_quorum(shard: &Rc<Shard>) {
                 let is_alive = alive.contains(&broker.id);
                 Standing {
                     replica,
-                    may_vote: is_alive && (broker.id == shard.node_id || caught_up(replica)),
+                    may_vote: is_alive
+                        && (broker.id == shard.node_id || driver.has_caught_up(replica)),
                     is_alive,
                 }
             })

@@ -73,18 +73,16 @@ pub(crate) fn lacks_successor(
     topic: &TopicImage,
     lost: &BTreeSet<BrokerId>,
 ) -> bool {
-    let alive = shard.peers.alive();
+    let is_there = |broker: &BrokerId| shard.peers.is_alive(*broker) && !lost.contains(broker);
     let mut partitions = topic.partition_indexes().zip(&topic.partitions);
     partitions.any(|(index, partition)| {
         let group = Group {
             topic_id: topic.id,
             partition: index,
         };
-        let replicas = partition.replicas.len();
-        let left = partition.broker_ids();
-        let left = left.filter(|broker| alive.contains(broker) && !lost.contains(broker));
         let leader = shard.peers.leader(group);
-        leader.is_some_and(|leader| lost.contains(&leader.broker)) && left.count() > replicas / 2
+        leader.is_some_and(|leader| lost.contains(&leader.broker))
+            && partition.broker_ids().filter(is_there).count() > partition.replicas.len() / 2
     })
 }
 

@@ -58,6 +58,9 @@ use steps::Steps;
 pub use types::{AppendOrigin, OfflineReason, OpenError, Outcome, StageError, Staged};
 use writes::Writes;
 
+/// How many entries a follower that has caught up may be behind.
+const LAG_MAX: u64 = 1_000;
+
 /// One partition of this broker. See the [module](self).
 #[derive(Debug)]
 pub struct PartitionDriver {
@@ -463,6 +466,21 @@ impl PartitionDriver {
     pub fn followers(&self) -> impl Iterator<Item = (ReplicaId, LogIndex)> + '_ {
         let replica = self.replica.get().into_iter();
         replica.flat_map(Replica::followers)
+    }
+
+    /// The followers that are behind by at most 1,000 entries, so that they may vote, lead, or be read
+    /// from: they catch up with the rest in no time. Only known to a leader.
+    pub fn caught_up(&self) -> impl Iterator<Item = ReplicaId> + '_ {
+        let end = self.log.last_index().0;
+        let followers = self.followers();
+        followers
+            .filter(move |(_, written)| written.0 + LAG_MAX >= end)
+            .map(|(replica, _)| replica)
+    }
+
+    /// Whether a follower is one of them.
+    pub fn has_caught_up(&self, follower: ReplicaId) -> bool {
+        self.caught_up().any(|replica| replica == follower)
     }
 
     /// What is to be sent to other replicas, in order. To be asked after everything else.

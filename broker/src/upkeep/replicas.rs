@@ -16,9 +16,6 @@ use crate::peer::Request;
 use crate::shard::Shard;
 use crate::tasks;
 
-/// A follower that is behind by no more entries than this may vote, or lead: it catches up with the
-/// rest in no time.
-const LAG_MAX: u64 = 1_000;
 /// Partitions whose leadership is given away at once at most: each has a moment without a leader.
 const TRANSFERS_MAX: usize = 50;
 
@@ -72,16 +69,13 @@ fn next_step(shard: &Shard, partition: &Partition) -> Option<Step> {
     let image = shard.image();
     let topic = image.topic_by_id(partition.topic_id())?;
     let wanted = topic.partition(partition.id().partition)?;
-    let end = driver.log().last_index().0;
     let standing = Standing {
         members: driver.members(),
         own: shard.node_id,
         is_ready: &|replica| {
             let holder = wanted.broker_of(replica.get());
             let is_alive = holder.is_some_and(|holder| shard.peers.is_alive(holder));
-            let mut followers = driver.followers();
-            let written = followers.find(|(follower, _)| *follower == replica);
-            is_alive && written.is_some_and(|(_, written)| written.0 + LAG_MAX >= end)
+            is_alive && driver.has_caught_up(replica)
         },
     };
     standing.next_step(wanted)
@@ -154,8 +148,7 @@ pub(crate) fn restore_preferred_leaders(shard: &Rc<Shard>) {
                 return None;
             }
             let replica = partition.replica_on(preferred)?;
-            let has_caught_up = has_caught_up(&partition, replica);
-            (shard.peers.is_alive(preferred) && has_caught_up)
+            (shard.peers.is_alive(preferred) && driver.has_caught_up(replica))
                 .then(|| (partition.group(), preferred))
         });
     let heirs: Vec<_> = heirs.take(TRANSFERS_MAX).collect();
@@ -200,14 +193,6 @@ fn best_heir(shard: &Shard, partition: &Partition) -> Option<BrokerId> {
         is_able.then_some((written, holder))
     });
     able.max().map(|(_, holder)| holder)
-}
-
-fn has_caught_up(partition: &Partition, replica: ReplicaId) -> bool {
-    let driver = partition.driver();
-    let end = driver.log().last_index().0;
-    let mut followers = driver.followers();
-    let written = followers.find(|(follower, _)| *follower == replica);
-    written.is_some_and(|(_, written)| written.0 + LAG_MAX >= end)
 }
 
 #[cfg(test)]

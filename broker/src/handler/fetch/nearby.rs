@@ -6,9 +6,6 @@ use klamm_model::BrokerId;
 use crate::partition::Partition;
 use crate::shard::Shard;
 
-/// A follower that is behind by more entries than this is not recommended.
-const LAG_MAX: u64 = 1_000;
-
 /// The broker of a replica in that rack that is reached and has caught up, as the leader of the
 /// partition sees it; `None` if the leader itself stands there, or nobody does.
 pub(super) fn replica(shard: &Shard, partition: &Partition, rack: &str) -> Option<BrokerId> {
@@ -17,16 +14,14 @@ pub(super) fn replica(shard: &Shard, partition: &Partition, rack: &str) -> Optio
         return None;
     }
     let image = shard.image();
-    let end = driver.log().last_index().0;
     let stands_there = |broker: BrokerId| {
         let registered = image.broker(broker);
         let same_rack = registered.is_some_and(|one| one.rack.as_deref() == Some(rack));
         same_rack && shard.peers.is_alive(broker)
     };
     let mut nearby: Vec<_> = driver
-        .followers()
-        .filter(|(_, written)| written.0 + LAG_MAX >= end)
-        .filter_map(|(replica, _)| partition.broker_of(replica))
+        .caught_up()
+        .filter_map(|replica| partition.broker_of(replica))
         .filter(|broker| stands_there(*broker))
         .collect();
     nearby.sort_unstable();

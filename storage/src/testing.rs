@@ -11,13 +11,30 @@ use klamm_model::{
 };
 
 use crate::{
-    AppendError, Appended, Disk, Log, LogCheckpoint, LogConfig, LogDir, LogDirError,
-    LogDirIdentity, LogDirOptions, MemDisk, ReadError,
+    AppendError, Appended, CompactionRule, Disk, Log, LogCheckpoint, LogConfig, LogDir,
+    LogDirError, LogDirIdentity, LogDirOptions, MemDisk, Pace, ReadError,
 };
 
 pub(crate) const ROOT: &str = "/data";
 pub(crate) const TOPIC_ID: TopicId = TopicId::from_bytes([7; 16]);
 pub(crate) const NOW: Timestamp = Timestamp(1_000_000);
+
+/// Compacts whatever there is.
+pub(crate) const RULE: CompactionRule = CompactionRule {
+    delete_retention_ms: 1000,
+    min_compaction_lag_ms: 0,
+    max_compaction_lag_ms: i64::MAX,
+    min_cleanable_dirty_ratio: 0.0,
+};
+
+/// A compaction that is in no hurry and never stopped.
+pub(crate) struct Unhurried;
+
+impl Pace for Unhurried {
+    fn moved(&mut self, _bytes: u64) -> bool {
+        true
+    }
+}
 
 pub(crate) fn partition() -> TopicPartition {
     TopicPartition::new(TopicName::new("orders").unwrap(), PartitionIndex(0))

@@ -78,6 +78,17 @@ impl Cluster {
         cluster
     }
 
+    /// Three brokers that serve, and a seat for a fourth, of which they have not been told.
+    fn start_three_of_four() -> Self {
+        let mut cluster = Self::of(4);
+        let fourth = cluster.seats.pop().expect("there are four");
+        let three: Vec<_> = cluster.seeds.split(',').take(3).collect();
+        cluster.seeds = three.join(",");
+        cluster.start_all();
+        cluster.seats.push(fourth);
+        cluster
+    }
+
     fn start_all(&mut self) {
         let waiting: Vec<_> = (0..self.seats.len())
             .filter(|at| self.seats[*at].broker.is_none())

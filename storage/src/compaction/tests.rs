@@ -23,22 +23,6 @@ const CONFIG: CleanerConfig = CleanerConfig {
     hash_seed: 7,
 };
 
-const RULE: CompactionRule = CompactionRule {
-    delete_retention_ms: 1000,
-    min_compaction_lag_ms: 0,
-    max_compaction_lag_ms: i64::MAX,
-    min_cleanable_dirty_ratio: 0.0,
-};
-
-/// A compaction that is in no hurry and never stopped.
-struct Unhurried;
-
-impl Pace for Unhurried {
-    fn moved(&mut self, _bytes: u64) -> bool {
-        true
-    }
-}
-
 fn keyed(time: i64, records: &[(&str, Option<&str>)]) -> RecordBatch {
     let mut builder = BatchBuilder::new();
     for (at, (key, value)) in records.iter().enumerate() {

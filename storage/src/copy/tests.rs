@@ -9,27 +9,12 @@ use klamm_model::{ProducerEpoch, ProducerId, RecordBatch, Timestamp};
 use super::*;
 use crate::testing::*;
 use crate::{
-    AbortedTransaction, CleanerConfig, CompactionRule, Crash, Disk, EntryInfo, Fault, Log,
-    LogConfig, LogDir, MemDisk, Pace,
+    AbortedTransaction, CleanerConfig, Crash, Disk, EntryInfo, Fault, Log, LogConfig, LogDir,
+    MemDisk,
 };
 
 mod crashes;
 mod model;
-
-const RULE: CompactionRule = CompactionRule {
-    delete_retention_ms: 1000,
-    min_compaction_lag_ms: 0,
-    max_compaction_lag_ms: i64::MAX,
-    min_cleanable_dirty_ratio: 0.0,
-};
-
-struct Unhurried;
-
-impl Pace for Unhurried {
-    fn moved(&mut self, _bytes: u64) -> bool {
-        true
-    }
-}
 
 fn compact(log: &mut Log) {
     log.sync().unwrap();

@@ -43,18 +43,8 @@ fn three_brokers_with_empty_disks_found_one_cluster_and_are_the_same_after_a_res
 
 #[test]
 fn a_fourth_broker_joins_while_the_others_serve() {
-    let mut cluster = Cluster::of(4);
-    let three: Vec<_> = cluster
-        .seeds
-        .split(',')
-        .take(3)
-        .map(str::to_owned)
-        .collect();
-    cluster.seeds = three.join(",");
-    let fourth = cluster.seats.pop().expect("there are four");
-    cluster.start_all();
+    let mut cluster = Cluster::start_three_of_four();
     let (id, _) = agreed(&cluster, 3);
-    cluster.seats.push(fourth);
     cluster.start_one(3);
     let (same, numbers) = agreed(&cluster, 4);
     assert_eq!(same, id);

@@ -49,17 +49,7 @@ fn ongoing(client: &mut Client) -> usize {
 
 /// Four brokers, of which three founded the cluster.
 fn four() -> Cluster {
-    let mut cluster = Cluster::of(4);
-    let three: Vec<_> = cluster
-        .seeds
-        .split(',')
-        .take(3)
-        .map(str::to_owned)
-        .collect();
-    cluster.seeds = three.join(",");
-    let fourth = cluster.seats.pop().expect("there are four");
-    cluster.start_all();
-    cluster.seats.push(fourth);
+    let mut cluster = Cluster::start_three_of_four();
     cluster.start_one(3);
     cluster
 }

@@ -99,6 +99,7 @@ impl Opener<'_> {
             life: entropy::seed(),
             recovering,
             message_bytes: PartitionDriver::MESSAGE_BYTES,
+            begin_by_copy_bytes: PartitionDriver::BEGIN_BY_COPY_BYTES,
         };
         let mut driver = PartitionDriver::open(params, log)?;
         let mut outcomes = Vec::new();

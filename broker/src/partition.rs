@@ -97,6 +97,8 @@ pub(crate) struct Partition {
     leadership: Cell<Option<Leadership>>,
     /// It has caught up after a loss of power since somebody looked.
     recovered: Cell<bool>,
+    /// It lacks what that replica has not as entries any more, and nobody has looked since it said so.
+    copy_wanted: Cell<Option<ReplicaId>>,
     /// It waits for the next fsync of the journal.
     awaits_journal: Cell<bool>,
     outcomes: RefCell<Vec<Outcome>>,
@@ -140,6 +142,7 @@ impl Partition {
             unsynced: Cell::new(false),
             leadership: Cell::new(None),
             recovered: Cell::new(false),
+            copy_wanted: Cell::default(),
             awaits_journal: Cell::new(false),
             outcomes: RefCell::default(),
         }
@@ -343,6 +346,7 @@ impl Partition {
                     self.fail_all(ErrorCode::NotLeaderOrFollower);
                 }
                 Outcome::StagedDropped { .. } => self.fail_all(ErrorCode::NotLeaderOrFollower),
+                Outcome::CopyWanted { from } => self.copy_wanted.set(Some(from)),
                 Outcome::MembersChanged { members } => {
                     tracing::info!(partition = %self.id, %members, "members have changed");
                 }

@@ -200,6 +200,13 @@ impl Log {
         self.segments.iter().map(Segment::length).sum()
     }
 
+    /// Bytes of the segments that end at or before `bound`, indexes not counted.
+    pub fn size_bytes_before(&self, bound: Offset) -> u64 {
+        let segments = self.segments.iter();
+        let before = segments.take_while(|segment| segment.end_offset() <= bound);
+        before.map(Segment::length).sum()
+    }
+
     /// How many segments there are; at least one.
     pub fn segment_count(&self) -> usize {
         self.segments.len()

@@ -55,6 +55,7 @@ impl Partition {
             recovering: false,
             preferred: false,
             message_bytes: PartitionDriver::MESSAGE_BYTES,
+            begin_by_copy_bytes: PartitionDriver::BEGIN_BY_COPY_BYTES,
         };
         let mut outcomes = Vec::new();
         let mut driver = PartitionDriver::open(params, log).expect("a past that is possible");

@@ -77,6 +77,7 @@ impl Broker {
                 recovering: false,
                 preferred: false,
                 message_bytes: PartitionDriver::MESSAGE_BYTES,
+                begin_by_copy_bytes: PartitionDriver::BEGIN_BY_COPY_BYTES,
             };
             Partition {
                 driver: PartitionDriver::open(params, log).expect("a past that is possible"),

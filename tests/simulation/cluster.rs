@@ -5,6 +5,7 @@
 //! `KLAMM_CLUSTER_SEEDS=10000 cargo test --test simulation cluster` lives that many worlds,
 //! `KLAMM_CLUSTER_SEED` one of them alone.
 
+mod copying;
 mod ledger;
 mod node;
 mod world;
@@ -29,6 +30,8 @@ fn acknowledged_records_survive_and_replicas_become_equal() {
     let (records, changes) = (sum(|life| life.records), sum(|life| life.changes));
     assert!(records > 20 * worlds, "little was acknowledged: {records}");
     assert!(worlds < 10 || changes > worlds, "few changes: {changes}");
+    let copies = sum(|life| life.copies);
+    assert!(worlds < 10 || copies > worlds / 10, "few copies: {copies}");
 }
 
 #[test]

@@ -253,6 +253,25 @@ impl Consensus {
         Some(LogIndex(before + 1))
     }
 
+    /// Entries before this one, which is left or comes next, have been taken from the log.
+    pub(crate) fn log_begins(&mut self, first: LogIndex) {
+        let committed = self.committed();
+        assert!(first.0 - 1 <= committed.0, "only what is committed goes");
+        self.node.mut_store().begin_with(first);
+    }
+
+    /// The entry before the first of the log.
+    pub(crate) fn before_first(&self) -> EntryId {
+        let index = self.node.store().before_first();
+        let term = self.term_at(index).expect("its term is kept");
+        EntryId { index, term }
+    }
+
+    /// Followers that need entries from before the log's beginning, since the last call.
+    pub(crate) fn take_behind(&mut self) -> Vec<ReplicaId> {
+        self.node.mut_store().take_behind()
+    }
+
     /// What raft-rs wants done next; `None` when it is quiet.
     pub(crate) fn next_ready(&mut self) -> Option<Ready> {
         if !self.node.has_ready() {

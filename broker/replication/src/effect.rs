@@ -3,7 +3,7 @@
 use klamm_model::raft::{DataEntry, HardState, MetaEntry, MetaKind};
 use klamm_model::{LogIndex, Offset, Term};
 
-use crate::{Envelope, Members, Position};
+use crate::{Envelope, Members, Position, ReplicaId};
 
 /// Something to be done, in the order given.
 #[derive(Debug)]
@@ -37,6 +37,13 @@ pub enum Effect {
     /// Give this to another replica, with the entries that it speaks of. What it depends on has been
     /// made durable.
     Send(Envelope),
+    /// The leader cannot give this replica what it lacks: take a copy of the log, of that replica or
+    /// another that has it, and begin anew with it. Said again until that is done, or not needed any
+    /// more: see [`Replica::wants_copy`](crate::Replica::wants_copy).
+    TakeCopy {
+        /// Whom from.
+        from: ReplicaId,
+    },
     /// This replica leads: its no-op is in the journal, and batches may be proposed.
     BecameLeader {
         /// Its term, which clients know as the leader epoch.
@@ -115,6 +122,7 @@ impl std::fmt::Display for Effect {
             }
             Self::Flush => f.write_str("flush"),
             Self::Send(envelope) => write!(f, "send {envelope}"),
+            Self::TakeCopy { from } => write!(f, "take-copy from={}", from.get()),
             Self::BecameLeader { term, start_offset } => {
                 write!(f, "became-leader term={} start={start_offset}", term.get())
             }

@@ -51,9 +51,9 @@ impl EntryId {
     }
 }
 
-/// The messages of Raft (names from the Raft paper and thesis), and four of ours:
-/// [`PeerMessage::Written`], [`PeerMessage::Recovering`], [`PeerMessage::CatchUpTo`],
-/// [`PeerMessage::Holds`].
+/// The messages of Raft (names from the Raft paper and thesis), and five of ours:
+/// [`PeerMessage::Written`], [`PeerMessage::TakeCopy`], [`PeerMessage::Recovering`],
+/// [`PeerMessage::CatchUpTo`], [`PeerMessage::Holds`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeerMessage {
     /// Asks for a vote.
@@ -107,6 +107,12 @@ pub enum PeerMessage {
         hint: EntryId,
         /// The last committed entry that the follower knows of.
         commit: LogIndex,
+    },
+    /// The leader cannot give the follower what it lacks entry by entry, or had better not: it is to
+    /// take a copy of the log.
+    TakeCopy {
+        /// Who has this entry needs none: entries can follow it.
+        unless: EntryId,
     },
     /// The leader lives.
     Heartbeat {
@@ -195,6 +201,7 @@ impl fmt::Display for PeerMessage {
             Self::Rejected { previous, hint, .. } => {
                 write!(f, "rejected #{previous} hint={hint}")
             }
+            Self::TakeCopy { unless } => write!(f, "take-copy unless={unless}"),
             Self::Heartbeat { commit } => write!(f, "heartbeat commit=#{commit}"),
             Self::HeartbeatResponse { .. } => f.write_str("heartbeat-response"),
             Self::TimeoutNow => f.write_str("timeout-now"),

@@ -41,6 +41,12 @@ pub enum Event {
         /// The last entry sent.
         through: LogIndex,
     },
+    /// Retention, or a compaction, has taken entries from the log, up to this one: they cannot be given to
+    /// a follower any more. They were committed.
+    LogBegins {
+        /// The first that is left, or the next.
+        first: LogIndex,
+    },
     /// Another replica has lost what was under way to it, and perhaps what it had not fsynced: its
     /// process or the connection is a new one.
     PeerRestarted(ReplicaId),

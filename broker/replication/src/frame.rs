@@ -39,6 +39,7 @@ mod kind {
     pub(super) const RECOVERING: u8 = 10;
     pub(super) const CATCH_UP_TO: u8 = 11;
     pub(super) const HOLDS: u8 = 12;
+    pub(super) const TAKE_COPY: u8 = 13;
 }
 
 /// Flags; what they mean depends on the kind.

@@ -1,6 +1,7 @@
 //! The replica: events in, effects out.
 
 mod changing;
+mod copying;
 mod following;
 mod leading;
 mod peers;
@@ -20,7 +21,8 @@ use crate::recovery::Recovery;
 use crate::sequence::Sequence;
 use crate::standing::{self, Standing};
 use crate::{
-    Effect, EntryId, Event, JournalTicket, Position, ReplicaId, RestoreError, Restored, VisibleWhen,
+    Effect, EntryId, Event, JournalTicket, PeerMessage, Position, ReplicaId, RestoreError,
+    Restored, VisibleWhen,
 };
 use peers::Peers;
 
@@ -51,6 +53,8 @@ pub struct Replica {
     standing: Standing,
     /// Whether a leader waits for this log's fsync.
     flush_wanted: bool,
+    /// What comes next in this log can only be copied, as far as it has heard; a copy has this entry.
+    wants_copy: Option<EntryId>,
     visible: Position,
     commit: Position,
     started: bool,
@@ -132,6 +136,7 @@ impl Replica {
             preferred: settings.preferred,
             standing: Standing::new(settings.seed),
             flush_wanted: false,
+            wants_copy: None,
             visible: known,
             commit: known,
             started: false,
@@ -153,6 +158,7 @@ impl Replica {
             Event::Tick => self.tick(now, effects),
             Event::Received(envelope, entries) => self.receive(now, envelope, entries, effects),
             Event::SentThrough { to, through } => self.consensus.sent_through(to, through),
+            Event::LogBegins { first } => self.consensus.log_begins(first),
             Event::PeerRestarted(peer) => self.peer_restarted(peer),
             Event::LeaderUnreachable(peer) => self.leader_unreachable(peer),
             Event::ChangeMembers(wanted) => self.change_members(wanted, effects),
@@ -216,6 +222,15 @@ impl Replica {
     /// replica holds in memory grows with both until [`Event::Synced`].
     pub fn uncommitted(&self) -> (usize, usize) {
         (self.positions.len(), self.persistence.len())
+    }
+
+    /// Whether the log can only go on as a copy of another, and one that ends with `end`, which is committed,
+    /// may take its place: since the leader said so nothing has been acknowledged, and what was before is
+    /// in the copy.
+    pub fn wants_copy(&self, end: LogIndex) -> bool {
+        let has_nothing = self.last().index == LogIndex::ZERO;
+        let reaches = |unless: EntryId| has_nothing || unless.index <= end;
+        self.wants_copy.is_some_and(reaches)
     }
 
     fn start(&mut self) {
@@ -319,6 +334,7 @@ impl Replica {
             }
         }
         self.notice_lost_leadership(effects);
+        self.refer_to_copies(effects);
         self.give_out(None, effects);
         self.move_watermarks(effects);
         self.notice_recovery(effects);
@@ -375,6 +391,10 @@ impl Replica {
         self.persistence.push(ready.number, through);
         let leader = self.consensus.leader();
         for envelope in ready.messages {
+            // The log has been found to agree with a leader's.
+            if let PeerMessage::Accepted { .. } = envelope.message {
+                self.wants_copy = None;
+            }
             self.outbox.push(envelope, leader, last, &self.persistence);
         }
         self.consensus.recycle(ready.entries);

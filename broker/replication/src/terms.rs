@@ -44,6 +44,16 @@ impl Terms {
         self.rows.retain(|&(_, start)| start <= last);
     }
 
+    /// The log begins with `first` now, which it has, or which comes next.
+    pub(crate) fn begin_with(&mut self, first: LogIndex) {
+        let before_first = LogIndex(first.0 - 1);
+        let Some(previous) = self.at(before_first) else {
+            return;
+        };
+        self.rows.retain(|&(_, start)| start > before_first);
+        self.rows.insert(0, (previous, before_first));
+    }
+
     /// The term at `index`; `None` before the log.
     pub(crate) fn at(&self, index: LogIndex) -> Option<Term> {
         let after = self.rows.partition_point(|&(_, start)| start <= index);
@@ -76,5 +86,22 @@ mod tests {
         assert_eq!(terms.last_term(), Term::new(4));
         terms.cut(LogIndex(9));
         assert_eq!(terms.last_term(), Term::new(2));
+    }
+
+    #[test]
+    fn what_the_log_loses_at_its_beginning_is_forgotten_but_for_the_term_before() {
+        let mut terms = Terms::new(Term::ZERO, LogIndex(1));
+        for (index, term) in [(1, 1), (5, 2), (9, 4)] {
+            terms.note(LogIndex(index), Term::new(term));
+        }
+        for (first, before, rows) in [(4, 1, 3), (6, 2, 2), (9, 2, 2), (10, 4, 1), (3, 4, 1)] {
+            terms.begin_with(LogIndex(first));
+            let first = first.max(terms.first_index().0);
+            assert_eq!(terms.at(LogIndex(first - 1)), Some(Term::new(before)));
+            assert_eq!(terms.rows.len(), rows, "from {first} on");
+            assert_eq!(terms.at(LogIndex(first - 2)), None);
+        }
+        assert_eq!(terms.first_index(), LogIndex(10));
+        assert_eq!(terms.last_term(), Term::new(4));
     }
 }

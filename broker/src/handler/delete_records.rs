@@ -69,7 +69,9 @@ async fn delete(
         if before > high_watermark {
             return Err(ErrorCode::OffsetOutOfRange);
         }
-        driver.log_mut().delete_records(before).map_err(of_log)?
+        let committed = driver.committed_offset();
+        let log = driver.log_mut();
+        log.delete_records(before, committed).map_err(of_log)?
     };
     if let Some(ticket) = ticket {
         shard

@@ -74,7 +74,10 @@ pub struct PartitionDriver {
     /// What may be said to other replicas, if there are any.
     recent: Option<Recent>,
     message_bytes: usize,
+    begin_by_copy_bytes: u64,
     outgoing: Vec<Outgoing>,
+    /// The first entry of the log, as the replica knows.
+    first_index: LogIndex,
     /// To whom only entries up to an index were sent, and the replica does not know.
     cuts: Vec<(ReplicaId, LogIndex)>,
     /// Somebody waits for the fsync of entries up to this one.
@@ -109,12 +112,18 @@ pub struct DriverParams {
     /// What one message to another replica carries at most, in bytes, unless its first batch is
     /// larger; [`PartitionDriver::MESSAGE_BYTES`].
     pub message_bytes: usize,
+    /// A follower that has nothing begins with a copy, if so many bytes of the log are committed:
+    /// entry by entry it would take longer, and the others' messages wait behind it.
+    /// [`PartitionDriver::BEGIN_BY_COPY_BYTES`].
+    pub begin_by_copy_bytes: u64,
 }
 
 impl PartitionDriver {
     /// Large enough that a follower catches up at the speed of its disk, small enough that others'
     /// messages do not wait long behind one.
     pub const MESSAGE_BYTES: usize = 256 << 10;
+    /// Copying has its own connection, and takes some steps: below this it is not worth it.
+    pub const BEGIN_BY_COPY_BYTES: u64 = 16 << 20;
     /// An fsync is due at once when this many entries wait for one, whatever the settings say:
     /// memory is held for each.
     const UNSYNCED_ENTRIES_WANTED_MAX: usize = Replica::UNCOMMITTED_ENTRIES_MAX / 4;
@@ -149,6 +158,8 @@ impl PartitionDriver {
             members: replica.members().clone(),
             recent,
             message_bytes: params.message_bytes,
+            begin_by_copy_bytes: params.begin_by_copy_bytes,
+            first_index: log.first_index(),
             outgoing: Vec::new(),
             cuts: Vec::new(),
             flush_wanted: LogIndex::ZERO,
@@ -234,7 +245,7 @@ impl PartitionDriver {
     /// Proposes everything staged, for [`begin_write`](Self::begin_write) to append. To be called also after the log was used otherwise (a read, a
     /// roll, retention), which may have found its disk failing.
     pub fn turn(&mut self, now: Instant, outcomes: &mut Vec<Outcome>) {
-        self.notice_log(outcomes);
+        self.notice_log(now, outcomes);
         if self.staging.is_empty() {
             return;
         }
@@ -444,6 +455,20 @@ impl PartitionDriver {
         outcomes: &mut Vec<Outcome>,
     ) {
         self.step(now, Event::TransferLeadership(to), outcomes);
+    }
+
+    /// Whether the log can only go on as a copy of another replica's ([`Outcome::CopyWanted`]), and one that
+    /// ends with this entry may take its place: see [`Replica::wants_copy`].
+    pub fn wants_copy(&self, end: LogIndex) -> bool {
+        let replica = self.replica.get();
+        replica.is_some_and(|replica| replica.wants_copy(end))
+    }
+
+    /// The last entry that a copy of this log may have: what is known to be committed, which after a restart
+    /// may be no more than what is gone already.
+    pub fn copy_end(&self) -> LogIndex {
+        let before_first = LogIndex(self.log.first_index().0 - 1);
+        self.commit.index.max(before_first)
     }
 
     /// The members in force; none if this replica has not been told yet.

@@ -95,7 +95,9 @@ fn eventful(config: LogConfig) -> World {
         append(log, vec![produced(4, 0, i32::from(round), &["p"])]).unwrap();
     }
     log.roll(NOW).unwrap();
-    let ticket = log.delete_records(Offset::new(15)).unwrap();
+    let ticket = log
+        .delete_records(Offset::new(15), Offset::new(15))
+        .unwrap();
     ticket.unwrap().run().unwrap();
     lead(log, 3).unwrap();
     let log = &mut world.log;
@@ -356,7 +358,7 @@ fn producers_of_records_that_are_gone_are_known() {
     let end = source.log.log_end_offset();
     source
         .log
-        .delete_records(end)
+        .delete_records(end, end)
         .unwrap()
         .unwrap()
         .run()
@@ -440,7 +442,7 @@ fn a_part_of_a_segment_that_changed_is_gone() {
     assert!((0..=last).all(|at| gone(&source.log, &manifest, at)));
     let manifest = deleted.log.manifest(deleted.log.last_index()).unwrap();
     let second = manifest.segments()[1].base_offset;
-    let ticket = deleted.log.delete_records(second).unwrap().unwrap();
+    let ticket = deleted.log.delete_records(second, second).unwrap().unwrap();
     assert!(gone(&deleted.log, &manifest, 0) && !gone(&deleted.log, &manifest, 1));
     ticket.run().unwrap();
     // Of another directory.
@@ -512,7 +514,7 @@ fn a_copy_that_was_overtaken_goes_on_with_what_is_the_same() {
             let read = source.log.read_part(&manifest, base, part, (0, length));
             copy.write(base, part, 0, &[read.unwrap()]).unwrap();
         }
-        let ticket = source.log.delete_records(second).unwrap();
+        let ticket = source.log.delete_records(second, second).unwrap();
         ticket.unwrap().run().unwrap();
         append_many(&mut source.log, 3);
         if compacted {

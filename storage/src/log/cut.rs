@@ -160,15 +160,20 @@ impl Log {
         Ok(count)
     }
 
-    /// Raises the log start offset (DeleteRecords); segments wholly below it go. Nothing happens
-    /// if it is not above. Panics beyond the log end.
-    pub fn delete_records(&mut self, before: Offset) -> Result<Option<DeleteTicket>, AppendError> {
+    /// Raises the log start offset (DeleteRecords); segments wholly below it go, if they end at or before
+    /// `bound` (what is committed), others with retention. Nothing happens if it is not above. Panics
+    /// beyond the log end.
+    pub fn delete_records(
+        &mut self,
+        before: Offset,
+        bound: Offset,
+    ) -> Result<Option<DeleteTicket>, AppendError> {
         self.online()?;
         assert!(before <= self.log_end_offset(), "only what is there can go");
         if before <= self.log_start {
             return Ok(None);
         }
-        let count = self.segment_of(before).min(self.before_swap());
+        let count = self.segment_of(before.min(bound)).min(self.before_swap());
         self.drop_front(count, before).map(Some)
     }
 

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
 use klamm_model::record_batch::BatchHeader;
 use klamm_model::{LogIndex, Offset, Timestamp};
 
@@ -15,6 +16,42 @@ use crate::segment::{Segment, TimeMark};
 
 /// Largest batch that is inflated to look at the times of its records.
 const INFLATED_BYTES_MAX: usize = 256 << 20;
+
+/// Entries that were found, as many as were wanted.
+struct Entries {
+    entries: Vec<(EntryInfo, Bytes)>,
+    count_max: usize,
+    /// Bytes that may still be read; `None` if none are wanted.
+    bytes_left: Option<usize>,
+    is_full: bool,
+}
+
+impl Entries {
+    fn up_to(count_max: usize, bytes_max: Option<usize>) -> Self {
+        Self {
+            entries: Vec::new(),
+            count_max,
+            bytes_left: bytes_max,
+            is_full: count_max == 0,
+        }
+    }
+
+    fn push(&mut self, info: EntryInfo, bytes: Bytes) {
+        self.entries.push((info, bytes));
+        self.is_full |= self.entries.len() == self.count_max;
+    }
+
+    /// Counts an entry's bytes, if there is room for them; if not, that was all.
+    fn take_room(&mut self, info: &EntryInfo) -> bool {
+        let size = info.size_bytes as usize;
+        let is_first = self.entries.is_empty();
+        if let Some(left) = &mut self.bytes_left {
+            self.is_full |= size > *left && !is_first;
+            *left = left.saturating_sub(size);
+        }
+        !self.is_full
+    }
+}
 
 impl Log {
     /// The first record below `upper` whose timestamp is `timestamp` or later (ListOffsets).
@@ -193,17 +230,39 @@ impl Log {
         from: LogIndex,
         count_max: usize,
     ) -> Result<Vec<EntryInfo>, ReadError> {
+        let mut found = Entries::up_to(count_max, None);
+        self.find_entries(from, &mut found)?;
+        Ok(found.entries.into_iter().map(|(info, _)| info).collect())
+    }
+
+    /// As [`entries`](Self::entries), with the bytes of their batches: at most `bytes_max` together, but
+    /// one at least. Also of records below the log start, as long as they are there: followers need
+    /// them.
+    pub fn read_entries(
+        &mut self,
+        from: LogIndex,
+        count_max: usize,
+        bytes_max: usize,
+    ) -> Result<Vec<(EntryInfo, Bytes)>, ReadError> {
+        let mut found = Entries::up_to(count_max, Some(bytes_max));
+        self.find_entries(from, &mut found)?;
+        Ok(found.entries)
+    }
+
+    fn find_entries(&mut self, from: LogIndex, found: &mut Entries) -> Result<(), Stop> {
         self.check_readable(self.log_start)?;
-        let mut found = Vec::new();
         let mut expected = from.max(self.first_index());
-        while found.len() < count_max && expected < self.next_index {
+        while !found.is_full && expected < self.next_index {
             if let Some(meta) = self.meta(expected) {
-                found.push(meta);
+                found.push(meta, Bytes::new());
                 expected = expected.next();
                 continue;
             }
             let at = self.segment_of_index(expected);
-            let reached = self.entries_of(at, expected, count_max, &mut found)?;
+            let reached = self.entries_of(at, expected, found)?;
+            if found.is_full {
+                break;
+            }
             if reached == expected {
                 // The segment's end is damaged: go on with the next.
                 let next = self.segments.get(at + 1).and_then(Segment::base_index);
@@ -215,7 +274,7 @@ impl Log {
                 expected = reached;
             }
         }
-        Ok(found)
+        Ok(())
     }
 
     fn meta(&self, index: LogIndex) -> Option<EntryInfo> {
@@ -237,17 +296,21 @@ impl Log {
         &mut self,
         at: usize,
         from: LogIndex,
-        count_max: usize,
-        found: &mut Vec<EntryInfo>,
+        found: &mut Entries,
     ) -> Result<LogIndex, Stop> {
         let written = self.written(at, Waiting::Here)?;
         let mut next = from;
         let mut cursor = self.seek_index(at, &written, from)?;
         while let Some((index, batch)) = cursor {
-            if index > next && self.meta(next).is_some() || found.len() == count_max {
+            let info = info(index, &batch.header);
+            if index > next && self.meta(next).is_some() || !found.take_room(&info) {
                 return Ok(next);
             }
-            found.push(info(index, &batch.header));
+            let bytes = match found.bytes_left {
+                Some(_) => written.slice(batch.position, batch.end_position())?,
+                None => Bytes::new(),
+            };
+            found.push(info, bytes);
             next = index.next();
             let following = next_data_index(&self.raft.metas, index);
             cursor = self

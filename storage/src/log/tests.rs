@@ -444,7 +444,11 @@ fn the_first_members_of_the_group_outlive_the_beginning_of_the_log() {
     let mut world = world.reopen_after(Crash::Kill);
     assert_eq!(world.log.anchored_members(), "members");
     assert_eq!(offsets(&mut world.log), (0..60).collect::<Vec<_>>());
-    let ticket = world.log.delete_records(Offset::new(30)).unwrap().unwrap();
+    let ticket = world
+        .log
+        .delete_records(Offset::new(30), Offset::new(30))
+        .unwrap()
+        .unwrap();
     ticket.run().unwrap();
     assert!(world.log.first_index() > LogIndex(1));
     assert_eq!(world.log.anchored_members(), "members");
@@ -482,11 +486,39 @@ fn retention_by_time_may_empty_the_log() {
 }
 
 #[test]
+fn records_are_deleted_at_once_but_what_is_not_committed_stays_on_the_disk() {
+    let mut world = World::new(small_config());
+    append_many(&mut world.log, 40);
+    let segments = world.log.segment_count();
+    let second = world.log.segments[1].base_offset();
+    let ticket = world.log.delete_records(Offset::new(25), second).unwrap();
+    ticket.unwrap().run().unwrap();
+    assert_eq!(world.log.segment_count(), segments - 1);
+    assert_eq!(offsets(&mut world.log), (25..40).collect::<Vec<_>>());
+    let end = world.log.log_end_offset();
+    let ticket = world.log.apply_retention(Timestamp(0), end).unwrap();
+    ticket.unwrap().run().unwrap();
+    assert!(world.log.segments[0].base_offset() <= Offset::new(25));
+    assert!(world.log.segments[1].base_offset() > Offset::new(25));
+    assert_eq!(offsets(&mut world.log), (25..40).collect::<Vec<_>>());
+}
+
+#[test]
 fn deleted_records_stay_deleted() {
     let mut world = World::new(small_config());
     append_many(&mut world.log, 40);
-    assert!(world.log.delete_records(Offset::ZERO).unwrap().is_none());
-    let ticket = world.log.delete_records(Offset::new(25)).unwrap().unwrap();
+    assert!(
+        world
+            .log
+            .delete_records(Offset::ZERO, Offset::ZERO)
+            .unwrap()
+            .is_none()
+    );
+    let ticket = world
+        .log
+        .delete_records(Offset::new(25), Offset::new(25))
+        .unwrap()
+        .unwrap();
     assert_eq!(offsets(&mut world.log), (25..40).collect::<Vec<_>>());
     ticket.run().unwrap();
     for crash in [Crash::Kill, Crash::PowerLoss] {
@@ -498,7 +530,7 @@ fn deleted_records_stay_deleted() {
     let end = world.log.log_end_offset();
     world
         .log
-        .delete_records(end)
+        .delete_records(end, end)
         .unwrap()
         .unwrap()
         .run()

@@ -11,6 +11,8 @@ use klamm_replication::{Members, ReplicaId};
 use klamm_storage::log_dir::{LogDirIdentity, LogDirOptions};
 use klamm_storage::{AppendTicket, Crash, Disk, LogConfig, LogDir, MemDisk, SyncTicket};
 
+use super::copying::Copying;
+
 pub(super) struct Node {
     pub(super) id: ReplicaId,
     pub(super) disk: MemDisk,
@@ -34,6 +36,7 @@ pub(super) struct Process {
     pub(super) write: Option<AppendTicket>,
     pub(super) flush: Option<SyncTicket>,
     pub(super) dir: LogDir,
+    pub(super) copying: Option<Copying>,
 }
 
 impl Node {
@@ -77,11 +80,27 @@ impl Node {
             recovering, self.recovering,
             "the directory knows its losses"
         );
-        let name = TopicPartition {
-            topic: TopicName::new("replicated").expect("a legal name"),
-            partition: PartitionIndex(0),
-        };
-        let topic_id = TopicId::from_bytes([2; 16]);
+        let driver = self.open(&dir, config, recovering, preferred, seed);
+        self.process = Some(Process {
+            driver,
+            write: None,
+            flush: None,
+            dir,
+            copying: None,
+        });
+    }
+
+    /// The partition's driver, on what the directory has of its log.
+    pub(super) fn open(
+        &self,
+        dir: &LogDir,
+        config: &LogConfig,
+        recovering: bool,
+        preferred: bool,
+        seed: u64,
+    ) -> PartitionDriver {
+        let name = partition();
+        let topic_id = TOPIC_ID;
         let log = dir
             .open_log(&name, topic_id, config.clone(), Timestamp(0))
             .expect("a log");
@@ -92,14 +111,17 @@ impl Node {
             life: self.life,
             recovering,
             preferred,
-            message_bytes: 600, // a few batches
+            message_bytes: 600,         // a few batches
+            begin_by_copy_bytes: 6_000, // two to four segments
         };
-        self.process = Some(Process {
-            driver: PartitionDriver::open(params, log).expect("a past that is possible"),
-            write: None,
-            flush: None,
-            dir,
-        });
+        PartitionDriver::open(params, log).expect("a past that is possible")
+    }
+
+    /// Its replica is told to take a copy of another's log.
+    pub(super) fn wants_copy(&mut self, from: ReplicaId) {
+        if let Some(process) = &mut self.process {
+            process.copying.get_or_insert(Copying { from, copy: None });
+        }
     }
 
     /// What may have been lost is there again; the directory remembers that.
@@ -131,6 +153,16 @@ impl Node {
         self.disk.restart(crash);
     }
 }
+
+/// What it is called on all nodes.
+pub(super) fn partition() -> TopicPartition {
+    TopicPartition {
+        topic: TopicName::new("replicated").expect("a legal name"),
+        partition: PartitionIndex(0),
+    }
+}
+
+pub(super) const TOPIC_ID: TopicId = TopicId::from_bytes([2; 16]);
 
 impl Process {
     /// All that is in the log up to `end`.

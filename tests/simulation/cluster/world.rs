@@ -20,7 +20,7 @@ use crate::trace::Trace;
 const STEPS: usize = 4_000;
 /// Changes of members that were asked for and may be on their way.
 const ASKED_MAX: usize = 3;
-const WALL: Timestamp = Timestamp(1_700_000_000_000);
+pub(super) const WALL: Timestamp = Timestamp(1_700_000_000_000);
 
 /// A guard that is left out, or a lie that is told to the brokers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,18 +37,18 @@ pub(super) enum Sabotage {
 
 pub(super) struct World<'a> {
     sabotage: Option<Sabotage>,
-    random: Random,
-    trace: &'a Trace,
+    pub(super) random: Random,
+    pub(super) trace: &'a Trace,
     now: Instant,
-    config: LogConfig,
+    pub(super) config: LogConfig,
     pace: Pace,
     /// Whether replicas join and leave.
     changes: bool,
     /// Whether one of them should lead.
     preferred: bool,
-    nodes: Vec<Node>,
+    pub(super) nodes: Vec<Node>,
     network: Vec<Packet>,
-    isolated: Option<usize>,
+    pub(super) isolated: Option<usize>,
     /// Batches that a leader has taken and nobody has acknowledged.
     pending: Vec<Pending>,
     ledger: Ledger,
@@ -57,6 +57,9 @@ pub(super) struct World<'a> {
     asked: Vec<Members>,
     /// The last configuration that a leader has put in force, and how many there were.
     changed: (Members, u64),
+    /// Whether logs are shortened at their beginnings.
+    shortens: bool,
+    pub(super) copied: u64,
 }
 
 /// What came of a life.
@@ -64,6 +67,8 @@ pub(super) struct World<'a> {
 pub(super) struct Lived {
     /// Records that were acknowledged.
     pub(super) records: u64,
+    /// Copies that have taken the place of a log.
+    pub(super) copies: u64,
     /// Changes of members.
     pub(super) changes: u64,
 }
@@ -78,6 +83,7 @@ struct Pace {
     ticks: u64,
     faults: u64,
     changes: u64,
+    copies: u64,
     starts: u64,
 }
 
@@ -108,6 +114,7 @@ impl Pace {
             ticks: 50 + random.below(100),
             faults: 1 + random.below(4),
             changes: changes * (10 + random.below(60)),
+            copies: 1 + random.below(30),
             starts: 10 + changes * 20,
         }
     }
@@ -143,6 +150,7 @@ impl<'a> World<'a> {
             pace: Pace::draw(&mut random, changes),
             changes,
             preferred: random.one_in(2),
+            shortens: random.one_in(2),
             sabotage,
             random,
             trace,
@@ -155,6 +163,7 @@ impl<'a> World<'a> {
             produced: 0,
             asked: Vec::new(),
             changed: (Members::default(), 0),
+            copied: 0,
         }
     }
 
@@ -169,6 +178,7 @@ impl<'a> World<'a> {
         self.heal();
         Lived {
             records: self.ledger.records(),
+            copies: self.copied,
             changes: self.changed.1,
         }
     }
@@ -189,6 +199,8 @@ impl<'a> World<'a> {
             pace.faults,
             pace.faults,
             pace.changes,
+            if self.shortens { pace.faults } else { 0 },
+            pace.copies,
             pace.starts,
         ];
         let mut choice = self.random.below(weights.iter().sum());
@@ -210,12 +222,18 @@ impl<'a> World<'a> {
             9 => self.transfer(node),
             10 => self.miss_leader(node),
             11 => self.change_members(),
+            12 => self.delete_records(node),
+            13 => self.copy(node),
             _ => self.start(node),
         }
     }
 
     /// Lets a driver do something, and takes in what comes of it.
-    fn drive(&mut self, at: usize, work: impl FnOnce(&mut Process, Instant, &mut Vec<Outcome>)) {
+    pub(super) fn drive(
+        &mut self,
+        at: usize,
+        work: impl FnOnce(&mut Process, Instant, &mut Vec<Outcome>),
+    ) {
         let node = &mut self.nodes[at];
         let Some(process) = &mut node.process else {
             return;
@@ -251,10 +269,16 @@ impl<'a> World<'a> {
                 Outcome::LostLeadership | Outcome::StagedDropped { .. } => {
                     self.pending.retain(|pending| pending.node != at);
                 }
+                Outcome::CopyWanted { from } => node.wants_copy(from),
                 _ => {}
             }
         }
         self.acknowledge(at);
+    }
+
+    /// What a process had taken is nobody's any more.
+    pub(super) fn forget_pending(&mut self, at: usize) {
+        self.pending.retain(|pending| pending.node != at);
     }
 
     fn acknowledge(&mut self, at: usize) {
@@ -609,6 +633,9 @@ impl<'a> World<'a> {
                     }
                     self.flush(at);
                     self.flush(at);
+                    for _ in 0..4 {
+                        self.copy(at);
+                    }
                 }
             }
         }
@@ -639,14 +666,24 @@ impl<'a> World<'a> {
             assert_eq!(process.driver.members(), &members, "one configuration");
             assert!(!node.recovering, "nobody is barred for ever");
             let batches = process.batches(end);
-            self.ledger.check_all(&batches);
-            let bytes: Vec<Bytes> = batches.iter().map(|batch| batch.to_bytes()).collect();
-            logs.push((process.driver.log().last_index(), bytes));
+            let log = process.driver.log();
+            let start = log.log_start_offset();
+            self.ledger.check(&batches, start);
+            logs.push((start, log.last_index(), batches));
         }
+        let start = logs.iter().map(|(start, ..)| *start).max();
+        let start = start.expect("there are members");
+        let what_all_have = logs.iter().map(|(_, last, batches)| {
+            let batches = batches.iter();
+            let batches = batches.filter(|batch| batch.base_offset() >= start);
+            let bytes: Vec<Bytes> = batches.map(|batch| batch.to_bytes()).collect();
+            (last, bytes)
+        });
+        let logs: Vec<_> = what_all_have.collect();
         assert!(logs.iter().all(|log| *log == logs[0]), "one log in the end");
     }
 }
 
-fn place(id: ReplicaId) -> usize {
+pub(super) fn place(id: ReplicaId) -> usize {
     id.get() as usize - 1
 }

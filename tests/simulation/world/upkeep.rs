@@ -59,7 +59,7 @@ impl World {
         let before = start.plus(self.random.below(end.since(start).max(0) as u64 + 1) as i64);
         self.oracles[number].may_start_at(before.get());
         let partition = self.partition(number);
-        if let Ok(ticket) = partition.driver.log_mut().delete_records(before) {
+        if let Ok(ticket) = partition.driver.log_mut().delete_records(before, end) {
             partition.deletions.extend(ticket);
             self.note_log_start(number);
         }

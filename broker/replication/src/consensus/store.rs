@@ -1,12 +1,14 @@
 //! raft-rs' view of the log, answered from memory: a term table and the last index. Entries are
 //! made up when asked for, since a header is all there is to them.
 
+use std::cell::RefCell;
+
 use klamm_model::{LogIndex, Term};
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
 use raft::{GetEntriesContext, RaftState, Storage, StorageError};
 
-use crate::Members;
 use crate::terms::Terms;
+use crate::{Members, ReplicaId};
 
 /// See the module.
 #[derive(Debug)]
@@ -15,6 +17,8 @@ pub(super) struct Store {
     last_index: LogIndex,
     hard_state: HardState,
     members: ConfState,
+    /// Followers that need entries from before the log's beginning.
+    behind: RefCell<Vec<ReplicaId>>,
 }
 
 /// The most headers given out at once where the caller sets a limit; it asks again for the rest.
@@ -33,6 +37,7 @@ impl Store {
             last_index,
             hard_state,
             members: super::members::conf_state(members),
+            behind: RefCell::default(),
         }
     }
 
@@ -54,6 +59,21 @@ impl Store {
 
     pub(super) fn term_at(&self, index: LogIndex) -> Option<Term> {
         (index <= self.last_index).then(|| self.terms.at(index))?
+    }
+
+    /// The log begins with `first` now.
+    pub(super) fn begin_with(&mut self, first: LogIndex) {
+        self.terms.begin_with(first);
+    }
+
+    /// The entry before the first.
+    pub(super) fn before_first(&self) -> LogIndex {
+        LogIndex(self.terms.first_index().0 - 1)
+    }
+
+    /// Followers that raft-rs wanted to send a snapshot since the last call.
+    pub(super) fn take_behind(&mut self) -> Vec<ReplicaId> {
+        self.behind.take()
     }
 
     fn entry(&self, index: u64) -> Entry {
@@ -107,7 +127,15 @@ impl Storage for Store {
         Ok(self.last_index.0)
     }
 
-    fn snapshot(&self, _request_index: u64, _to: u64) -> raft::Result<Snapshot> {
+    /// There is none: who needs one is told to take a copy of the log, and comes back with it. Until
+    /// then raft-rs asks again with each sign of life.
+    fn snapshot(&self, _request_index: u64, to: u64) -> raft::Result<Snapshot> {
+        let mut behind = self.behind.borrow_mut();
+        if let Some(follower) = ReplicaId::new(to)
+            && !behind.contains(&follower)
+        {
+            behind.push(follower);
+        }
         Err(StorageError::SnapshotTemporarilyUnavailable.into())
     }
 }

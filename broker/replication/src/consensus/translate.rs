@@ -9,8 +9,7 @@ use crate::envelope::{EntryId, Envelope, PeerMessage};
 /// raft-rs marks an election that the leader wants with these words.
 const TRANSFER: &[u8] = b"CampaignTransfer";
 
-/// `None` for what does not go to another replica as it is: a snapshot, for one, waits until there
-/// is a way to send it.
+/// `None` for what does not go to another replica as it is.
 pub(super) fn to_envelope(message: &Message, flush: bool) -> Option<Envelope> {
     let commit = LogIndex(message.commit);
     let pre = matches!(
@@ -131,6 +130,7 @@ pub(super) fn to_message(envelope: &Envelope, entries: Vec<Entry>) -> Option<Mes
         }
         PeerMessage::TimeoutNow => message.set_msg_type(MessageType::MsgTimeoutNow),
         PeerMessage::Written { .. }
+        | PeerMessage::TakeCopy { .. }
         | PeerMessage::Recovering { .. }
         | PeerMessage::CatchUpTo { .. }
         | PeerMessage::Holds { .. } => return None,

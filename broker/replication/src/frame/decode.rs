@@ -141,6 +141,9 @@ impl Reader {
                 hint: self.entry_id()?,
                 commit: self.index()?,
             },
+            kind::TAKE_COPY => PeerMessage::TakeCopy {
+                unless: self.entry_id()?,
+            },
             kind::HEARTBEAT => PeerMessage::Heartbeat {
                 commit: self.index()?,
             },

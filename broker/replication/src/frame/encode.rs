@@ -44,6 +44,7 @@ fn kind_and_flags(message: &PeerMessage) -> (u8, u8) {
         PeerMessage::Accepted { .. } => (kind::ACCEPTED, 0),
         PeerMessage::Written { .. } => (kind::WRITTEN, 0),
         PeerMessage::Rejected { .. } => (kind::REJECTED, 0),
+        PeerMessage::TakeCopy { .. } => (kind::TAKE_COPY, 0),
         PeerMessage::Heartbeat { .. } => (kind::HEARTBEAT, 0),
         PeerMessage::HeartbeatResponse { .. } => (kind::HEARTBEAT_RESPONSE, 0),
         PeerMessage::TimeoutNow => (kind::TIMEOUT_NOW, 0),
@@ -84,6 +85,7 @@ fn put_fields(head: &mut BytesMut, message: &PeerMessage) {
             put_entry_id(head, *hint);
             head.put_u64(commit.0);
         }
+        PeerMessage::TakeCopy { unless } => put_entry_id(head, *unless),
         PeerMessage::Heartbeat { commit } | PeerMessage::HeartbeatResponse { commit } => {
             head.put_u64(commit.0);
         }

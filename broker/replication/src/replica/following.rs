@@ -55,6 +55,7 @@ impl Replica {
                 self.heard(&envelope);
                 self.flush_wanted |= flush;
             }
+            PeerMessage::TakeCopy { unless } => self.take_copy(envelope.from, unless, effects),
             PeerMessage::Heartbeat { .. } => self.heard(&envelope),
             PeerMessage::CatchUpTo { life, through } => self.catch_up_to(life, through),
             _ => {}

@@ -140,7 +140,7 @@ impl Replica {
         }
     }
 
-    fn say(&self, to: ReplicaId, message: PeerMessage) -> Effect {
+    pub(super) fn say(&self, to: ReplicaId, message: PeerMessage) -> Effect {
         Effect::Send(Envelope {
             from: self.id,
             to,

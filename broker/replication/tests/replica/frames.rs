@@ -52,6 +52,7 @@ fn message() -> impl Strategy<Value = PeerMessage> {
             hint,
             commit
         }),
+        id().prop_map(|unless| PeerMessage::TakeCopy { unless }),
         index().prop_map(|commit| PeerMessage::Heartbeat { commit }),
         index().prop_map(|commit| PeerMessage::HeartbeatResponse { commit }),
         Just(PeerMessage::TimeoutNow),

@@ -183,6 +183,7 @@ impl World {
             }
             Effect::ProposalDropped => assert!(!self.replica.is_leading()),
             Effect::Send(_)
+            | Effect::TakeCopy { .. }
             | Effect::LostLeadership { .. }
             | Effect::Truncate { .. }
             | Effect::Members { .. }

@@ -156,6 +156,22 @@ fn a_leader_goes_on_sending_though_nothing_is_fsynced() {
 }
 
 #[test]
+fn who_needs_what_the_leader_has_not_is_told_to_take_a_copy() {
+    check(
+        "behind_the_beginning.txt",
+        include_str!("../../testdata/behind_the_beginning.txt"),
+    );
+}
+
+#[test]
+fn a_follower_wants_a_copy_until_its_log_agrees() {
+    check(
+        "take_copy.txt",
+        include_str!("../../testdata/take_copy.txt"),
+    );
+}
+
+#[test]
 fn an_impossible_past_is_refused() {
     check(
         "impossible.txt",
@@ -213,6 +229,11 @@ impl World {
             // All that was given out so far.
             "journaled" => self.handle(Event::JournalSynced(self.ticket)),
             "members" => self.members(),
+            "wants-copy" => {
+                let replica = self.replica.as_ref().unwrap();
+                let end = LogIndex(number(arguments[0]));
+                format!("  {}\n", replica.wants_copy(end))
+            }
             "responsive" => self.responsive(number(arguments[0])),
             _ => {
                 let term = self.replica.as_ref().map(Replica::term);
@@ -338,6 +359,9 @@ fn event(command: &str, arguments: &[&str], term: Term) -> Event {
         "transfer" => Event::TransferLeadership(ReplicaId::new(number(arguments[0])).unwrap()),
         "change" => Event::ChangeMembers(members(arguments[0])),
         "unreachable" => Event::LeaderUnreachable(ReplicaId::new(number(arguments[0])).unwrap()),
+        "begins" => Event::LogBegins {
+            first: LogIndex(number(arguments[0])),
+        },
         "peer-restarted" => Event::PeerRestarted(ReplicaId::new(number(arguments[0])).unwrap()),
         "written" => Event::Written { through: entry() },
         "synced" => Event::Synced { through: entry() },
@@ -382,6 +406,14 @@ fn hear(own: u64, arguments: &[&str]) -> Event {
         "accepted" => PeerMessage::Accepted {
             through: index("through"),
             commit: LogIndex::ZERO,
+        },
+        "rejected" => PeerMessage::Rejected {
+            previous: index("previous"),
+            hint: entry_id(field("hint").unwrap()),
+            commit: LogIndex::ZERO,
+        },
+        "take-copy" => PeerMessage::TakeCopy {
+            unless: entry_id(field("unless").unwrap()),
         },
         "heartbeat" => PeerMessage::Heartbeat {
             commit: index("commit"),

@@ -70,6 +70,7 @@ impl PartitionDriver {
                 self.flush_wanted = last.map_or(self.flush_wanted, |last| last.index);
             }
             Effect::Send(envelope) => self.send(envelope),
+            Effect::TakeCopy { from } => outcomes.push(Outcome::CopyWanted { from }),
             Effect::Members { index, members } => self.members_changed(index, members, outcomes),
             Effect::Recovered => outcomes.push(Outcome::Recovered),
             Effect::BecameLeader { term, start_offset } => {
@@ -142,10 +143,17 @@ impl PartitionDriver {
     }
 
     /// A message whose entries cannot be read is not sent: it counts as lost on the way.
-    fn send(&mut self, envelope: Envelope) {
+    fn send(&mut self, mut envelope: Envelope) {
         let Some(recent) = &self.recent else {
             return;
         };
+        let committed = self.commit.offset;
+        peers::refer_to_copy(
+            &mut envelope,
+            &self.log,
+            committed,
+            self.begin_by_copy_bytes,
+        );
         let to = envelope.to;
         match peers::with_entries(envelope, recent, &mut self.log) {
             Ok((outgoing, cut)) => {
@@ -186,8 +194,14 @@ impl PartitionDriver {
         });
     }
 
-    /// Takes the partition offline if its log has gone so outside of an append.
-    pub(super) fn notice_log(&mut self, outcomes: &mut Vec<Outcome>) {
+    /// Takes note of what happened to the log outside of appends: it may have been shortened at its
+    /// beginning, and it may have gone offline.
+    pub(super) fn notice_log(&mut self, now: Instant, outcomes: &mut Vec<Outcome>) {
+        let first = self.log.first_index();
+        if self.offline.is_none() && first > self.first_index {
+            self.first_index = first;
+            self.step(now, Event::LogBegins { first }, outcomes);
+        }
         if self.offline.is_none()
             && let Some(error) = self.log.offline()
         {

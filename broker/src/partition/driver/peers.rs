@@ -5,10 +5,11 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use klamm_model::raft::{DataEntry, LogEntry};
 use klamm_model::record_batch::RecordBatch;
 use klamm_model::{LogIndex, Offset};
-use klamm_replication::{Envelope, PeerMessage};
+use klamm_replication::{EntryId, Envelope, PeerMessage};
 use klamm_storage::{EntryInfo, Log, ReadError};
 
 /// A message for another replica, and the entries of [`PeerMessage::Append`].
@@ -81,6 +82,33 @@ impl Recent {
     }
 }
 
+/// Makes of an append the advice to take a copy, for who has nothing of a large log, or lacks what was
+/// removed a moment ago.
+///
+/// Only what is `committed` can be copied. If there is little of that, entries must go on: perhaps it is
+/// for this very follower that no more is committed.
+pub(super) fn refer_to_copy(
+    envelope: &mut Envelope,
+    log: &Log,
+    committed: Offset,
+    begin_by_copy_bytes: u64,
+) {
+    let PeerMessage::Append { previous, .. } = &envelope.message else {
+        return;
+    };
+    let first = log.first_index();
+    let has_nothing = previous.index == LogIndex::ZERO;
+    let is_far = has_nothing && log.size_bytes_before(committed) >= begin_by_copy_bytes;
+    let index = match previous.index.next() < first {
+        true => LogIndex(first.0 - 1),
+        false if is_far => first,
+        false => return,
+    };
+    let term = log.term_at(index);
+    let unless = EntryId { index, term };
+    envelope.message = PeerMessage::TakeCopy { unless };
+}
+
 /// Puts the entries beside a message. Those that do not fit are left out, and the message says so:
 /// the last entry that it speaks of, if it is not the one that was meant.
 pub(super) fn with_entries(
@@ -118,30 +146,24 @@ fn from_log(
     message_bytes: usize,
 ) -> Result<Vec<LogEntry>, ReadError> {
     let mut entries = Vec::new();
-    let mut bytes = 0;
     let mut next = first;
-    for info in log.entries(first, count)? {
-        bytes += info.size_bytes as usize;
-        if info.index != next || bytes > message_bytes && !entries.is_empty() {
-            break;
-        }
-        next = next.next();
-        let Some(entry) = entry(log, &info)? else {
+    for (info, bytes) in log.read_entries(first, count, message_bytes)? {
+        let entry = entry(log, &info, bytes).filter(|_| info.index == next);
+        let Some(entry) = entry else {
             break;
         };
+        next = next.next();
         entries.push(entry);
     }
     Ok(entries)
 }
 
-fn entry(log: &mut Log, info: &EntryInfo) -> Result<Option<LogEntry>, ReadError> {
+fn entry(log: &Log, info: &EntryInfo, mut bytes: Bytes) -> Option<LogEntry> {
     let EntryInfo { index, term, .. } = *info;
     let metas = log.metas();
     if let Ok(at) = metas.binary_search_by_key(&index, |meta| meta.index) {
-        return Ok(Some(LogEntry::Meta(metas[at].clone())));
+        return Some(LogEntry::Meta(metas[at].clone()));
     }
-    let upper: Offset = info.next_offset;
-    let read = log.read(info.base_offset, upper, info.size_bytes as usize, true)?;
-    let batch = RecordBatch::parse_trusted(&mut read.records.clone()).ok();
-    Ok(batch.map(|batch| LogEntry::Records(DataEntry { index, term, batch })))
+    let batch = RecordBatch::parse_trusted(&mut bytes).ok()?;
+    Some(LogEntry::Records(DataEntry { index, term, batch }))
 }

@@ -64,6 +64,7 @@ impl Fixture {
             recovering: false,
             preferred: false,
             message_bytes: PartitionDriver::MESSAGE_BYTES,
+            begin_by_copy_bytes: PartitionDriver::BEGIN_BY_COPY_BYTES,
         };
         PartitionDriver::open(params, log).unwrap()
     }

@@ -1,7 +1,7 @@
 //! What goes into a partition's driver and what comes out of it.
 
 use klamm_model::{LeaderEpoch, LogIndex, Offset, Timestamp};
-use klamm_replication::{Members, MembersError, RestoreError};
+use klamm_replication::{Members, MembersError, ReplicaId, RestoreError};
 use klamm_storage::{AppendError, JournalError, Offline, ProducerRefusal};
 
 /// Who wants a batch appended.
@@ -117,6 +117,13 @@ pub enum Outcome {
     },
     /// What the replica may have lost with power it has again: it takes part in elections.
     Recovered,
+    /// The leader cannot give this replica what it lacks entry by entry: a copy of the log is to take the
+    /// place of this one, as long as
+    /// [`PartitionDriver::wants_copy`](super::PartitionDriver::wants_copy). Comes again until then.
+    CopyWanted {
+        /// Who leads, and so has a log to copy.
+        from: ReplicaId,
+    },
     /// The group has other members.
     MembersChanged {
         /// All of them, from now on.

@@ -111,7 +111,10 @@ fn apply(mut world: World, model: &mut Model, operation: &Operation) -> World {
         Operation::DeleteRecords(part) => {
             let (start, end) = (model.start, log.recovery_point().get().max(model.start));
             let before = start + (end - start) * i64::from(*part) / 256;
-            if let Some(ticket) = log.delete_records(Offset::new(before)).unwrap() {
+            if let Some(ticket) = log
+                .delete_records(Offset::new(before), Offset::new(before))
+                .unwrap()
+            {
                 ticket.run().unwrap();
             }
             model.start = log.log_start_offset().get();

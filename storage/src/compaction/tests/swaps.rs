@@ -62,7 +62,10 @@ fn records_are_appended_while_files_change_their_names() {
 fn what_is_deleted_meanwhile_is_not_brought_back() {
     let mut world = world();
     let mut compaction = begin(&mut world.log);
-    let ticket = world.log.delete_records(Offset::new(30)).unwrap();
+    let ticket = world
+        .log
+        .delete_records(Offset::new(30), Offset::new(30))
+        .unwrap();
     ticket.unwrap().run().unwrap();
     let gone = compaction.next_group(&mut Unhurried);
     assert!(matches!(gone, Err(CompactionError::Gone)), "{gone:?}");
@@ -72,7 +75,10 @@ fn what_is_deleted_meanwhile_is_not_brought_back() {
     // The copy was ready.
     let mut compaction = begin(&mut world.log);
     let group = compaction.next_group(&mut Unhurried).unwrap().unwrap();
-    let ticket = world.log.delete_records(Offset::new(50)).unwrap();
+    let ticket = world
+        .log
+        .delete_records(Offset::new(50), Offset::new(50))
+        .unwrap();
     assert!(world.log.begin_swap(group).unwrap().is_none());
     ticket.unwrap().run().unwrap();
     assert!(!world.names().iter().any(|name| name.ends_with(".cleaned")));
@@ -83,7 +89,7 @@ fn what_is_deleted_meanwhile_is_not_brought_back() {
     let group = compaction.next_group(&mut Unhurried).unwrap().unwrap();
     let swap = world.log.begin_swap(group).unwrap().unwrap();
     let end = world.log.log_end_offset();
-    let ticket = world.log.delete_records(end).unwrap().unwrap();
+    let ticket = world.log.delete_records(end, end).unwrap().unwrap();
     assert_eq!(ticket.segment_count(), 0);
     ticket.run().unwrap();
     world.log.swapped(swap.run()).unwrap();

@@ -75,7 +75,10 @@ fn apply(mut world: World, operation: &Operation) -> World {
         Operation::DeleteRecords(part) => {
             let start = log.log_start_offset().get();
             let before = start + (end.get() - start) * i64::from(*part) / 256;
-            if let Some(ticket) = log.delete_records(Offset::new(before)).unwrap() {
+            if let Some(ticket) = log
+                .delete_records(Offset::new(before), Offset::new(before))
+                .unwrap()
+            {
                 ticket.run().unwrap();
             }
         }

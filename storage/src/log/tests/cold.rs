@@ -235,7 +235,7 @@ fn a_ticket_for_what_was_cut_or_deleted_meanwhile_says_nothing_about_the_disk() 
         panic!("nothing is in memory");
     };
     let end = world.log.log_end_offset();
-    let files = world.log.delete_records(end).unwrap().unwrap();
+    let files = world.log.delete_records(end, end).unwrap().unwrap();
     files.run().unwrap();
     world.log.populated(ticket.run()).unwrap();
     let read = world.log.try_read(third, third.plus(1), 1, true);

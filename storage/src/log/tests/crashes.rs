@@ -41,7 +41,7 @@ fn scenario(disk: &MemDisk, told: &mut Told) -> Option<()> {
             told.start = log.log_start_offset().get();
         }
         let before = Offset::new(told.start + 1);
-        if let Some(ticket) = log.delete_records(before).ok()? {
+        if let Some(ticket) = log.delete_records(before, before).ok()? {
             ticket.run().ok()?;
             told.start += 1;
         }

@@ -307,6 +307,7 @@ impl World {
                 let node = &self.nodes[at];
                 self.oracle.commits(node.term(), &node.log, position.index);
             }
+            Effect::TakeCopy { .. } => unreachable!("no log is shortened"),
             Effect::LostLeadership { .. } | Effect::ProposalDropped => {}
         }
     }

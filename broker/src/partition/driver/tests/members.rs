@@ -109,6 +109,7 @@ fn a_group_that_begins_is_led_by_the_preferred_replica_without_a_time_out() {
         recovering: false,
         preferred: true,
         message_bytes: PartitionDriver::MESSAGE_BYTES,
+        begin_by_copy_bytes: PartitionDriver::BEGIN_BY_COPY_BYTES,
     };
     let mut driver = PartitionDriver::open(params, log).unwrap();
     driver.start(NOW, &mut Vec::new());

@@ -132,6 +132,7 @@ async fn clean(
     cleanable: &Cleanable,
     rule: &CompactionRule,
 ) -> Result<Ended, CleanError> {
+    let _work = partition.begin_work();
     let settings = shard.config().cleaner.clone();
     let config = CleanerConfig {
         dedupe_buffer_bytes: settings.dedupe_buffer_bytes / settings.threads.max(1),

@@ -35,7 +35,7 @@ pub use table::BROKER_SETTINGS;
 pub use typed::{
     AdminListener, BrokerConfig, CleanerConfig, ClusterConfig, DiagnosticsConfig, FetchConfig,
     GroupConfig, IdentityConfig, Listener, LogConfig, LogFormat, NetworkConfig, OffsetsConfig,
-    ProduceValidation, ProducerConfig, TopicCreationConfig, WriterMode,
+    ProduceValidation, ProducerConfig, ThrottleConfig, TopicCreationConfig, WriterMode,
 };
 
 /// The settings as they were given at start, as text; cheap to clone.

@@ -27,7 +27,7 @@ use crate::partition::driver::AppendOrigin;
 use crate::partition::{Partition, Waiter};
 use crate::shard::Shard;
 
-pub(crate) use self::effects::{learn, missing, open_missing};
+pub(crate) use self::effects::{learn, missing, open_missing, reopen, retire};
 pub(crate) use klamm_metadata::controller::METADATA_TOPIC;
 
 pub(crate) use self::duties::{broker_of_metadata_replica, metadata_replica, perform_duties};
@@ -47,7 +47,7 @@ pub(crate) struct Controller {
     ids: RefCell<TopicIds>,
     changing: Mutex<()>,
     /// Partitions are being opened.
-    opening: Mutex<()>,
+    pub(crate) opening: Mutex<()>,
     /// The first record that the image does not hold yet.
     applied: Cell<Offset>,
     /// `applied` has moved.

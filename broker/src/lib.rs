@@ -22,6 +22,7 @@ mod clock;
 mod closer;
 mod controller;
 mod coordinator;
+mod copies;
 mod dispatch;
 mod entropy;
 mod handler;

@@ -179,6 +179,11 @@ impl LogDirs {
             .map(|number| &*self.dirs[*number])
     }
 
+    /// The directory that holds an opened partition, for other threads.
+    pub(crate) fn shared_dir_of(&self, partition: &TopicPartition) -> Arc<LogDir> {
+        self.dirs[self.number_of(partition)].clone()
+    }
+
     /// Every partition with files, wherever they lie.
     pub(crate) fn partitions(&self) -> Vec<(TopicPartition, TopicId)> {
         let found = self.iter().flat_map(LogDir::partitions);

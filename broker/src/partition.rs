@@ -10,6 +10,8 @@ pub mod driver;
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use klamm_metadata::TopicConfig;
 use klamm_model::{
@@ -18,6 +20,7 @@ use klamm_model::{
 use klamm_protocol::ErrorCode;
 use klamm_replication::{JournalTicket, ReplicaId};
 use klamm_storage::{AppendDone, AppendTicket, LogConfig};
+use tokio::sync::Notify;
 
 use self::acks::{AckQueue, AckTarget};
 use self::driver::{AppendOrigin, Outcome, PartitionDriver, StageError, Staged};
@@ -89,7 +92,12 @@ pub(crate) struct Partition {
     waiters: RefCell<Vec<Rc<dyn Waiter>>>,
     newly_visible_bytes: Cell<usize>,
     news_for_waiters: Cell<bool>,
-    is_deleted: Cell<bool>,
+    /// It is out of service, or its topic is gone.
+    is_deleted: Arc<AtomicBool>,
+    /// What is under way on other threads, and will touch its files.
+    works: Cell<usize>,
+    /// The last of them has ended, or it has gone out of service.
+    stirred: Notify,
     has_left: Cell<bool>,
     touched: Cell<bool>,
     unsynced: Cell<bool>,
@@ -102,6 +110,16 @@ pub(crate) struct Partition {
     /// It waits for the next fsync of the journal.
     awaits_journal: Cell<bool>,
     outcomes: RefCell<Vec<Outcome>>,
+}
+
+/// Something that touches a partition's files.
+pub(crate) struct Work(Rc<Partition>);
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.0.works.set(self.0.works.get() - 1);
+        self.0.stirred.notify_waiters();
+    }
 }
 
 /// What has become of a replica's leadership.
@@ -136,7 +154,9 @@ impl Partition {
             waiters: RefCell::default(),
             newly_visible_bytes: Cell::new(0),
             news_for_waiters: Cell::new(false),
-            is_deleted: Cell::new(false),
+            is_deleted: Arc::default(),
+            works: Cell::new(0),
+            stirred: Notify::new(),
             has_left: Cell::new(false),
             touched: Cell::new(false),
             unsynced: Cell::new(false),
@@ -361,7 +381,7 @@ impl Partition {
     /// Its replica is held by another broker now: whoever waits is told to look there.
     pub(crate) fn leave(&self) {
         self.has_left.set(true);
-        self.is_deleted.set(true);
+        self.go();
         self.fail_all(ErrorCode::NotLeaderOrFollower);
     }
 
@@ -372,13 +392,56 @@ impl Partition {
 
     /// Its topic has been deleted: whoever waits is told so.
     pub(crate) fn delete(&self) {
-        self.is_deleted.set(true);
+        self.go();
         self.fail_all(ErrorCode::UnknownTopicOrPartition);
     }
 
     /// Whether its topic has been deleted, or its files are for other reasons; requests that came before may still hold it.
     pub(crate) fn is_deleted(&self) -> bool {
-        self.is_deleted.get()
+        self.is_deleted.load(Ordering::Relaxed)
+    }
+
+    /// Tells other threads when it [is deleted](Self::is_deleted).
+    pub(crate) fn gone(&self) -> Arc<AtomicBool> {
+        self.is_deleted.clone()
+    }
+
+    fn go(&self) {
+        self.is_deleted.store(true, Ordering::Relaxed);
+        self.stirred.notify_waiters();
+    }
+
+    /// Whether its replica was told that only a copy can take its log further, and from whom, since the
+    /// last call.
+    pub(crate) fn take_copy_wanted(&self) -> Option<ReplicaId> {
+        self.copy_wanted.take()
+    }
+
+    // ---- What others do to its files ----
+
+    /// Something begins that will touch its files, on another thread; it lasts until this is dropped.
+    pub(crate) fn begin_work(self: &Rc<Self>) -> Work {
+        self.works.set(self.works.get() + 1);
+        Work(self.clone())
+    }
+
+    /// Waits for a time, or until it goes out of service.
+    pub(crate) async fn linger(&self, time: Duration) {
+        let stirred = self.stirred.notified();
+        if !self.is_deleted() {
+            tokio::time::timeout(time, stirred).await.ok();
+        }
+    }
+
+    /// Waits until nothing touches its files any more; it is out of service.
+    pub(crate) async fn at_rest(&self) {
+        loop {
+            let stirred = self.stirred.notified();
+            if self.works.get() == 0 && !self.driver().is_writing() {
+                return;
+            }
+            stirred.await;
+        }
     }
 
     /// Answers everybody who waits for an acknowledgement with `error`.

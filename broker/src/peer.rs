@@ -11,6 +11,7 @@
 //! Not here: who votes for whom, which entry stands where (crate `klamm-replication`).
 
 mod answers;
+pub(crate) mod bulk;
 mod exchange;
 pub(crate) mod forwarding;
 mod incoming;
@@ -241,6 +242,13 @@ impl Peers {
             asking.spawn_local(async move { link.ask(&request).await });
         }
         asking.join_all().await;
+    }
+
+    /// Where another broker listens, if it is reached, and what to say to it first on a connection for
+    /// copies.
+    pub(crate) fn bulk_connection(&self, broker: BrokerId) -> Option<(Address, Greeting)> {
+        let link = self.link(broker).filter(|link| link.is_up())?;
+        Some((link.address(), self.greeting(Purpose::Bulk, Some(broker))))
     }
 
     // ---- Greetings ----

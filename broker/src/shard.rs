@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::config::BrokerConfig;
 use crate::controller::Controller;
 use crate::coordinator::Coordinators;
+use crate::copies::Copies;
 use crate::entropy;
 use crate::hosting::{self, Opener};
 use crate::journals::Journals;
@@ -66,6 +67,7 @@ pub(crate) struct Shard {
     pub(crate) journals: Journals,
     pub(crate) background: Background,
     pub(crate) cleaner: Cleaner,
+    pub(crate) copies: Copies,
     listeners: Vec<ListenerAddress>,
     config: RefCell<Arc<BrokerConfig>>,
     pub(crate) sessions: RefCell<FetchSessions>,
@@ -124,6 +126,7 @@ impl Shard {
             log_dirs: parts.log_dirs,
             background: parts.background,
             cleaner: parts.cleaner,
+            copies: Copies::new(parts.clock),
             listeners: parts.listeners,
             config: RefCell::new(Arc::new(parts.config)),
             image: RefCell::default(),
@@ -153,6 +156,7 @@ impl Shard {
         let resolved = self.config().under(&self.image());
         let limits = ConnectionLimits::of(&resolved.network);
         self.net.quota.set_limits(limits);
+        self.copies.set_rates(&resolved.throttles);
         self.config.replace(Arc::new(resolved));
     }
 
@@ -265,6 +269,7 @@ impl Shard {
     ) -> Result<(), AppendError> {
         let deleted = ticket.segment_count() as u64;
         self.counters().segments_deleted.add(deleted);
+        let work = partition.begin_work();
         let (ticket, durable) = self
             .background
             .run(move || {
@@ -275,10 +280,12 @@ impl Shard {
         durable?;
         let (shard, partition) = (self.clone(), partition.clone());
         tasks::spawn(async move {
-            tokio::time::sleep(deletion_delay(&partition)).await;
+            // Whoever takes the partition out of service may wait for it.
+            partition.linger(deletion_delay(&partition)).await;
             if let Err(error) = shard.background.run(move || ticket.run()).await {
                 tracing::error!(partition = %partition.id(), %error, "files of old segments cannot be removed");
             }
+            drop(work);
         });
         Ok(())
     }
@@ -442,8 +449,10 @@ impl Shard {
         written: impl Future<Output = AppendDone> + 'static,
     ) {
         let shard = self.clone();
+        let work = partition.begin_work();
         tasks::spawn(async move {
             let done = written.await;
+            drop(work);
             shard.write_finished(&partition, shard.clock.now(), done);
             shard.touch(&partition);
             shard.written.notify_waiters();
@@ -467,8 +476,10 @@ impl Shard {
             return;
         };
         let (shard, partition) = (self.clone(), partition.clone());
+        let work = partition.begin_work();
         tasks::spawn(async move {
             let prepared = shard.background.run(move || ticket.run()).await;
+            drop(work);
             partition.driver_mut().log_mut().prepared(prepared);
         });
     }
@@ -521,10 +532,12 @@ impl Shard {
             return;
         };
         let (shard, partition) = (self.clone(), partition.clone());
+        let work = partition.begin_work();
         tasks::spawn(async move {
             let clock = shard.clock;
             let sync = move || clock.timed(|| ticket.run());
             let (done, took) = shard.background.run(sync).await;
+            drop(work);
             shard.counters().fsync_times.observe_time(took);
             let now = clock.now();
             partition.drive(|driver, outcomes| driver.sync_finished(now, done, outcomes));

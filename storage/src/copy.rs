@@ -67,6 +67,21 @@ pub struct CopyEnd {
     pub offset: Offset,
 }
 
+/// Bytes of a copy, named so that the log they are of finds them without its manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WantedPart {
+    /// The log directory.
+    pub directory_id: TopicId,
+    /// The segment, as the manifest lists it.
+    pub segment: CopiedSegment,
+    /// Of it.
+    pub part: Part,
+    /// Where they begin in the part.
+    pub position: u64,
+    /// How many at most.
+    pub length_max: u32,
+}
+
 /// What is copied of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {

@@ -40,7 +40,7 @@ pub use compaction::{
 };
 pub use copy::{
     CopiedSegment, CopyEnd, CopyError, LogCopy, LogManifest, MalformedManifest, ManifestError,
-    Part, PartError,
+    Part, PartError, WantedPart,
 };
 pub use disk::{Closing, Disk, DiskError, DiskFile, Mapping};
 pub use file_disk::FileDisk;

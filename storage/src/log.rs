@@ -231,6 +231,12 @@ impl Log {
         self.offline.get_or_insert(Offline { cause });
     }
 
+    /// Its directory is about to be another log's: whoever still holds this one finds it offline.
+    pub fn retire(&mut self) {
+        let path = self.place.directory.to_path_buf();
+        self.set_offline(DiskError::NotFound { path });
+    }
+
     /// The members before any change that is in [`metas`](Self::metas), as the consensus core encoded
     /// them; empty if it never said. Changes stay there for good, also those from before
     /// [`first_index`](Self::first_index).

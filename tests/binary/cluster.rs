@@ -1,5 +1,6 @@
 //! Clusters of the binary: three brokers that find each other, on one machine.
 
+mod copies;
 mod failover;
 mod forming;
 mod moves;
@@ -11,7 +12,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use kafka_protocol::messages::create_topics_request::CreatableTopic;
+use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::describe_quorum_request::{PartitionData, TopicData};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
@@ -117,7 +118,11 @@ impl Cluster {
     }
 
     fn start_one(&mut self, at: usize) {
-        let process = Process::start(self.command(at, &[]));
+        self.start_one_with(at, &[]);
+    }
+
+    fn start_one_with(&mut self, at: usize, settings: &[(&str, &str)]) {
+        let process = Process::start(self.command(at, settings));
         process.says("is ready");
         self.seats[at].broker = Some(Broker::that_runs(process, self.seats[at].client_port));
     }
@@ -171,11 +176,30 @@ impl Cluster {
         seats.position(|seat| i32::from(seat.client_port) == port)
     }
 
+    /// The seat of the broker with that number.
+    fn seat_of_broker(&self, id: i32) -> usize {
+        let known = metadata(&mut self.any_client(), "t");
+        let mut brokers = known.brokers.iter();
+        let found = brokers.find(|broker| broker.node_id.0 == id);
+        let seat = found.and_then(|broker| self.seat_of(broker.port));
+        seat.expect("it has a seat")
+    }
+
     /// Creates a topic with a replica on each broker, and waits until each partition is led.
     fn create_topic(&self, name: &str, partitions: i32) {
+        self.create_topic_with(name, partitions, &[]);
+    }
+
+    fn create_topic_with(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) {
+        let settings = settings.iter().map(|(key, value)| {
+            CreatableTopicConfig::default()
+                .with_name(text(key))
+                .with_value(Some(text(value)))
+        });
         let topic = CreatableTopic::default()
             .with_name(TopicName(text(name)))
             .with_num_partitions(partitions)
+            .with_configs(settings.collect())
             .with_replication_factor(3);
         let request = CreateTopicsRequest::default()
             .with_topics(vec![topic])
@@ -215,10 +239,16 @@ impl Cluster {
 
     /// Waits until every broker that runs has the same bytes of a partition, and all of them.
     fn assert_replicas_equal(&self, topic: &str, partition: i32) {
+        let running: Vec<_> = self.running().collect();
+        self.assert_equal_on(&running, topic, partition);
+    }
+
+    fn assert_equal_on(&self, seats: &[usize], topic: &str, partition: i32) {
         let folder = format!("{topic}-{partition}");
-        eventually("all replicas have the same bytes", || {
-            let logs: BTreeSet<Vec<u8>> = self
-                .running()
+        eventually("these replicas have the same bytes", || {
+            let logs: BTreeSet<Vec<u8>> = seats
+                .iter()
+                .copied()
                 .map(|at| log_bytes(&self.seats[at].dir, &folder))
                 .collect();
             (logs.len() == 1).then_some(())

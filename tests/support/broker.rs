@@ -72,6 +72,11 @@ impl Broker {
         self.port
     }
 
+    /// The first line with this in it, which comes soon.
+    pub(crate) fn says(&self, text: &str) -> String {
+        self.process.says(text)
+    }
+
     pub(crate) fn client(&self) -> Client {
         Client::connect(self.port)
     }

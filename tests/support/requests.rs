@@ -3,8 +3,12 @@
 use std::io;
 
 use bytes::Bytes;
+use kafka_protocol::messages::DeleteRecordsRequest;
 use kafka_protocol::messages::alter_client_quotas_request::{EntityData, EntryData, OpData};
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::delete_records_request::{
+    DeleteRecordsPartition, DeleteRecordsTopic,
+};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::incremental_alter_configs_request::{
     AlterConfigsResource, AlterableConfig,
@@ -218,6 +222,20 @@ impl Client {
         let partition = &answer.topics[0].partitions[0];
         assert_eq!(partition.error_code, 0);
         partition.offset
+    }
+
+    /// Deletes records before an offset: error code and low watermark.
+    pub(crate) fn delete_records(&mut self, topic: &str, before: i64) -> (i16, i64) {
+        let partition = DeleteRecordsPartition::default().with_offset(before);
+        let topic = DeleteRecordsTopic::default()
+            .with_name(topic_name(topic))
+            .with_partitions(vec![partition]);
+        let request = DeleteRecordsRequest::default()
+            .with_topics(vec![topic])
+            .with_timeout_ms(20_000);
+        let answer = self.call(2, &request);
+        let partition = &answer.topics[0].partitions[0];
+        (partition.error_code, partition.low_watermark)
     }
 
     /// All values of a partition, as text.

@@ -3,9 +3,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use kafka_protocol::messages::delete_records_request::{
-    DeleteRecordsPartition, DeleteRecordsTopic,
-};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic};
 use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
@@ -14,8 +11,8 @@ use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use kafka_protocol::messages::{
-    BrokerId, DeleteRecordsRequest, FetchRequest, FetchResponse, FindCoordinatorRequest, GroupId,
-    ListOffsetsRequest, MetadataRequest, ProduceRequest, TopicName,
+    BrokerId, FetchRequest, FetchResponse, FindCoordinatorRequest, GroupId, ListOffsetsRequest,
+    MetadataRequest, ProduceRequest, TopicName,
 };
 use klamm_model::RecordBatch;
 use klamm_model::record_batch::BatchBuilder;
@@ -255,20 +252,6 @@ impl Client {
         let next = self.list_offset(5, topic, -1);
         assert_eq!((first.error_code, next.error_code), (0, 0));
         (first.offset, next.offset)
-    }
-
-    /// Deletes records before an offset: error code and low watermark.
-    pub(crate) fn delete_records(&mut self, topic: &str, before: i64) -> (i16, i64) {
-        let partition = DeleteRecordsPartition::default().with_offset(before);
-        let topic = DeleteRecordsTopic::default()
-            .with_name(topic_name(topic))
-            .with_partitions(vec![partition]);
-        let request = DeleteRecordsRequest::default()
-            .with_topics(vec![topic])
-            .with_timeout_ms(20_000);
-        let answer = self.call(2, &request);
-        let partition = &answer.topics[0].partitions[0];
-        (partition.error_code, partition.low_watermark)
     }
 }
 

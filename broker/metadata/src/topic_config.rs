@@ -10,8 +10,10 @@ use crate::layers::BrokerLayers;
 use crate::setting::{ConfigError, Value};
 
 mod table;
+mod throttled;
 
 pub use table::TOPIC_SETTINGS;
+pub use throttled::ThrottledReplicas;
 
 /// Names and values as given, sorted by name.
 pub type Configs = BTreeMap<String, String>;
@@ -73,6 +75,10 @@ pub struct TopicConfig {
     pub min_insync_replicas: u32,
     /// `unclean.leader.election.enable`.
     pub unclean_leader_election_enable: bool,
+    /// `leader.replication.throttled.replicas`.
+    pub leader_throttled: ThrottledReplicas,
+    /// `follower.replication.throttled.replicas`.
+    pub follower_throttled: ThrottledReplicas,
 }
 
 /// What becomes of old records; neither is "keep all".
@@ -180,6 +186,8 @@ impl TopicConfig {
         min_cleanable_dirty_ratio: 0.0,
         min_insync_replicas: 0,
         unclean_leader_election_enable: false,
+        leader_throttled: ThrottledReplicas::NONE,
+        follower_throttled: ThrottledReplicas::NONE,
     };
 
     fn set(&mut self, name: &str, value: &Value) {
@@ -214,6 +222,12 @@ impl TopicConfig {
             "min.insync.replicas" => self.min_insync_replicas = small(value),
             "unclean.leader.election.enable" => {
                 self.unclean_leader_election_enable = *value == Value::Boolean(true);
+            }
+            "leader.replication.throttled.replicas" => {
+                self.leader_throttled = ThrottledReplicas::of(value);
+            }
+            "follower.replication.throttled.replicas" => {
+                self.follower_throttled = ThrottledReplicas::of(value);
             }
             // Accepted, and without effect here: the table says why.
             _ => {}

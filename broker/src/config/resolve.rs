@@ -12,7 +12,8 @@ use super::listeners::{ListenerSettings, host_and_port};
 use super::typed::{
     AdminListener, BrokerConfig, CleanerConfig, ClusterConfig, DiagnosticsConfig, FetchConfig,
     GroupConfig, IdentityConfig, LogConfig, LogFormat, NetworkConfig, OffsetsConfig,
-    ProduceValidation, ProducerConfig, QuotaConfig, TopicCreationConfig, WriterMode,
+    ProduceValidation, ProducerConfig, QuotaConfig, ThrottleConfig, TopicCreationConfig,
+    WriterMode,
 };
 use super::{Impossible, Settings, memory};
 
@@ -39,6 +40,7 @@ pub(super) fn resolve(
         identity: r.identity()?,
         listeners: r.listeners()?,
         cluster: r.cluster()?,
+        throttles: r.throttles(),
         topics: r.topic_creation(),
         topic_defaults: Arc::new(TopicConfig::defaults(&layers)),
         log: r.log(),
@@ -104,6 +106,17 @@ impl Resolver<'_> {
             listener.advertised_host = machine_name();
         }
         Ok(listeners)
+    }
+
+    fn throttles(&self) -> ThrottleConfig {
+        let rate = |name| match self.optional(name) {
+            Some(Value::Number(rate)) => u64::try_from(rate).ok(),
+            _ => None,
+        };
+        ThrottleConfig {
+            leader: rate("leader.replication.throttled.rate"),
+            follower: rate("follower.replication.throttled.rate"),
+        }
     }
 
     fn cluster(&self) -> Result<Option<ClusterConfig>, Impossible> {

@@ -25,6 +25,8 @@ pub struct BrokerConfig {
     pub listeners: Vec<Listener>,
     /// Where other brokers are; `None` if it is a cluster of its own.
     pub cluster: Option<ClusterConfig>,
+    /// How fast logs are copied between brokers.
+    pub throttles: ThrottleConfig,
     /// Topics: how they are created.
     pub topics: TopicCreationConfig,
     /// What a topic without settings of its own has (`log.*` and others).
@@ -75,6 +77,15 @@ pub struct ClusterConfig {
     pub size: usize,
     /// `klamm.metadata.voters`.
     pub metadata_voters: usize,
+}
+
+/// How fast logs are copied between brokers, of replicas that a topic's settings name; `None` for no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThrottleConfig {
+    /// `leader.replication.throttled.rate`, in bytes a second.
+    pub leader: Option<u64>,
+    /// `follower.replication.throttled.rate`, in bytes a second.
+    pub follower: Option<u64>,
 }
 
 /// An address the broker listens on, and the one clients are told.

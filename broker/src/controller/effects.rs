@@ -78,7 +78,8 @@ fn wanted(
             let one = hosting::wanted(topic, index, shard.node_id, &settings);
             // A record may name a partition more than once.
             let is_new = |one: &Wanted| wanted.last().is_none_or(|last| last.id != one.id);
-            wanted.extend(one.filter(is_new));
+            let is_free = |one: &Wanted| is_new(one) && !shard.copies.is_replacing(&one.id);
+            wanted.extend(one.filter(is_free));
         }
     }
     wanted
@@ -148,14 +149,46 @@ fn rearrange(shard: &Rc<Shard>, topic: TopicId, index: PartitionIndex) {
     }
 }
 
+/// Takes a partition out of service: whoever waits is told to look elsewhere.
+pub(crate) fn retire(shard: &Rc<Shard>, partition: &Rc<Partition>) {
+    shard.topics.borrow_mut().remove_partition(partition);
+    shard.unhost(partition);
+    partition.leave();
+    shard.settle(std::slice::from_ref(partition));
+}
+
+/// Opens a partition that was retired, as the metadata now says. Nobody else may do so meanwhile.
+pub(crate) async fn reopen(shard: &Rc<Shard>, partition: &TopicPartition, topic_id: TopicId) {
+    let wanted = wanted_now(shard, partition, topic_id);
+    let replica = wanted.as_ref().map(|wanted| wanted.replica);
+    let wanted = Vec::from_iter(wanted);
+    let opened = shard.opener(&shard.config()).open(wanted).await;
+    // The metadata may have changed.
+    let _unchanged = shard.controller.opening.lock().await;
+    shard.replaced(partition);
+    let wanted = wanted_now(shard, partition, topic_id);
+    if wanted.map(|wanted| wanted.replica) != replica || replica.is_none() {
+        drop(opened);
+        return delete_files(shard, partition, topic_id, Duration::ZERO);
+    }
+    shard.note_unopened(1 - opened.len());
+    for partition in opened {
+        shard.host(partition);
+    }
+}
+
+fn wanted_now(shard: &Shard, partition: &TopicPartition, topic_id: TopicId) -> Option<Wanted> {
+    let image = shard.image();
+    let topic = image.topic_by_id(topic_id)?;
+    let settings = hosting::topic_config(&shard.config(), &image, topic.name.as_str());
+    hosting::wanted(topic, partition.partition, shard.node_id, &settings)
+}
+
 /// Another broker holds the replica now.
 fn remove_partition(shard: &Rc<Shard>, partition: &Rc<Partition>) {
     tracing::info!(partition = %partition.id(), "the replica here is not needed any more");
-    shard.topics.borrow_mut().remove_partition(partition);
-    shard.unhost(partition);
     let delay = Duration::from_millis(partition.config().file_delete_delay_ms);
-    partition.leave();
-    shard.settle(std::slice::from_ref(partition));
+    retire(shard, partition);
     delete_files(shard, partition.id(), partition.topic_id(), delay);
 }
 
@@ -185,7 +218,8 @@ fn remove_topic(shard: &Rc<Shard>, before: &MetadataImage, id: TopicId) {
     }
     // Also of partitions that could not be opened.
     for (partition, topic_id) in shard.log_dirs.partitions() {
-        if topic_id != id {
+        // Those that are being replaced are looked after by whoever does it.
+        if topic_id != id || shard.copies.is_replacing(&partition) {
             continue;
         }
         delete_files(shard, &partition, id, delay);

@@ -137,7 +137,7 @@ impl Survey {
             dir.bytes += driver.log().size_bytes();
             dir.is_offline |= match driver.offline() {
                 Some(OfflineReason::Log(_) | OfflineReason::Journal(_)) => true,
-                Some(OfflineReason::Replica(_)) | None => false,
+                Some(OfflineReason::Replica(_) | OfflineReason::Replaced) | None => false,
             };
         }
     }

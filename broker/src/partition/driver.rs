@@ -493,13 +493,18 @@ impl PartitionDriver {
         replica.flat_map(Replica::followers)
     }
 
-    /// The followers that are behind by at most 1,000 entries, so that they may vote, lead, or be read
-    /// from: they catch up with the rest in no time. Only known to a leader.
+    /// The followers that are behind by at most 1,000 entries, all of them in memory, so that they may vote,
+    /// lead, or be read from: they catch up with the rest in no time. Only known to a leader.
     pub fn caught_up(&self) -> impl Iterator<Item = ReplicaId> + '_ {
-        let end = self.log.last_index().0;
+        let end = self.log.last_index();
+        let recent = self.recent.as_ref().and_then(Recent::first);
+        let is_close = move |written: LogIndex| {
+            let has_rest_in_memory = recent.is_some_and(|recent| written.next() >= recent);
+            written >= end || written.0 + LAG_MAX >= end.0 && has_rest_in_memory
+        };
         let followers = self.followers();
         followers
-            .filter(move |(_, written)| written.0 + LAG_MAX >= end)
+            .filter(move |(_, written)| is_close(*written))
             .map(|(replica, _)| replica)
     }
 
@@ -511,6 +516,14 @@ impl PartitionDriver {
     /// What is to be sent to other replicas, in order. To be asked after everything else.
     pub fn take_outgoing(&mut self) -> Vec<Outgoing> {
         std::mem::take(&mut self.outgoing)
+    }
+
+    /// Another log is about to take the place of this one, of which no ticket is out: nothing happens to it
+    /// any more.
+    pub fn retire(&mut self) {
+        self.replica.stop();
+        self.log.retire();
+        self.offline = Some(OfflineReason::Replaced);
     }
 
     // ---- Time and settings ----

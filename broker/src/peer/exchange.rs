@@ -157,8 +157,9 @@ impl Shard {
 
     /// Sends what a partition's replica has to say, and has it take part in the next turn if there is
     /// anything else to do for it.
-    pub(crate) fn attend(&self, partition: &Rc<Partition>) {
+    pub(crate) fn attend(self: &Rc<Self>, partition: &Rc<Partition>) {
         self.send_outgoing(partition);
+        self.copy_when_wanted(partition);
         if partition.wants_turn() {
             self.touch(partition);
         }

@@ -92,7 +92,8 @@ async fn serve(
             LinkError::Closed
         }
         (Purpose::Link, Some(broker)) => read_link(shard, stream, broker, greeting).await,
-        (Purpose::Link | Purpose::Requests, _) => {
+        (Purpose::Bulk, Some(_)) => super::bulk::serve(shard, stream).await,
+        (Purpose::Link | Purpose::Requests | Purpose::Bulk, _) => {
             let (reader, writer) = stream.into_split();
             let replies = Replies::new(shard, writer);
             let mut frames = Frames::new(reader, FRAME_BYTES_MAX);

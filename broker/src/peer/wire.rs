@@ -14,7 +14,7 @@
 //! ```
 //!
 //! Whoever connects greets, and is welcomed or refused; everything after that is messages, leaders,
-//! requests and replies. A text is its length in 2 bytes and UTF-8. Numbers are big-endian.
+//! requests and replies; on a bulk connection what `bulk::wire` says. A text is its length in 2 bytes and UTF-8. Numbers are big-endian.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use klamm_model::{BrokerId, LeaderEpoch, PartitionIndex, TopicId};
@@ -63,6 +63,8 @@ pub(crate) enum Purpose {
     Requests,
     /// Kafka's own requests, handed on for clients.
     Forwarding,
+    /// The copy of a log: see [`bulk`](super::bulk).
+    Bulk,
 }
 
 /// What is said first by whoever connects.
@@ -118,6 +120,12 @@ pub(crate) enum WireError {
     /// A kind of frame, purpose or request that is not known.
     #[error("a frame is of an unknown kind kind={0}")]
     Kind(u8),
+    /// Bytes are not what they were when they were sent.
+    #[error("a frame was damaged on its way")]
+    Checksum,
+    /// A number that makes no sense.
+    #[error("a frame holds an impossible number field={0}")]
+    Number(&'static str),
     /// Not UTF-8, or too long.
     #[error("a frame holds what is no text")]
     Text,
@@ -135,6 +143,7 @@ impl Greeting {
             Purpose::Link => 0,
             Purpose::Requests => 1,
             Purpose::Forwarding => 2,
+            Purpose::Bulk => 3,
         });
         put_text(&mut out, &self.cluster_id);
         put_broker(&mut out, self.broker);
@@ -160,6 +169,7 @@ impl Greeting {
                 0 => Purpose::Link,
                 1 => Purpose::Requests,
                 2 => Purpose::Forwarding,
+                3 => Purpose::Bulk,
                 other => return Err(WireError::Kind(other)),
             },
             cluster_id: take_text(bytes)?,
@@ -319,13 +329,13 @@ fn numbered(kind: u8, number: u64, body: &[u8]) -> Bytes {
 
 const LENGTH_BYTES: usize = 4;
 
-fn frame() -> BytesMut {
+pub(super) fn frame() -> BytesMut {
     let mut out = BytesMut::with_capacity(128);
     out.put_u32(0);
     out
 }
 
-fn finished(mut out: BytesMut) -> Bytes {
+pub(super) fn finished(mut out: BytesMut) -> Bytes {
     let length = u32::try_from(out.len() - LENGTH_BYTES).expect("frames are far smaller");
     out[..LENGTH_BYTES].copy_from_slice(&length.to_be_bytes());
     out.freeze()

@@ -17,7 +17,7 @@ use bytes::{Buf, BufMut};
 use klamm_model::raft::{MetaEntry, MetaKind};
 use klamm_model::{LogIndex, Offset, TopicId, TopicName};
 
-use super::{CopiedSegment, CopyEnd, LogManifest};
+use super::{CopiedSegment, CopyEnd, LogManifest, Part, WantedPart};
 use crate::journal::{
     Anchor, Copied, GroupState, PAYLOAD_BYTES_MAX, put_metas, put_sized_anchor, take_all,
     take_index, take_metas, take_offset, take_sized_anchor, take_term,
@@ -98,6 +98,24 @@ impl LogManifest {
             .segments
             .binary_search_by_key(&base_offset, |segment| segment.base_offset);
         Some(&self.segments[at.ok()?])
+    }
+
+    /// Names bytes of it, at most `length_max` from `position` on; `None` if there are none.
+    pub fn wanted_part(
+        &self,
+        base_offset: Offset,
+        part: Part,
+        (position, length_max): (u64, u32),
+    ) -> Option<WantedPart> {
+        let segment = *self.segment(base_offset)?;
+        let size = segment.part_bytes(part)?;
+        (position <= size).then_some(WantedPart {
+            directory_id: self.directory_id,
+            segment,
+            part,
+            position,
+            length_max,
+        })
     }
 
     /// What the journal keeps of it.

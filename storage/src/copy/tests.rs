@@ -125,7 +125,7 @@ fn fork(disk: &MemDisk) -> MemDisk {
 }
 
 /// Copies what is missing.
-fn take(log: &Log, copy: &mut LogCopy, step: usize) -> Result<(), PartError> {
+fn take(log: &Log, copy: &mut LogCopy, step: u32) -> Result<(), PartError> {
     while let Some((base_offset, part, position)) = copy.next_missing() {
         let manifest = copy.manifest().clone();
         let bytes = log.read_part(&manifest, base_offset, part, (position, step))?;
@@ -136,7 +136,7 @@ fn take(log: &Log, copy: &mut LogCopy, step: usize) -> Result<(), PartError> {
 }
 
 /// All of a copy, from one log to another directory.
-fn copy_to(dir: &LogDir, log: &Log, through: LogIndex, step: usize) -> Result<(), CopyError> {
+fn copy_to(dir: &LogDir, log: &Log, through: LogIndex, step: u32) -> Result<(), CopyError> {
     let manifest = log.manifest(through).unwrap();
     let manifest = LogManifest::decode(&manifest.encode()).unwrap();
     let mut copy = dir.begin_copy(&partition(), TOPIC_ID, &manifest)?;
@@ -421,10 +421,9 @@ fn a_part_of_a_segment_that_changed_is_gone() {
     let manifest = source.log.manifest(source.log.last_index()).unwrap();
     let last = manifest.segments().len() - 1;
     let base_offset = manifest.segments()[0].base_offset;
-    let begun = source
-        .log
-        .begin_read_part(&manifest, base_offset, Part::Log, (0, 10))
-        .unwrap();
+    let wanted = manifest.wanted_part(base_offset, Part::Log, (0, 10));
+    let wanted = wanted.unwrap();
+    let begun = source.log.begin_read_part(&wanted).unwrap();
     // What is appended changes nothing.
     append_many(&mut source.log, 30);
     assert!(!(0..=last).any(|at| gone(&source.log, &manifest, at)));
@@ -466,7 +465,8 @@ fn while_a_compaction_takes_its_place_nothing_is_copied() {
     let mut source = eventful(small_config());
     let manifest = source.log.manifest(source.log.last_index()).unwrap();
     let base_offset = manifest.segments()[0].base_offset;
-    let begin = |log: &Log| log.begin_read_part(&manifest, base_offset, Part::Log, (0, 50));
+    let wanted = manifest.wanted_part(base_offset, Part::Log, (0, 50));
+    let begin = |log: &Log| log.begin_read_part(&wanted.unwrap());
     let before = begin(&source.log).unwrap();
     let bound = source.log.log_end_offset();
     let cleanable = source.log.cleanable(&RULE, NOW, bound).unwrap().unwrap();
@@ -698,7 +698,8 @@ fn only_tickets_wait_for_the_disk() {
     let base_offset = manifest.segments()[0].base_offset;
     let begin = || {
         let log = &source.log;
-        log.begin_read_part(&manifest, base_offset, Part::Log, (3, 1 << 20))
+        let wanted = manifest.wanted_part(base_offset, Part::Log, (3, 1 << 20));
+        log.begin_read_part(&wanted.unwrap())
     };
     let ticket = begin().unwrap();
     let size = manifest.segments()[0].log_bytes;

@@ -13,6 +13,7 @@ use klamm_model::{LogIndex, Offset};
 use super::{Log, Offline, Place, next_data_index, read};
 use crate::copy::{
     CopiedSegment, CopyEnd, LogManifest, MANIFEST_BYTES_MAX, ManifestError, Part, PartError,
+    WantedPart,
 };
 use crate::disk::{DiskError, Open};
 use crate::journal::Anchor;
@@ -102,34 +103,30 @@ impl Log {
         metas.cloned().collect()
     }
 
-    /// Begins to read a part of a copy, at most `length_max` bytes from `position` on: run the
-    /// ticket on any thread, then tell [`part_read`](Self::part_read).
-    pub fn begin_read_part(
-        &self,
-        manifest: &LogManifest,
-        base_offset: Offset,
-        part: Part,
-        (position, length_max): (u64, usize),
-    ) -> Result<PartTicket, PartError> {
-        let listed = manifest.segment(base_offset);
-        let size = listed.and_then(|segment| segment.part_bytes(part));
-        let (Some(segment), Some(size)) = (listed, size.filter(|size| position <= *size)) else {
+    /// Begins to read bytes of a copy: run the ticket on any thread, then tell
+    /// [`part_read`](Self::part_read).
+    pub fn begin_read_part(&self, wanted: &WantedPart) -> Result<PartTicket, PartError> {
+        let (segment, position) = (wanted.segment, wanted.position);
+        let base_offset = segment.base_offset;
+        let size = segment.part_bytes(wanted.part);
+        let Some(left) = size.and_then(|size| size.checked_sub(position)) else {
             return Err(PartError::NotListed {
                 base_offset,
                 position,
             });
         };
-        let of_this_directory = manifest.directory_id() == self.place.directory_id;
-        if !of_this_directory || !self.has_still(segment)? {
+        let of_this_directory = wanted.directory_id == self.place.directory_id;
+        if !of_this_directory || !self.has_still(&segment)? {
             return Err(PartError::Gone { base_offset });
         }
-        let name = file_name(base_offset, part.suffix());
+        let name = file_name(base_offset, wanted.part.suffix());
+        let length = left.min(wanted.length_max.into());
         Ok(PartTicket {
             path: self.place.directory.join(name),
             place: self.place.clone(),
-            segment: *segment,
+            segment,
             position,
-            length: length_max.min(usize::try_from(size - position).unwrap_or(usize::MAX)),
+            length: usize::try_from(length).expect("it fits, as the maximum does"),
         })
     }
 
@@ -146,15 +143,21 @@ impl Log {
         }
     }
 
-    /// As [`begin_read_part`](Self::begin_read_part), with the ticket on this thread.
+    /// As [`begin_read_part`](Self::begin_read_part), with the ticket on this thread, of what a manifest
+    /// lists.
     pub fn read_part(
         &self,
         manifest: &LogManifest,
         base_offset: Offset,
         part: Part,
-        (position, length_max): (u64, usize),
+        (position, length_max): (u64, u32),
     ) -> Result<Bytes, PartError> {
-        let ticket = self.begin_read_part(manifest, base_offset, part, (position, length_max))?;
+        let wanted = manifest.wanted_part(base_offset, part, (position, length_max));
+        let wanted = wanted.ok_or(PartError::NotListed {
+            base_offset,
+            position,
+        })?;
+        let ticket = self.begin_read_part(&wanted)?;
         self.part_read(ticket.run())
     }
 

@@ -62,8 +62,8 @@ impl LogDir {
     /// partition can be opened after that, as after a restart; the ticket removes the old log.
     /// Waits for the disk. After a refusal it may be tried again, or the partition be opened.
     ///
-    /// The partition's log is closed, and none of its tickets will run any more: they know files by
-    /// their names. A [checkpoint](Self::write_checkpoints) of it that is being written is not to be
+    /// The partition's log is closed or [retired](crate::Log::retire), and none of its tickets will run
+    /// any more: they know files by their names. A [checkpoint](Self::write_checkpoints) of it that is being written is not to be
     /// reported as written.
     ///
     /// The term and vote of the group stay. If the copy has entries of a later term, the group is in

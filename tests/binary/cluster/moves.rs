@@ -18,13 +18,13 @@ use crate::client::Client;
 use crate::requests::text;
 use crate::support::eventually;
 
-fn replicas(client: &mut Client, topic: &str) -> Vec<i32> {
+pub(super) fn replicas(client: &mut Client, topic: &str) -> Vec<i32> {
     let told = metadata(client, topic);
     let partition = &told.topics[0].partitions[0];
     partition.replica_nodes.iter().map(|id| id.0).collect()
 }
 
-fn reassign(client: &mut Client, topic: &str, to: Option<&[i32]>) -> i16 {
+pub(super) fn reassign(client: &mut Client, topic: &str, to: Option<&[i32]>) -> i16 {
     let replicas = to.map(|ids| ids.iter().map(|id| BrokerId(*id)).collect());
     let partition = ReassignablePartition::default()
         .with_partition_index(0)
@@ -40,7 +40,7 @@ fn reassign(client: &mut Client, topic: &str, to: Option<&[i32]>) -> i16 {
     answer.responses[0].partitions[0].error_code
 }
 
-fn ongoing(client: &mut Client) -> usize {
+pub(super) fn ongoing(client: &mut Client) -> usize {
     let request = ListPartitionReassignmentsRequest::default()
         .with_timeout_ms(20_000)
         .with_topics(None);

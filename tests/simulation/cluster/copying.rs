@@ -15,7 +15,7 @@ pub(super) struct Copying {
 }
 
 /// Bytes that travel at once.
-const PART_BYTES: usize = 700;
+const PART_BYTES: u32 = 700;
 
 impl World<'_> {
     /// A log begins later, somewhere in what is committed.
@@ -106,14 +106,13 @@ impl World<'_> {
             shown <= copy.manifest().end().offset,
             "what was shown is lost"
         );
-        process.driver.log_mut().close().expect("the disk works");
+        process.driver.retire();
         drop(process.driver);
         let installed = process.dir.install_copy(&mut copy);
         installed
             .expect("the disk works")
             .run()
             .expect("the disk works");
-        node.life += 1;
         let driver: PartitionDriver =
             node.open(&process.dir, &config, node.recovering, false, seed);
         node.process = Some(Process {

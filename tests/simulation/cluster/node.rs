@@ -108,7 +108,7 @@ impl Node {
             replica: self.id,
             members: self.first.clone(),
             seed,
-            life: self.life,
+            life: seed,
             recovering,
             preferred,
             message_bytes: 600,         // a few batches

@@ -11,7 +11,6 @@ pub static TOPIC_SETTINGS: Table =
 const NEVER: Option<&str> = Some("9223372036854775807");
 
 const NO_REMOTE: &str = "there is no remote storage yet, so segments live here until retention.ms or retention.bytes removes them";
-const ONE_REPLICA: &str = "a partition has one replica, so nothing is copied between brokers";
 
 /// A topic setting changes at once, for the partitions that exist and those to come.
 const fn topic(name: &'static str, kind: Kind, default: Option<&'static str>) -> Setting {
@@ -164,12 +163,10 @@ const REPLICATION: &[Setting] = &[
         .says("Whether a replica that lacks acknowledged records may lead when no other is left."),
     topic("leader.replication.throttled.replicas", Kind::List, Some(""))
         .valid(Valid::ThrottledReplicas)
-        .ignored(ONE_REPLICA)
-        .says("Which replicas send with a limit on their rate while partitions move."),
+        .says("From which replicas logs are copied no faster than `leader.replication.throttled.rate`: pairs of partition and broker as `0:1,1:2`, or `*` for all. A replica that is close behind its leader is never held back."),
     topic("follower.replication.throttled.replicas", Kind::List, Some(""))
         .valid(Valid::ThrottledReplicas)
-        .ignored(ONE_REPLICA)
-        .says("Which replicas receive with a limit on their rate while partitions move."),
+        .says("To which replicas logs are copied no faster than `follower.replication.throttled.rate`: pairs of partition and broker as `0:1,1:2`, or `*` for all. A replica that is close behind its leader is never held back."),
     topic("errors.deadletterqueue.group.enable", Kind::Boolean, Some("false"))
         .default_only("there are no share groups yet, so nothing would be written to the topic; leave it false")
         .says("Whether share groups may write records to this topic that they could not deliver."),

@@ -1,12 +1,12 @@
 //! Followers that lack what the leader has not as entries any more: they are to take a copy of its log.
 //!
 //! raft-rs would send a snapshot. It asks for one, is told each time that there is none yet, and goes on
-//! as soon as the follower, which has begun anew with its copy, agrees with the log again.
+//! as soon as the follower, which has begun anew with its copy, says how far it agrees.
 
 use klamm_model::LogIndex;
 
 use super::Replica;
-use crate::envelope::{EntryId, PeerMessage};
+use crate::envelope::{EntryId, Envelope, PeerMessage};
 use crate::{Effect, ReplicaId};
 
 impl Replica {
@@ -26,12 +26,33 @@ impl Replica {
         effects: &mut Vec<Effect>,
     ) {
         let term = self.consensus.term();
-        // What was said before this log began, or began anew, or before it agreed, is out of date.
+        // What was said before the logs agreed is out of date.
         let agrees = self.outbox.agreed(term) > LogIndex::ZERO;
-        if agrees || self.consensus.has(unless) || self.consensus.is_leader() {
+        if agrees || self.consensus.leader() != Some(leader) {
             return;
+        }
+        if self.consensus.has(unless) {
+            return self.accept(leader, unless);
         }
         self.wants_copy = Some(unless);
         effects.push(Effect::TakeCopy { from: leader });
+    }
+
+    /// The log has an entry of the leader's, so it agrees up to there: it is a copy, and the leader does not
+    /// know it yet.
+    fn accept(&mut self, leader: ReplicaId, entry: EntryId) {
+        let accepted = Envelope {
+            from: self.id,
+            to: leader,
+            term: self.consensus.term(),
+            visible: LogIndex::ZERO,
+            message: PeerMessage::Accepted {
+                through: entry.index,
+                commit: self.consensus.committed(),
+            },
+        };
+        let last = self.last().index;
+        self.outbox
+            .push(accepted, Some(leader), last, &self.persistence);
     }
 }

@@ -43,15 +43,6 @@ const fn absent(name: &'static str, reason: &'static str) -> Setting {
         .says(reason)
 }
 
-/// As [`absent`], and may be set while the broker runs: tools that move partitions do it.
-const fn throttle(name: &'static str) -> Setting {
-    setting(name, Kind::Long, None)
-        .internal()
-        .at_once()
-        .ignored("what is copied between brokers is not limited yet")
-        .says("How many bytes a second may be copied while partitions move.")
-}
-
 /// Gone from Kafka itself, and not to be passed over: another setting says it today.
 const fn gone(name: &'static str, reason: &'static str) -> Setting {
     string(name, "")
@@ -61,9 +52,15 @@ const fn gone(name: &'static str, reason: &'static str) -> Setting {
 }
 
 pub(super) const ROWS: &[Setting] = &[
-    throttle("leader.replication.throttled.rate"),
-    throttle("follower.replication.throttled.rate"),
-    throttle("replica.alter.log.dirs.io.max.bytes.per.second"),
+    setting(
+        "replica.alter.log.dirs.io.max.bytes.per.second",
+        Kind::Long,
+        None,
+    )
+    .internal()
+    .at_once()
+    .ignored("replicas do not move between log directories yet")
+    .says("How many bytes a second may be copied between log directories."),
     unset("client.quota.callback.class", Kind::Class)
         .internal()
         .default_only(NO_QUOTA_CLASS)

@@ -18,6 +18,14 @@ pub(super) const ROWS: &[Setting] = &[
     unset("replica.selector.class", Kind::Class)
         .valid(Valid::OneOf(&["org.apache.kafka.common.replica.RackAwareReplicaSelector", "org.apache.kafka.common.replica.LeaderSelector"]))
         .says("Where consumers read that say in which rack they stand (`client.rack`): with `org.apache.kafka.common.replica.RackAwareReplicaSelector` from a replica in their rack that has caught up, if there is one (KIP-392); with the other or none, from the leader."),
+    setting("leader.replication.throttled.rate", Kind::Long, None)
+        .internal()
+        .at_once()
+        .says("How many bytes a second may be copied from the replicas of this broker that `leader.replication.throttled.replicas` names, all together (KIP-73). Copied are logs of which a replica has nothing, or lacks what is not there as entries any more; what follows entry by entry is not held back. Set by `kafka-reassign-partitions --throttle`."),
+    setting("follower.replication.throttled.rate", Kind::Long, None)
+        .internal()
+        .at_once()
+        .says("The same for copies to this broker, and `follower.replication.throttled.replicas`."),
     int("klamm.metadata.voters", "3")
         .valid(Valid::Between(1, 7))
         .says("How many brokers vote on the cluster's metadata at most: a majority of them must run for topics to be created or changed. There are never more than there are brokers, and the number that vote is kept odd. All other brokers follow."),

@@ -58,6 +58,11 @@ impl Recent {
         }
     }
 
+    /// The first entry that is here.
+    pub(super) fn first(&self) -> Option<LogIndex> {
+        self.entries.front().map(LogEntry::index)
+    }
+
     /// Forgets what stands from an entry on.
     pub(super) fn truncate(&mut self, from: LogIndex) {
         while let Some(last) = self.entries.pop_back_if(|last| last.index() >= from) {

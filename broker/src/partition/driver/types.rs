@@ -145,6 +145,9 @@ pub enum OfflineReason {
     /// The journal of the log directory failed; so has every partition in it.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// A copy of another replica's log takes its place.
+    #[error("another log takes its place")]
+    Replaced,
     /// The replica found its own state impossible; a fault of ours.
     #[error("the replica gave up: {0}")]
     Replica(String),

@@ -147,7 +147,7 @@ proptest! {
         operations in prop::collection::vec(operation(), 1..60),
         before in prop::option::of(prop::collection::vec(operation(), 1..30)),
         part in any::<u8>(),
-        step in 50..3000_usize,
+        step in 50..3000_u32,
         crash in prop::option::of(prop_oneof![Just(Crash::Kill), Just(Crash::PowerLoss)]),
     ) {
         let mut source = build(seed, &operations);

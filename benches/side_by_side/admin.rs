@@ -23,6 +23,17 @@ pub(crate) fn create_topic(
     settings: Settings<'_>,
 ) -> Result<(), String> {
     let replicas = i32::try_from(brokers.pids().len()).expect("a handful of brokers");
+    create_topic_with(brokers, name, partitions, replicas, settings)
+}
+
+/// Each partition has so many replicas.
+pub(crate) fn create_topic_with(
+    brokers: &dyn Brokers,
+    name: &str,
+    partitions: i32,
+    replicas: i32,
+    settings: Settings<'_>,
+) -> Result<(), String> {
     let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));
     for (key, value) in settings {
         topic = topic.set(key, value);

@@ -12,7 +12,7 @@ usage: cargo bench-kafka [OPTION…]
   --only klamm|kafka   one broker alone
   --measure A,B,…      one broker: start, latency, throughput, highest-rate, scale, growth,
                        large-log (20 GiB of disk), compaction (all of these);
-                       three brokers: replicated, failover, idle
+                       three brokers: replicated, failover, idle, moving (15 GiB of disk)
   --pairs N            how often both are measured, in turn (5)
   --seconds N          measured time at each rate (15)
   --warm-up N          load before that, in seconds (20)

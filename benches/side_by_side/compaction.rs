@@ -3,13 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rdkafka::ClientConfig;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-
 use crate::contestant::{Broker, Contestant, PARTITIONS, Setting};
 use crate::latency::{self, Client, Load};
-use crate::{admin, start};
+use crate::{admin, filling, start};
 
 const TOPIC: &str = "compacted";
 const RECORD_BYTES: usize = 1024;
@@ -32,7 +28,7 @@ pub(crate) fn run(contestant: Contestant, setting: &Setting) -> Result<Vec<(Stri
     let (broker, _) = start::to_first_produce(contestant, setting)?;
     let folder = setting.data(contestant);
     admin::create_topic(&broker, TOPIC, PARTITIONS, &[SEGMENT_BYTES])?;
-    fill(&broker)?;
+    filling::fill(&broker, TOPIC, RECORDS, RECORD_BYTES, Some(KEYS))?;
     latency_of_another(&broker, WARM_UP, "")?;
     let mut figures = latency_of_another(&broker, MEASURED, "alone")?;
     let settings = [
@@ -65,33 +61,6 @@ fn latency_of_another(
     let outcome = latency::run(broker, &load, duration)?;
     let what = format!("{RATE}/s, bare client, {when}");
     Ok(outcome.percentiles(&what, &[50.0, 99.0, 99.9]))
-}
-
-/// Records with keys, as fast as they go.
-fn fill(broker: &Broker) -> Result<(), String> {
-    let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", broker.address())
-        .set("linger.ms", "5")
-        .set("batch.size", "65536")
-        .create()
-        .map_err(|error| error.to_string())?;
-    let payload = [b'k'; RECORD_BYTES];
-    for sequence in 0..RECORDS {
-        let key = (sequence % KEYS).to_be_bytes();
-        loop {
-            let record = BaseRecord::to(TOPIC).key(&key).payload(&payload);
-            match producer.send(record) {
-                Ok(()) => break,
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
-                    producer.poll(Duration::from_millis(1));
-                }
-                Err((error, _)) => return Err(format!("{TOPIC}: {error}")),
-            }
-        }
-    }
-    producer
-        .flush(PATIENCE)
-        .map_err(|error| format!("{TOPIC}: {error}"))
 }
 
 /// What a cleaner writes ends with `.cleaned` until it is swapped in.

@@ -5,7 +5,8 @@
 //! cold start to the first acknowledged record, saturated throughput with Kafka's own tools,
 //! memory (at rest, with many partitions, with many connections), a large log, a compaction, and
 //! what grows with partitions and groups. And of three brokers beside three: latency with three
-//! replicas, what clients see when a leader is killed, what idle partitions cost. All brokers run
+//! replicas, what clients see when a leader is killed, what idle partitions cost, what a load notices
+//! while 5 GiB move. All brokers run
 //! their defaults but for ports, folders, the number of partitions and, of three, the heap.
 //!
 //! What it is not: a measurement of networks, or of other clients. On a shared virtual machine only
@@ -26,12 +27,14 @@ mod cluster;
 mod compaction;
 mod contestant;
 mod failover;
+mod filling;
 mod growth;
 mod highest_rate;
 mod idle;
 mod large_log;
 mod latency;
 mod machine;
+mod moving;
 mod plan;
 mod replicated;
 mod report;

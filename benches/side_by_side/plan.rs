@@ -8,7 +8,7 @@ use crate::latency::{self, Client, Load};
 use crate::machine;
 use crate::report::{Measurement, Report};
 use crate::{
-    compaction, failover, growth, highest_rate, idle, large_log, replicated, scale, start,
+    compaction, failover, growth, highest_rate, idle, large_log, moving, replicated, scale, start,
     throughput,
 };
 
@@ -59,6 +59,8 @@ pub(crate) enum Part {
     Failover,
     /// Three brokers with many partitions that nobody uses.
     Idle,
+    /// Latency of three brokers while a log of 5 GiB is copied.
+    Moving,
 }
 
 impl Part {
@@ -75,7 +77,7 @@ impl Part {
         Self::Compaction,
     ];
     /// Those of three brokers.
-    const OF_THREE: [Self; 3] = [Self::Replicated, Self::Failover, Self::Idle];
+    const OF_THREE: [Self; 4] = [Self::Replicated, Self::Failover, Self::Idle, Self::Moving];
 
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         Self::OF_ONE.into_iter().chain(Self::OF_THREE)
@@ -94,12 +96,16 @@ impl Part {
             Self::Replicated => "replicated",
             Self::Failover => "failover",
             Self::Idle => "idle",
+            Self::Moving => "moving",
         }
     }
 
     /// Whether Kafka's own tools make the load.
     fn needs_tools(self) -> bool {
-        matches!(self, Self::Throughput | Self::Growth | Self::LargeLog)
+        matches!(
+            self,
+            Self::Throughput | Self::Growth | Self::LargeLog | Self::Moving
+        )
     }
 }
 
@@ -224,6 +230,7 @@ impl Plan {
                 Part::Replicated => self.measure_replicated(contestant, setting)?,
                 Part::Failover => failover::run(contestant, setting, self.kills)?,
                 Part::Idle => idle::run(contestant, setting)?,
+                Part::Moving => moving::run(contestant, setting)?,
             };
             for (name, value) in figures {
                 record(name, value);

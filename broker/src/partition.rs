@@ -6,6 +6,7 @@
 
 pub(crate) mod acks;
 pub mod driver;
+mod in_sync;
 
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::rc::Rc;
@@ -24,9 +25,11 @@ use tokio::sync::Notify;
 
 use self::acks::{AckQueue, AckTarget};
 use self::driver::{AppendOrigin, Outcome, PartitionDriver, StageError, Staged};
+pub(crate) use self::in_sync::Change;
+use self::in_sync::{Follower, InSync, View};
 use crate::controller::{broker_of_metadata_replica, metadata_replica};
 use crate::metrics::traffic::TopicTraffic;
-use crate::peer::Group;
+use crate::peer::{Group, Led};
 use crate::writer::Writer;
 
 /// A consumer's request that waits for records of one or more partitions.
@@ -89,6 +92,7 @@ pub(crate) struct Partition {
     traffic: Arc<TopicTraffic>,
     until_written: RefCell<AckQueue>,
     until_visible: RefCell<AckQueue>,
+    in_sync: RefCell<InSync>,
     waiters: RefCell<Vec<Rc<dyn Waiter>>>,
     newly_visible_bytes: Cell<usize>,
     news_for_waiters: Cell<bool>,
@@ -151,6 +155,7 @@ impl Partition {
             traffic,
             until_written: RefCell::default(),
             until_visible: RefCell::default(),
+            in_sync: RefCell::default(),
             waiters: RefCell::default(),
             newly_visible_bytes: Cell::new(0),
             news_for_waiters: Cell::new(false),
@@ -264,6 +269,63 @@ impl Partition {
     /// Whether it has caught up after a loss of power since the last call.
     pub(crate) fn take_recovered(&self) -> bool {
         self.recovered.take()
+    }
+
+    // ---- Who is in sync ----
+
+    /// This replica leads from now on; of those who were in sync, these are reached. What others are
+    /// told.
+    pub(crate) fn begin_in_sync(
+        &self,
+        now: Instant,
+        own: BrokerId,
+        epoch: LeaderEpoch,
+        reached: impl Iterator<Item = BrokerId>,
+    ) -> Led {
+        let holds = |broker: &BrokerId| *broker != own && self.replica_on(*broker).is_some();
+        self.in_sync.borrow_mut().begin(now, reached.filter(holds));
+        self.led(own, epoch)
+    }
+
+    /// Looks who is in sync now, if this replica leads: what has changed, and what others are told.
+    pub(crate) fn review_in_sync(
+        &self,
+        now: Instant,
+        lag_max: Duration,
+        own: BrokerId,
+        is_reached: impl Fn(BrokerId) -> bool,
+    ) -> Option<(Change, Led)> {
+        let driver = self.driver.borrow();
+        if !driver.is_leader() {
+            return None;
+        }
+        let followers = driver.followers().filter_map(|(replica, written)| {
+            let broker = self.broker_of(replica)?;
+            Some(Follower {
+                broker,
+                written,
+                is_reached: is_reached(broker),
+            })
+        });
+        let followers: Vec<_> = followers.collect();
+        let shown = (!driver.is_high_watermark_behind()).then(|| driver.visible_index());
+        let view = View {
+            end: driver.log().last_index(),
+            shown,
+            lag_max,
+        };
+        let change = self.in_sync.borrow_mut().review(now, view, &followers);
+        let epoch = driver.leader_epoch();
+        change.is_any().then(|| (change, self.led(own, epoch)))
+    }
+
+    fn led(&self, own: BrokerId, epoch: LeaderEpoch) -> Led {
+        let followers = self.in_sync.borrow();
+        Led {
+            group: self.group(),
+            epoch,
+            in_sync: std::iter::once(own).chain(followers.followers()).collect(),
+        }
     }
 
     /// Notes that it waits for the next fsync of the journal; `true` if it did not already.

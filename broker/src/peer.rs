@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use klamm_metadata::MetadataImage;
-use klamm_model::{BrokerId, Instant, LeaderEpoch, PartitionIndex, TopicId};
+use klamm_model::{BrokerId, Instant, PartitionIndex, TopicId};
 use tokio::sync::Notify;
 
 use self::incoming::Incoming;
@@ -45,7 +45,7 @@ use crate::tasks;
 pub(crate) use self::incoming::accept;
 pub(crate) use self::leaders::Leader;
 pub(crate) use self::request::{Answer, Request};
-pub(crate) use self::wire::{Address, Group};
+pub(crate) use self::wire::{Address, Group, Led};
 
 /// The group that keeps the cluster's metadata.
 pub(crate) const METADATA_GROUP: Group = Group {
@@ -193,19 +193,26 @@ impl Peers {
         Some((controller, address))
     }
 
-    /// This broker leads a partition: all others are told.
-    pub(crate) fn lead(&self, group: Group, epoch: LeaderEpoch) {
-        let broker = self.own.broker;
-        if !self.hear(group, Leader { broker, epoch }) {
+    /// The brokers that hold a replica which is in sync, as the leader said last; those that are not
+    /// reached may be among them.
+    pub(crate) fn in_sync(&self, group: Group) -> Option<Rc<[BrokerId]>> {
+        self.leaders.borrow().in_sync(group)
+    }
+
+    /// This broker leads partitions, or others are in sync there: all other brokers are told, with
+    /// the next [`flush`](Self::flush).
+    pub(crate) fn lead(&self, mut led: Vec<Led>) {
+        led.retain(|led| self.hear(self.own.broker, led));
+        if led.is_empty() {
             return;
         }
         for link in self.links.borrow().values() {
-            link.send_leaders(&[(group, epoch)]);
+            link.send_leaders(&led);
         }
     }
 
-    fn hear(&self, group: Group, leader: Leader) -> bool {
-        let is_news = self.leaders.borrow_mut().hear(group, leader);
+    fn hear(&self, broker: BrokerId, led: &Led) -> bool {
+        let is_news = self.leaders.borrow_mut().hear(broker, led);
         if is_news {
             self.news.notify_waiters();
         }

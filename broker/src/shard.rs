@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use klamm_metadata::record::ListenerAddress;
 use klamm_metadata::{MetadataImage, TopicConfig};
-use klamm_model::{BrokerId, Instant, Offset, RecordBatch, Timestamp};
+use klamm_model::{BrokerId, Instant, LeaderEpoch, Offset, RecordBatch, Timestamp};
 use klamm_protocol::ErrorCode;
 use klamm_protocol::fetch_session::FetchSessions;
 use tokio::sync::{Notify, oneshot};
@@ -39,7 +39,7 @@ use crate::partition::acks::AckTarget;
 use crate::partition::driver::{AppendOrigin, Outcome, StageError, Staged};
 use crate::partition::{AckWhen, Leadership, Partition};
 use crate::peer::forwarding::Forwarding;
-use crate::peer::{Group, Peers};
+use crate::peer::{Group, Led, Peers};
 use crate::producer_ids::ProducerIds;
 use crate::purgatory::Purgatory;
 use crate::quota::{QuotaManager, Window};
@@ -210,7 +210,8 @@ impl Shard {
     pub(crate) fn notice_leadership(self: &Rc<Self>, partition: &Rc<Partition>) {
         match partition.take_leadership() {
             Some(Leadership::Won(epoch)) => {
-                self.peers.lead(partition.group(), epoch);
+                let led = self.begin_in_sync(partition, epoch);
+                self.peers.lead(vec![led]);
                 self.coordinators.partition_led(partition);
             }
             Some(Leadership::Lost) => self.coordinators.partition_lost(partition),
@@ -219,6 +220,17 @@ impl Shard {
         if partition.take_recovered() {
             self.log_dirs.note_recovered(partition.id());
         }
+    }
+
+    /// Those who were in sync with the leader before begin so with this one, if they are reached.
+    fn begin_in_sync(&self, partition: &Partition, epoch: LeaderEpoch) -> Led {
+        let before = self.peers.in_sync(partition.group());
+        let was_in = |broker: &BrokerId| {
+            let before = before.as_ref();
+            before.is_none_or(|before| before.contains(broker))
+        };
+        let reached = self.peers.alive().into_iter().filter(was_in);
+        partition.begin_in_sync(self.clock.now(), self.node_id, epoch, reached)
     }
 
     /// Has the leadership of a partition given to another broker; `false` if it is not led here, or

@@ -1,6 +1,7 @@
 //! What is done from time to time: starting fsyncs, retention, checkpoints, forgetting producers.
 
 pub(crate) mod checkpoints;
+pub(crate) mod in_sync;
 pub(crate) mod replicas;
 
 use std::rc::Rc;
@@ -32,6 +33,7 @@ pub(crate) fn start(shard: &Rc<Shard>) {
     every(RECOVERY_CHECK_INTERVAL, note_recovered);
     if !shard.peers.is_alone() {
         every(MOVE_INTERVAL, replicas::move_replicas);
+        every(IN_SYNC_INTERVAL, in_sync::review);
         every(BALANCE_INTERVAL, replicas::restore_preferred_leaders);
     }
     tasks::spawn(repeat(
@@ -58,6 +60,8 @@ pub(crate) fn start(shard: &Rc<Shard>) {
 
 /// How often reassignments take their next step.
 const MOVE_INTERVAL: Duration = Duration::from_millis(200);
+/// How often leaders look who is in sync.
+const IN_SYNC_INTERVAL: Duration = Duration::from_millis(500);
 /// How often it is looked whether preferred leaders can lead again.
 const BALANCE_INTERVAL: Duration = Duration::from_secs(5);
 /// How often it is looked whether all replicas have caught up after a loss of power.

@@ -3,6 +3,7 @@
 mod copies;
 mod failover;
 mod forming;
+mod in_sync;
 mod moves;
 mod refusals;
 mod restarts;
@@ -29,6 +30,8 @@ use crate::support::{LIMIT, TempDir, eventually};
 struct Cluster {
     seats: Vec<Seat>,
     seeds: String,
+    /// What all are started with, beside what each needs.
+    settings: &'static [(&'static str, &'static str)],
 }
 
 struct Seat {
@@ -69,12 +72,19 @@ impl Cluster {
         Self {
             seats,
             seeds: seeds.join(","),
+            settings: &[],
         }
     }
 
     /// Three brokers that serve.
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Three brokers that serve with these settings.
+    fn start_with(settings: &'static [(&'static str, &'static str)]) -> Self {
         let mut cluster = Self::of(3);
+        cluster.settings = settings;
         cluster.start_all();
         cluster
     }
@@ -137,6 +147,7 @@ impl Cluster {
             ("klamm.seed.brokers", self.seeds.as_str()),
             ("default.replication.factor", "3"),
         ];
+        all.extend(self.settings);
         all.extend(settings);
         serve(&seat.dir, &all)
     }

@@ -146,6 +146,7 @@ impl Resolver<'_> {
                 1.. => self.size("klamm.cluster.size"),
                 _ => seeds.len(),
             },
+            replica_lag_max: self.millis("replica.lag.time.max.ms"),
             metadata_voters: self.size("klamm.metadata.voters"),
             seeds,
         }))

@@ -75,6 +75,8 @@ pub struct ClusterConfig {
     pub advertised: Option<(String, u16)>,
     /// `klamm.cluster.size`: how many brokers found a cluster.
     pub size: usize,
+    /// `replica.lag.time.max.ms`.
+    pub replica_lag_max: Duration,
     /// `klamm.metadata.voters`.
     pub metadata_voters: usize,
 }

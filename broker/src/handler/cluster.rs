@@ -3,6 +3,7 @@
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 use klamm_metadata::{BrokerImage, MetadataImage, TopicImage};
 use klamm_model::{BrokerId, PartitionIndex, TopicId};
@@ -118,6 +119,8 @@ impl LeaderHints {
 pub(crate) struct TopicLeaders {
     states: Vec<PartitionState>,
     alive: BTreeSet<BrokerId>,
+    /// By partition, as the leaders say.
+    in_sync: Vec<Option<Rc<[BrokerId]>>>,
 }
 
 /// Who leads one partition.
@@ -134,9 +137,16 @@ impl TopicLeaders {
         let states = topic
             .partition_indexes()
             .map(|index| PartitionState::of(shard, topic.id, index));
+        let in_sync = topic.partition_indexes().map(|partition| {
+            shard.peers.in_sync(Group {
+                topic_id: topic.id,
+                partition,
+            })
+        });
         Self {
             states: states.collect(),
             alive: shard.peers.alive(),
+            in_sync: in_sync.collect(),
         }
     }
 
@@ -145,13 +155,17 @@ impl TopicLeaders {
         state.copied().unwrap_or(PartitionState::UNKNOWN)
     }
 
-    /// The replicas of a partition that hold everything, as far as is known: those on brokers that are
-    /// reached, of a partition that is led.
+    /// The replicas of a partition that are in sync: those of which its leader said so, on brokers that
+    /// are reached; none without a leader.
     pub(crate) fn in_sync(&self, index: usize, replicas: &[BrokerId]) -> Vec<BrokerId> {
-        match self.partition(index).leader {
-            -1 => Vec::new(),
-            _ => self.with(replicas, |is_alive| is_alive),
+        if self.partition(index).leader < 0 {
+            return Vec::new();
         }
+        let mut reached = self.with(replicas, |is_alive| is_alive);
+        if let Some(Some(in_sync)) = self.in_sync.get(index) {
+            reached.retain(|broker| in_sync.contains(broker));
+        }
+        reached
     }
 
     /// The replicas that do not answer.

@@ -575,6 +575,11 @@ impl PartitionDriver {
         self.visible.offset
     }
 
+    /// The last entry that may be shown.
+    pub fn visible_index(&self) -> LogIndex {
+        self.visible.index
+    }
+
     /// Below this offset records are fsynced by a majority: what retention, archiving and
     /// compaction may touch.
     pub fn committed_offset(&self) -> Offset {

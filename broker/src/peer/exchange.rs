@@ -4,15 +4,16 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use klamm_model::{BrokerId, LeaderEpoch};
+use klamm_model::BrokerId;
 use klamm_replication::{ReplicaId, frame};
 
+use super::METADATA_GROUP;
 use super::incoming::Incoming;
 use super::link::Link;
-use super::wire::{Address, Group};
-use super::{Leader, METADATA_GROUP};
+use super::wire::{Address, Group, Led};
 use crate::partition::Partition;
 use crate::shard::Shard;
+use crate::upkeep::in_sync;
 
 impl Shard {
     /// The partition of that group, if this broker holds a replica of it.
@@ -56,6 +57,8 @@ impl Shard {
             partition.drive(|driver, outcomes| driver.peer_unreachable(now, replica, outcomes));
             self.attend(&partition);
         }
+        // Who waits for that broker's replicas need not wait for the next look.
+        in_sync::review(self);
         self.peers.flush();
         self.peers.news.notify_waiters();
     }
@@ -139,19 +142,9 @@ impl Shard {
     }
 
     /// A broker has said what it leads.
-    pub(super) fn hear_of_leaders(
-        self: &Rc<Self>,
-        broker: BrokerId,
-        leaders: &[(Group, LeaderEpoch)],
-    ) {
-        for (group, epoch) in leaders {
-            self.peers.hear(
-                *group,
-                Leader {
-                    broker,
-                    epoch: *epoch,
-                },
-            );
+    pub(super) fn hear_of_leaders(self: &Rc<Self>, broker: BrokerId, leaders: &[Led]) {
+        for led in leaders {
+            self.peers.hear(broker, led);
         }
     }
 

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use klamm_model::{BrokerId, LeaderEpoch, TopicId};
+use klamm_model::{BrokerId, TopicId};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::{Notify, oneshot};
@@ -18,7 +18,7 @@ use tokio::sync::{Notify, oneshot};
 use super::request::{Answer, Request};
 use super::socket::{self, Frames, LinkError};
 use super::unsent::Unsent;
-use super::wire::{self, Address, FRAME_BYTES_MAX, Frame, Greeting, Group, Purpose};
+use super::wire::{self, Address, FRAME_BYTES_MAX, Frame, Greeting, Group, Led, Purpose};
 use crate::net::occasional::Occasional;
 use crate::shard::Shard;
 
@@ -119,7 +119,7 @@ impl Link {
         });
     }
 
-    pub(super) fn send_leaders(&self, leaders: &[(Group, LeaderEpoch)]) {
+    pub(super) fn send_leaders(&self, leaders: &[Led]) {
         self.send(|unsent| unsent.push(wire::leaders(leaders)));
     }
 

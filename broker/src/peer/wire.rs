@@ -8,7 +8,8 @@
 //!            controller 4 B (-1: none is known), its host text, its port 2 B
 //! refusal    1 B (1), reason text
 //! message    1 B (1), topic id 16 B, partition 4 B, an envelope as `klamm_replication::frame` has it
-//! leaders    1 B (2), count 4 B, each: topic id 16 B, partition 4 B, leader epoch 4 B
+//! leaders    1 B (2), count 4 B, each: topic id 16 B, partition 4 B, leader epoch 4 B,
+//!            count of brokers in sync 4 B, each: broker 4 B
 //! request    1 B (3), number 8 B, a request as in `request`
 //! reply      1 B (4), number 8 B, a reply as in `request`
 //! ```
@@ -43,6 +44,15 @@ pub(crate) struct Group {
     pub(crate) topic_id: TopicId,
     /// The partition.
     pub(crate) partition: PartitionIndex,
+}
+
+/// What a broker says of a partition that it leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Led {
+    pub(crate) group: Group,
+    pub(crate) epoch: LeaderEpoch,
+    /// The brokers whose replicas are in sync, itself among them.
+    pub(crate) in_sync: Vec<BrokerId>,
 }
 
 /// Where a broker listens for others.
@@ -100,7 +110,7 @@ pub(crate) struct Welcome {
 #[derive(Debug)]
 pub(super) enum Frame {
     Message { group: Group, envelope: Bytes },
-    Leaders(Vec<(Group, LeaderEpoch)>),
+    Leaders(Vec<Led>),
     Request { number: u64, body: Bytes },
     Reply { number: u64, body: Bytes },
 }
@@ -264,11 +274,7 @@ impl Frame {
             LEADERS => {
                 let count = bytes.try_get_u32().map_err(|_| WireError::Truncated)?;
                 // Each takes bytes: no memory on the word of a count alone.
-                let leaders = (0..count).map(|_| {
-                    let group = take_group(&mut bytes)?;
-                    let epoch = bytes.try_get_i32().map_err(|_| WireError::Truncated)?;
-                    Ok((group, LeaderEpoch(epoch)))
-                });
+                let leaders = (0..count).map(|_| take_led(&mut bytes));
                 let leaders = leaders.collect::<Result<_, _>>()?;
                 end(&bytes).map(|()| Self::Leaders(leaders))
             }
@@ -298,13 +304,17 @@ pub(super) fn put_message_head(out: &mut BytesMut, group: Group, envelope_bytes:
     put_group(out, group);
 }
 
-pub(super) fn leaders(leaders: &[(Group, LeaderEpoch)]) -> Bytes {
+pub(super) fn leaders(leaders: &[Led]) -> Bytes {
     let mut out = frame();
     out.put_u8(LEADERS);
     out.put_u32(u32::try_from(leaders.len()).expect("partitions are far fewer"));
-    for (group, epoch) in leaders {
-        put_group(&mut out, *group);
-        out.put_i32(epoch.0);
+    for led in leaders {
+        put_group(&mut out, led.group);
+        out.put_i32(led.epoch.0);
+        out.put_u32(u32::try_from(led.in_sync.len()).expect("replicas are far fewer"));
+        for broker in &led.in_sync {
+            put_broker(&mut out, Some(*broker));
+        }
     }
     finished(out)
 }
@@ -408,6 +418,21 @@ pub(super) fn take_group(bytes: &mut Bytes) -> Result<Group, WireError> {
     })
 }
 
+fn take_led(bytes: &mut Bytes) -> Result<Led, WireError> {
+    let group = take_group(bytes)?;
+    let epoch = bytes.try_get_i32().map_err(|_| WireError::Truncated)?;
+    let count = bytes.try_get_u32().map_err(|_| WireError::Truncated)?;
+    let in_sync = (0..count).map(|_| {
+        let broker = bytes.try_get_i32().map_err(|_| WireError::Truncated)?;
+        Ok(BrokerId(broker))
+    });
+    Ok(Led {
+        group,
+        epoch: LeaderEpoch(epoch),
+        in_sync: in_sync.collect::<Result<_, _>>()?,
+    })
+}
+
 pub(super) fn end(bytes: &Bytes) -> Result<(), WireError> {
     match bytes.len() {
         0 => Ok(()),
@@ -490,14 +515,23 @@ mod tests {
             topic_id: TopicId::from_bytes([1; 16]),
             partition: PartitionIndex(2),
         };
-        let list = payload(&leaders(&[(group, LeaderEpoch(5))]));
+        let led = Led {
+            group,
+            epoch: LeaderEpoch(5),
+            in_sync: vec![BrokerId(1), BrokerId(3)],
+        };
+        let list = payload(&leaders(std::slice::from_ref(&led)));
         let Ok(Frame::Leaders(read)) = Frame::decode(list.clone()) else {
             panic!("a list of leaders");
         };
-        assert_eq!(read, [(group, LeaderEpoch(5))]);
-        let mut lying = list.to_vec();
-        lying[1..5].copy_from_slice(&u32::MAX.to_be_bytes());
-        let error = Frame::decode(lying.into()).unwrap_err();
-        assert_eq!(error, WireError::Truncated);
+        assert_eq!(read, [led]);
+        const COUNT_OF_LEADERS: usize = 1;
+        const COUNT_IN_SYNC: usize = COUNT_OF_LEADERS + 4 + 16 + 4 + 4;
+        for count in [COUNT_OF_LEADERS, COUNT_IN_SYNC] {
+            let mut lying = list.to_vec();
+            lying[count..count + 4].copy_from_slice(&u32::MAX.to_be_bytes());
+            let error = Frame::decode(lying.into()).unwrap_err();
+            assert_eq!(error, WireError::Truncated);
+        }
     }
 }

@@ -105,7 +105,6 @@ pub(super) const ROWS: &[Setting] = &[
     absent("replica.fetch.min.bytes", REPLICATION),
     absent("replica.fetch.response.max.bytes", REPLICATION),
     absent("replica.fetch.wait.max.ms", REPLICATION),
-    absent("replica.lag.time.max.ms", REPLICATION),
     absent("replica.socket.receive.buffer.bytes", REPLICATION),
     absent("replica.socket.timeout.ms", REPLICATION),
     absent("follower.fetch.last.tiered.offset.enable", REMOTE),

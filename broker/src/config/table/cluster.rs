@@ -2,7 +2,7 @@
 
 use klamm_metadata::setting::{Kind, Setting, Valid, setting};
 
-use super::{int, string, unset};
+use super::{int, long, string, unset};
 
 pub(super) const ROWS: &[Setting] = &[
     setting("klamm.seed.brokers", Kind::List, Some(""))
@@ -26,6 +26,9 @@ pub(super) const ROWS: &[Setting] = &[
         .internal()
         .at_once()
         .says("The same for copies to this broker, and `follower.replication.throttled.replicas`."),
+    long("replica.lag.time.max.ms", "30000")
+        .valid(Valid::AtLeast(1))
+        .says("How long a follower that is reached may lack something of what its leader has before it is out of sync. A follower whose broker is not reached is out of sync at once. Clients are told who is in sync (`kafka-topics.sh --under-replicated-partitions`), and `acks=all` stops to wait for who is not; who may be elected does not depend on it."),
     int("klamm.metadata.voters", "3")
         .valid(Valid::Between(1, 7))
         .says("How many brokers vote on the cluster's metadata at most: a majority of them must run for topics to be created or changed. There are never more than there are brokers, and the number that vote is kept odd. All other brokers follow."),

@@ -119,6 +119,8 @@ pub(crate) fn leads(shard: &Shard) -> bool {
 pub(crate) fn metadata_topic_config(defaults: &TopicConfig) -> TopicConfig {
     let mut config = defaults.clone();
     config.flush_messages = Some(1);
+    // A majority decides; more would let one broker that is gone stop all changes.
+    config.min_insync_replicas = 1;
     config.retention_ms = None;
     config.retention_bytes = None;
     config

@@ -16,14 +16,14 @@ use std::time::Duration;
 
 use klamm_metadata::TopicConfig;
 use klamm_model::{
-    BrokerId, Instant, LeaderEpoch, Offset, RecordBatch, Timestamp, TopicId, TopicPartition,
+    BrokerId, Instant, LeaderEpoch, LogIndex, RecordBatch, Timestamp, TopicId, TopicPartition,
 };
 use klamm_protocol::ErrorCode;
 use klamm_replication::{JournalTicket, ReplicaId};
 use klamm_storage::{AppendDone, AppendTicket, LogConfig};
 use tokio::sync::Notify;
 
-use self::acks::{AckQueue, AckTarget};
+use self::acks::{AckPoint, AckTarget, Acks};
 use self::driver::{AppendOrigin, Outcome, PartitionDriver, StageError, Staged};
 pub(crate) use self::in_sync::Change;
 use self::in_sync::{Follower, InSync, View};
@@ -44,8 +44,10 @@ pub(crate) trait Waiter {
 pub(crate) enum AckWhen {
     /// Written by the leader (`acks=1`).
     Written,
-    /// Below the high watermark (`acks=all`).
+    /// Below the high watermark: what the broker writes for itself.
     Visible,
+    /// So, and held by as many replicas as the topic wants (`acks=all`).
+    Held,
 }
 
 /// Which brokers hold the replicas of a partition.
@@ -90,8 +92,7 @@ pub(crate) struct Partition {
     config: RefCell<Rc<TopicConfig>>,
     writer: Rc<Writer>,
     traffic: Arc<TopicTraffic>,
-    until_written: RefCell<AckQueue>,
-    until_visible: RefCell<AckQueue>,
+    acks: Acks,
     in_sync: RefCell<InSync>,
     waiters: RefCell<Vec<Rc<dyn Waiter>>>,
     newly_visible_bytes: Cell<usize>,
@@ -153,8 +154,7 @@ impl Partition {
             config: RefCell::new(config),
             writer,
             traffic,
-            until_written: RefCell::default(),
-            until_visible: RefCell::default(),
+            acks: Acks::default(),
             in_sync: RefCell::default(),
             waiters: RefCell::default(),
             newly_visible_bytes: Cell::new(0),
@@ -258,7 +258,10 @@ impl Partition {
             return true;
         }
         let driver = self.driver.borrow();
-        driver.wants_write() || driver.awaits_journal() || driver.wants_sync()
+        driver.wants_write()
+            || driver.awaits_journal()
+            || driver.wants_sync()
+            || self.may_acknowledge_held(&driver)
     }
 
     /// What has become of its leadership since the last call.
@@ -348,19 +351,80 @@ impl Partition {
         self.driver.borrow_mut().stage(batch, origin)
     }
 
-    /// Tells `target` once everything below `next_offset` is written or visible.
+    /// Tells `target` once what was staged has got so far.
     pub(crate) fn acknowledge_when(
         &self,
         when: AckWhen,
-        next_offset: Offset,
+        staged: &Staged,
         target: Rc<dyn AckTarget>,
         part: usize,
     ) {
-        let queue = match when {
-            AckWhen::Written => &self.until_written,
-            AckWhen::Visible => &self.until_visible,
+        let (Staged::Appended { last_offset, .. } | Staged::Duplicate { last_offset, .. }) = staged;
+        let end = last_offset.plus(1);
+        let driver = self.driver.borrow();
+        let point = match when {
+            AckWhen::Written => AckPoint::Written(end),
+            AckWhen::Visible => AckPoint::Visible(end),
+            AckWhen::Held if !self.asks_for_more_than_majority(&driver) => AckPoint::Visible(end),
+            AckWhen::Held => AckPoint::Held(match staged {
+                Staged::Appended { index, .. } => *index,
+                // Where the first of them stands is not remembered; no further than this.
+                Staged::Duplicate { .. } => driver.staged_index(),
+            }),
         };
-        queue.borrow_mut().push(next_offset, target, part);
+        drop(driver);
+        self.acks.push(point, target, part);
+    }
+
+    // ---- More replicas than a majority ----
+
+    /// `min.insync.replicas`.
+    fn replicas_wanted(&self) -> usize {
+        usize::try_from(self.config.borrow().min_insync_replicas).unwrap_or(usize::MAX)
+    }
+
+    fn asks_for_more_than_majority(&self, driver: &PartitionDriver) -> bool {
+        let voters = driver.members().voters.len();
+        self.replicas_wanted() > voters / 2 + 1
+    }
+
+    /// The last entry that is shown, and written by as many replicas as the topic wants.
+    fn held(&self, driver: &PartitionDriver) -> LogIndex {
+        let written = driver.written_by(self.replicas_wanted());
+        written.min(driver.visible_index())
+    }
+
+    fn may_acknowledge_held(&self, driver: &PartitionDriver) -> bool {
+        let first = self.acks.first_to_be_held();
+        first.is_some_and(|first| first <= self.held(driver))
+    }
+
+    /// Whether so many replicas are in sync that an acknowledgement which asks for more than a majority
+    /// may come; any other asks nobody who is in sync.
+    pub(crate) fn has_enough_in_sync(&self) -> bool {
+        let driver = self.driver.borrow();
+        !self.asks_for_more_than_majority(&driver)
+            || self.voters_in_sync(&driver) >= self.replicas_wanted()
+    }
+
+    /// The leader counts.
+    fn voters_in_sync(&self, driver: &PartitionDriver) -> usize {
+        let in_sync = self.in_sync.borrow();
+        let voters = &driver.members().voters;
+        let votes = |broker: &BrokerId| {
+            let replica = self.replica_on(*broker);
+            replica.is_some_and(|replica| voters.contains(&replica))
+        };
+        1 + in_sync.followers().filter(votes).count()
+    }
+
+    /// Answers those who wait for more replicas than are in sync, once what they wait for is shown: it
+    /// stands, but not as safe as they want it.
+    pub(crate) fn give_up_on_replicas(&self) {
+        if self.acks.first_to_be_held().is_some() && !self.has_enough_in_sync() {
+            let visible = self.driver.borrow().visible_index();
+            self.acks.give_up_holding(visible);
+        }
     }
 
     /// Proposes what was staged.
@@ -508,9 +572,7 @@ impl Partition {
 
     /// Answers everybody who waits for an acknowledgement with `error`.
     pub(crate) fn fail_all(&self, error: ErrorCode) {
-        for queue in [&self.until_written, &self.until_visible] {
-            AckQueue::fail_all(queue, error);
-        }
+        self.acks.fail_all(error);
         self.news_for_waiters.set(true);
     }
 
@@ -528,12 +590,17 @@ impl Partition {
 
     /// Answers the producers whose batches have got far enough.
     pub(crate) fn acknowledge(&self) {
-        let (written, visible) = {
+        let (written, visible, held) = {
             let driver = self.driver.borrow();
-            (driver.log_end_offset(), driver.high_watermark())
+            let is_held_back = self.acks.first_to_be_held().is_some();
+            let held = is_held_back.then(|| self.held(&driver));
+            (driver.log_end_offset(), driver.high_watermark(), held)
         };
-        AckQueue::complete_below(&self.until_written, written);
-        AckQueue::complete_below(&self.until_visible, visible);
+        self.acks.complete(AckPoint::Written(written));
+        self.acks.complete(AckPoint::Visible(visible));
+        if let Some(held) = held {
+            self.acks.complete(AckPoint::Held(held));
+        }
     }
 
     pub(crate) fn add_waiter(&self, waiter: Rc<dyn Waiter>) {

@@ -346,9 +346,8 @@ impl Shard {
             self.counters().appended.add(records, bytes);
             self.net.meter.staged(records);
         }
-        let (Staged::Appended { last_offset, .. } | Staged::Duplicate { last_offset, .. }) = staged;
         if let Some((target, part)) = target {
-            partition.acknowledge_when(when, last_offset.plus(1), target, part);
+            partition.acknowledge_when(when, &staged, target, part);
         }
         self.touch(partition);
         Ok(staged)

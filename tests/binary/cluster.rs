@@ -1,5 +1,6 @@
 //! Clusters of the binary: three brokers that find each other, on one machine.
 
+mod all_replicas;
 mod copies;
 mod failover;
 mod forming;

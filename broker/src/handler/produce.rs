@@ -1,7 +1,8 @@
 //! Produce: batches are checked, staged, and acknowledged when they have got far enough.
 //!
 //! `acks` decides only when the reply leaves: never (0), when the leader has written (1), or when
-//! the batches are below the high watermark (all). The path is the same.
+//! the batches are below the high watermark and `min.insync.replicas` replicas have written them (all).
+//! The path is the same.
 
 mod admit;
 mod pending;
@@ -44,7 +45,7 @@ impl Acks {
     fn when(self) -> AckWhen {
         match self {
             Self::Zero | Self::One => AckWhen::Written,
-            Self::All => AckWhen::Visible,
+            Self::All => AckWhen::Held,
         }
     }
 }

@@ -487,6 +487,12 @@ impl PartitionDriver {
         replica.map_or(0, |replica| replica.responsive_voters(now, within))
     }
 
+    /// See [`Replica::written_by`].
+    pub fn written_by(&self, count: usize) -> LogIndex {
+        let replica = self.replica.get();
+        replica.map_or(LogIndex::ZERO, |replica| replica.written_by(count))
+    }
+
     /// See [`Replica::followers`].
     pub fn followers(&self) -> impl Iterator<Item = (ReplicaId, LogIndex)> + '_ {
         let replica = self.replica.get().into_iter();
@@ -573,6 +579,11 @@ impl PartitionDriver {
     /// Consumers read below this offset.
     pub fn high_watermark(&self) -> Offset {
         self.visible.offset
+    }
+
+    /// The last entry with everything that is staged.
+    pub fn staged_index(&self) -> LogIndex {
+        self.staging.end_index()
     }
 
     /// The last entry that may be shown.

@@ -4,7 +4,8 @@ use std::rc::Rc;
 
 use crate::shard::Shard;
 
-/// Looks at everything that is led here. The others are told by one message each, and only if
+/// Looks at everything that is led here, and answers producers that wait for more than there are in
+/// sync. The other brokers are told by one message each, and only if
 /// anything has changed.
 pub(crate) fn review(shard: &Rc<Shard>) {
     let config = shard.config();
@@ -19,6 +20,7 @@ pub(crate) fn review(shard: &Rc<Shard>) {
             partition.review_in_sync(now, cluster.replica_lag_max, shard.node_id, |broker| {
                 alive.contains(&broker)
             });
+        partition.give_up_on_replicas();
         if let Some((change, led)) = review {
             left += change.left;
             came += change.came;

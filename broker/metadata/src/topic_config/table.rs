@@ -156,7 +156,7 @@ const REPLICATION: &[Setting] = &[
     topic("min.insync.replicas", Kind::Int, Some("1"))
         .valid(Valid::AtLeast(1))
         .synonyms(&[Synonym::same("min.insync.replicas")])
-        .says("How many replicas must hold a record before `acks=all` is answered; with fewer alive, such a produce is refused."),
+        .says("How many replicas must have written a record before `acks=all` is answered, and never fewer than a majority; with fewer in sync, such a produce is refused. Consumers see what a majority has."),
     topic("unclean.leader.election.enable", Kind::Boolean, Some("false"))
         .synonyms(&[Synonym::same("unclean.leader.election.enable")])
         .ignored("a leader is always elected by a majority of its replicas, and never loses what they acknowledged")

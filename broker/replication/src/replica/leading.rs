@@ -94,6 +94,17 @@ impl Replica {
         }
     }
 
+    /// The last entry that so many voters are known to have written, this replica among them; of a joint
+    /// configuration those count that will stay. [`LogIndex::ZERO`] if there are not so many, or this
+    /// replica does not lead.
+    pub fn written_by(&self, count: usize) -> LogIndex {
+        if !self.is_leading() {
+            return LogIndex::ZERO;
+        }
+        let voters = &self.configurations.in_force().voters;
+        self.peers.by_count(voters, count, self.written.reached())
+    }
+
     /// How many voters could take part in a decision now, as far as a leader knows: itself, and those
     /// that were heard within a time. Of a joint configuration those count that will stay; 0 if this
     /// replica does not lead.

@@ -102,7 +102,12 @@ impl Peers {
     }
 
     fn by_majority_of(&self, voters: &[ReplicaId], own: LogIndex) -> LogIndex {
-        if voters == [self.own] {
+        self.by_count(voters, voters.len() / 2 + 1, own)
+    }
+
+    /// The last entry that so many of these voters have written; [`LogIndex::ZERO`] if they are fewer.
+    pub(super) fn by_count(&self, voters: &[ReplicaId], count: usize, own: LogIndex) -> LogIndex {
+        if voters == [self.own] && count <= 1 {
             return own;
         }
         let written = |voter: &ReplicaId| {
@@ -113,7 +118,8 @@ impl Peers {
         };
         let mut all: Vec<LogIndex> = voters.iter().map(written).collect();
         all.sort_unstable();
-        all[(all.len() - 1) / 2]
+        let at = all.len().checked_sub(count.max(1));
+        at.map_or(LogIndex::ZERO, |at| all[at])
     }
 }
 
@@ -148,5 +154,19 @@ mod tests {
         peers.change(&Members::of_voters([1, 5, 7].map(id)));
         let kept = [(id(5), LogIndex(6)), (id(7), LogIndex::ZERO)];
         assert_eq!(peers.written().collect::<Vec<_>>(), kept);
+    }
+
+    #[test]
+    fn what_so_many_have_written_sinks_with_their_number() {
+        let voters = [1, 2, 3, 4, 5].map(id);
+        let mut peers = Peers::new(id(1), &Members::of_voters(voters));
+        for (peer, written) in [(2, 8), (3, 6), (4, 4)] {
+            peers.wrote(id(peer), LogIndex(written));
+        }
+        let by_count = |count| peers.by_count(&voters, count, LogIndex(9)).0;
+        assert_eq!([0, 1, 2, 3, 4, 5, 6].map(by_count), [9, 9, 8, 6, 4, 0, 0]);
+        let alone = Peers::new(id(1), &Members::of_voters([id(1)]));
+        let by_count = |count| alone.by_count(&[id(1)], count, LogIndex(9)).0;
+        assert_eq!([1, 2].map(by_count), [9, 0]);
     }
 }

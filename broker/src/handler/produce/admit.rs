@@ -133,6 +133,7 @@ impl Admission {
         let is_enough = || {
             let now = self.shard.clock.now();
             partition.driver().responsive_voters(now, RESPONSE_TIME) >= wanted
+                && partition.has_enough_in_sync()
         };
         // A leader always has itself.
         match self.acks == Acks::All && wanted > 1 && !is_enough() {

@@ -1,6 +1,6 @@
 //! The batches of one turn: accepted, given their places, not yet in the log.
 
-use klamm_model::{LeaderEpoch, Offset, RecordBatch};
+use klamm_model::{LeaderEpoch, LogIndex, Offset, RecordBatch};
 use klamm_replication::Position;
 use klamm_storage::{BatchRange, ProducerCheck, ProducerRefusal, ProducerState, StagedProducers};
 
@@ -52,6 +52,11 @@ impl Staging {
     /// Bytes of all batches staged.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// The last entry with everything staged.
+    pub(super) fn end_index(&self) -> LogIndex {
+        self.end.index
     }
 
     /// `Some` for a batch that is, or is staged to be, in the log already.
@@ -146,7 +151,7 @@ impl Staging {
 #[cfg(test)]
 mod tests {
     use klamm_model::record_batch::BatchBuilder;
-    use klamm_model::{LogIndex, ProducerEpoch, ProducerId, Timestamp};
+    use klamm_model::{ProducerEpoch, ProducerId, Timestamp};
 
     use super::*;
 

@@ -118,7 +118,7 @@ impl Peers {
         if let Some(link) = links.get(&broker) {
             return link.moved_to(address);
         }
-        let link = Rc::new(Link::new(broker, address));
+        let link = Rc::new(Link::new(broker, address, shard.clock.now()));
         links.insert(broker, link.clone());
         tasks::spawn(link.run(shard.clone()));
     }
@@ -145,6 +145,12 @@ impl Peers {
     /// Whether a broker is reached.
     pub(crate) fn is_alive(&self, broker: BrokerId) -> bool {
         broker == self.own.broker || self.link(broker).is_some_and(|link| link.is_up())
+    }
+
+    /// How long a broker has not been reached; [`Duration::ZERO`] if it is reached, or nobody tries.
+    pub(crate) fn unreached_for(&self, broker: BrokerId, now: Instant) -> Duration {
+        let link = self.link(broker);
+        link.map_or(Duration::ZERO, |link| link.down_for(now))
     }
 
     /// The brokers that have been lost within this time, and were not reached since.

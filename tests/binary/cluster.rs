@@ -8,6 +8,7 @@ mod in_sync;
 mod moves;
 mod refusals;
 mod restarts;
+mod voters;
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
@@ -92,7 +93,12 @@ impl Cluster {
 
     /// Three brokers that serve, and a seat for a fourth, of which they have not been told.
     fn start_three_of_four() -> Self {
+        Self::start_three_of_four_with(&[])
+    }
+
+    fn start_three_of_four_with(settings: &'static [(&'static str, &'static str)]) -> Self {
         let mut cluster = Self::of(4);
+        cluster.settings = settings;
         let fourth = cluster.seats.pop().expect("there are four");
         let three: Vec<_> = cluster.seeds.split(',').take(3).collect();
         cluster.seeds = three.join(",");
@@ -118,6 +124,11 @@ impl Cluster {
 
     /// How many brokers vote on the metadata.
     fn voters(&self) -> Option<usize> {
+        self.voting().map(|voting| voting.len())
+    }
+
+    /// The numbers of those that do.
+    fn voting(&self) -> Option<BTreeSet<i32>> {
         let partition = PartitionData::default().with_partition_index(0);
         let topic = TopicData::default()
             .with_topic_name(TopicName(text("__cluster_metadata")))
@@ -125,7 +136,9 @@ impl Cluster {
         let request = DescribeQuorumRequest::default().with_topics(vec![topic]);
         let answer = self.any_client().try_call(0, &request).ok()?;
         let partition = answer.topics.first()?.partitions.first()?;
-        (partition.error_code == 0).then_some(partition.current_voters.len())
+        let voters = partition.current_voters.iter();
+        let voters = voters.map(|voter| voter.replica_id.0);
+        (partition.error_code == 0).then(|| voters.collect())
     }
 
     fn start_one(&mut self, at: usize) {

@@ -148,6 +148,11 @@ impl Resolver<'_> {
             },
             replica_lag_max: self.millis("replica.lag.time.max.ms"),
             metadata_voters: self.size("klamm.metadata.voters"),
+            voter_replacement_after: u64::try_from(
+                self.number("klamm.metadata.voter.replacement.ms"),
+            )
+            .ok()
+            .map(Duration::from_millis),
             seeds,
         }))
     }

@@ -79,6 +79,8 @@ pub struct ClusterConfig {
     pub replica_lag_max: Duration,
     /// `klamm.metadata.voters`.
     pub metadata_voters: usize,
+    /// `klamm.metadata.voter.replacement.ms`; `None` is never.
+    pub voter_replacement_after: Option<Duration>,
 }
 
 /// How fast logs are copied between brokers, of replicas that a topic's settings name; `None` for no limit.

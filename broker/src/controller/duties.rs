@@ -1,4 +1,5 @@
-//! What the controller does by itself: it keeps the group that votes on the metadata at its size.
+//! What the controller does by itself: it keeps the group that votes on the metadata at its size, and
+//! gives the seat of a voter that is gone for long to another broker.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -45,6 +46,11 @@ fn keep_quorum(shard: &Rc<Shard>) {
             return;
         }
         let (image, alive) = (shard.image(), shard.peers.alive());
+        let now = shard.clock.now();
+        let patience = cluster.voter_replacement_after;
+        let is_gone = |broker| {
+            patience.is_some_and(|patience| shard.peers.unreached_for(broker, now) >= patience)
+        };
         let registered: Vec<Standing> = image
             .brokers()
             .map(|broker| {
@@ -55,6 +61,7 @@ fn keep_quorum(shard: &Rc<Shard>) {
                     may_vote: is_alive
                         && (broker.id == shard.node_id || driver.has_caught_up(replica)),
                     is_alive,
+                    is_gone: is_gone(broker.id),
                 }
             })
             .collect();
@@ -75,6 +82,8 @@ struct Standing {
     is_alive: bool,
     /// It is alive, and holds what there is.
     may_vote: bool,
+    /// It has not been reached for so long that another one may have its seat.
+    is_gone: bool,
 }
 
 /// What the members should be: everybody who is registered, of whom an odd number votes; `None` if they
@@ -110,12 +119,38 @@ fn wanted_members(
         let added = grown - voters.len();
         voters.extend(&candidates[..added]);
     }
+    if voters == current.voters {
+        replace_one(&mut voters, registered);
+    }
     let learners = registered.iter().map(|one| one.replica);
     let learners: Vec<_> = learners
         .filter(|replica| !voters.contains(replica))
         .collect();
     let wanted = Members::of_voters(voters).with_learners(learners);
     (wanted != *current).then_some(wanted)
+}
+
+/// Gives the seat of a voter that is gone to somebody who may vote: one at a time, and only while those
+/// who vote and are well are a majority without either.
+fn replace_one(voters: &mut [ReplicaId], registered: &[Standing]) {
+    let is_well = |replica: &ReplicaId| {
+        let mut all = registered.iter();
+        all.any(|one| one.replica == *replica && one.may_vote)
+    };
+    let is_gone = |replica: &ReplicaId| {
+        let mut all = registered.iter();
+        all.any(|one| one.replica == *replica && one.is_gone)
+    };
+    let well = voters.iter().filter(|voter| is_well(voter)).count();
+    let mut heirs = registered.iter();
+    let heir = heirs.find(|one| one.may_vote && !voters.contains(&one.replica));
+    let heir = heir.map(|one| one.replica);
+    let seat = voters.iter().position(is_gone);
+    if let (Some(seat), Some(heir)) = (seat, heir)
+        && well > voters.len() / 2
+    {
+        voters[seat] = heir;
+    }
 }
 
 /// The largest odd number that is not larger, and at least 1.
@@ -150,6 +185,14 @@ mod tests {
             replica: replica(number),
             is_alive,
             may_vote: is_alive && has_caught_up,
+            is_gone: false,
+        }
+    }
+
+    fn gone(number: u64) -> Standing {
+        Standing {
+            is_gone: true,
+            ..standing(number, false, false)
         }
     }
 
@@ -194,5 +237,45 @@ mod tests {
         let two = [standing(1, false, true), standing(3, true, true)];
         let wanted = wanted_members(&members(&[1, 2, 3], &[]), &two, 3);
         assert_eq!(wanted, Some(members(&[3], &[1])));
+    }
+
+    #[test]
+    fn the_seat_of_a_voter_that_is_gone_for_long_goes_to_a_learner_that_has_caught_up() {
+        let check = |current, registered: &[Standing], size, expected| {
+            assert_eq!(wanted_members(&current, registered, size), expected);
+        };
+        let three = || members(&[1, 2, 3], &[4]);
+        let well = |number| standing(number, true, true);
+        let away = standing(2, false, false);
+        check(three(), &[well(1), away, well(3), well(4)], 3, None);
+        let replaced = Some(members(&[1, 4, 3], &[2]));
+        check(three(), &[well(1), gone(2), well(3), well(4)], 3, replaced);
+        let behind = standing(4, true, false);
+        check(three(), &[well(1), gone(2), well(3), behind], 3, None);
+        // The majority of those who vote would hang on the one that comes.
+        let late = standing(3, true, false);
+        check(three(), &[well(1), gone(2), late, well(4)], 3, None);
+        // One after the other.
+        let two_gone = [
+            well(1),
+            gone(2),
+            gone(3),
+            well(4),
+            well(5),
+            well(6),
+            well(7),
+        ];
+        let five = members(&[1, 2, 3, 4, 5], &[6, 7]);
+        let first = members(&[1, 6, 3, 4, 5], &[2, 7]);
+        check(five, &two_gone, 5, Some(first.clone()));
+        let second = Some(members(&[1, 6, 7, 4, 5], &[2, 3]));
+        check(first, &two_gone, 5, second);
+        // Nobody is given the seat of one that is back.
+        check(
+            members(&[1, 4, 3], &[2]),
+            &[well(1), well(2), well(3), well(4)],
+            3,
+            None,
+        );
     }
 }

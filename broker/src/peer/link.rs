@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use klamm_model::{BrokerId, TopicId};
+use klamm_model::{BrokerId, Instant, TopicId};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::{Notify, oneshot};
@@ -28,6 +28,8 @@ pub(crate) struct Link {
     broker: BrokerId,
     address: RefCell<Address>,
     up: RefCell<Option<Up>>,
+    /// Since when there is no connection.
+    down_since: Cell<Instant>,
     /// To be connected at once, to be written, or to be closed.
     stirred: Notify,
     is_closed: Cell<bool>,
@@ -56,11 +58,12 @@ const UNSENT_BYTES_MAX: usize = 256 << 20;
 const WRITE_PIECES_MAX: usize = 256;
 
 impl Link {
-    pub(super) fn new(broker: BrokerId, address: Address) -> Self {
+    pub(super) fn new(broker: BrokerId, address: Address, now: Instant) -> Self {
         Self {
             broker,
             address: RefCell::new(address),
             up: RefCell::default(),
+            down_since: Cell::new(now),
             stirred: Notify::new(),
             is_closed: Cell::new(false),
             is_broken: Cell::new(false),
@@ -101,6 +104,14 @@ impl Link {
     /// Whether there is a connection.
     pub(crate) fn is_up(&self) -> bool {
         self.up.borrow().is_some() && !self.is_broken.get()
+    }
+
+    /// How long there has been no connection.
+    pub(super) fn down_for(&self, now: Instant) -> Duration {
+        match self.is_up() {
+            true => Duration::ZERO,
+            false => now.since(self.down_since.get()),
+        }
     }
 
     /// Of the process at the other end; `None` without a connection.
@@ -247,6 +258,7 @@ impl Link {
 
     fn lost(&self, shard: &Rc<Shard>, end: &LinkError) {
         self.up.take();
+        self.down_since.set(shard.clock.now());
         self.asked.take();
         tracing::warn!(broker = self.broker.0, reason = %end, "the connection to a broker is lost");
         shard.link_is_down(self.broker);

@@ -32,4 +32,7 @@ pub(super) const ROWS: &[Setting] = &[
     int("klamm.metadata.voters", "3")
         .valid(Valid::Between(1, 7))
         .says("How many brokers vote on the cluster's metadata at most: a majority of them must run for topics to be created or changed. There are never more than there are brokers, and the number that vote is kept odd. All other brokers follow."),
+    long("klamm.metadata.voter.replacement.ms", "300000")
+        .valid(Valid::AtLeast(-1))
+        .says("How long a broker that votes on the cluster's metadata may not be reached by the controller before another one that is reached and has caught up gets its vote, if there is any and a majority votes without it. The broker follows when it is back. -1 is never."),
 ];

@@ -30,6 +30,7 @@ pub(crate) struct Forwarding {
 
 #[derive(Debug)]
 struct Forwarder {
+    controller: BrokerId,
     writer: Mutex<tokio::net::tcp::OwnedWriteHalf>,
     /// `None` once the connection has ended.
     waiting: RefCell<Option<VecDeque<oneshot::Sender<Bytes>>>>,
@@ -44,7 +45,15 @@ pub(crate) fn forward(shard: &Rc<Shard>, frame: Bytes, slot: ReplySlot) {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             if let Some(forwarder) = find(&shard, listener).await {
-                match forwarder.ask(frame).await {
+                let Some(answer) = forwarder.ask(frame).await else {
+                    return slot.close();
+                };
+                let answer = tokio::select! {
+                    answer = answer => answer.ok(),
+                    // A process that stands still keeps its connections.
+                    () = another_controller(&shard, forwarder.controller) => None,
+                };
+                match answer {
                     Some(answer) => slot.send(vec![answer]),
                     None => slot.close(),
                 }
@@ -55,6 +64,13 @@ pub(crate) fn forward(shard: &Rc<Shard>, frame: Bytes, slot: ReplySlot) {
         tracing::warn!("no controller is found to hand a request on to");
         slot.close();
     });
+}
+
+/// Waits until somebody else is the controller.
+async fn another_controller(shard: &Rc<Shard>, controller: BrokerId) {
+    while shard.peers.controller() == Some(controller) {
+        shard.peers.news(PATIENCE).await;
+    }
 }
 
 /// A connection to the controller of now; `None` if there is none to be had.
@@ -76,6 +92,7 @@ async fn find(shard: &Rc<Shard>, listener: usize) -> Option<Rc<Forwarder>> {
     };
     let (reader, writer) = stream.into_split();
     let forwarder = Rc::new(Forwarder {
+        controller,
         writer: Mutex::new(writer),
         waiting: RefCell::new(Some(VecDeque::new())),
     });
@@ -89,8 +106,8 @@ async fn find(shard: &Rc<Shard>, listener: usize) -> Option<Rc<Forwarder>> {
 }
 
 impl Forwarder {
-    /// The answer, a whole frame with its length; `None` if there will be none.
-    async fn ask(&self, frame: Bytes) -> Option<Bytes> {
+    /// Where the answer will come, a whole frame with its length; `None` if there will be none.
+    async fn ask(&self, frame: Bytes) -> Option<oneshot::Receiver<Bytes>> {
         let mut request = BytesMut::with_capacity(4 + frame.len());
         request.put_u32(u32::try_from(frame.len()).ok()?);
         request.put_slice(&frame);
@@ -104,7 +121,7 @@ impl Forwarder {
                 return None;
             }
         }
-        receiver.await.ok()
+        Some(receiver)
     }
 
     async fn receive(self: Rc<Self>, mut frames: Frames) {

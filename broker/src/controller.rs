@@ -18,7 +18,7 @@ use std::time::Duration;
 use klamm_metadata::controller::{Decision, TopicRules};
 use klamm_metadata::{Controller as Decider, MetadataImage, MetadataRecord, TopicConfig, TopicIds};
 use klamm_model::record_batch::BatchBuilder;
-use klamm_model::{LeaderEpoch, Offset, TopicId};
+use klamm_model::{BrokerId, LeaderEpoch, Offset, TopicId};
 use klamm_protocol::ErrorCode;
 use tokio::sync::{Mutex, Notify};
 
@@ -48,6 +48,8 @@ pub(crate) struct Controller {
     changing: Mutex<()>,
     /// Partitions are being opened.
     pub(crate) opening: Mutex<()>,
+    /// Brokers that are about to be removed.
+    leaving: RefCell<Vec<BrokerId>>,
     /// The first record that the image does not hold yet.
     applied: Cell<Offset>,
     /// `applied` has moved.
@@ -81,6 +83,7 @@ impl Controller {
             partition,
             ids: RefCell::new(TopicIds::new(seed)),
             changing: Mutex::new(()),
+            leaving: RefCell::default(),
             opening: Mutex::new(()),
             advanced: Notify::new(),
             news,

@@ -18,6 +18,7 @@ mod incoming;
 pub(crate) mod joining;
 mod leaders;
 mod link;
+mod removal;
 mod request;
 pub(crate) mod seeking;
 mod socket;
@@ -37,7 +38,9 @@ use tokio::sync::Notify;
 use self::incoming::Incoming;
 use self::leaders::Leaders;
 use self::link::Link;
-use self::wire::{Greeting, Purpose, Welcome};
+use self::removal::Removal;
+use self::socket::LinkError;
+use self::wire::{Greeting, Purpose, Refused, Welcome};
 use crate::controller::{METADATA_PARTITION, METADATA_TOPIC_ID};
 use crate::shard::Shard;
 use crate::tasks;
@@ -73,6 +76,7 @@ pub(crate) struct Peers {
     leaders: RefCell<Leaders>,
     /// The brokers that are not reached any more, and since when.
     lost: RefCell<BTreeMap<BrokerId, Instant>>,
+    removal: Removal,
     /// A leader has been heard of, or a connection has come or gone.
     news: Notify,
 }
@@ -85,6 +89,7 @@ impl Peers {
             incoming: RefCell::default(),
             leaders: RefCell::default(),
             lost: RefCell::default(),
+            removal: Removal::default(),
             news: Notify::new(),
         }
     }
@@ -289,36 +294,57 @@ impl Peers {
     }
 
     /// Whether somebody who connects may, or why not.
-    fn check_greeting(&self, image: &MetadataImage, greeting: &Greeting) -> Result<(), String> {
+    fn check_greeting(&self, image: &MetadataImage, greeting: &Greeting) -> Result<(), Refused> {
         let own = &self.own;
         if !greeting.cluster_id.is_empty() && greeting.cluster_id != own.cluster_id {
-            return Err(format!(
+            return Err(Refused::because(format!(
                 "this broker belongs to cluster {}, the one that connects to cluster {}: its klamm.seed.brokers or its log.dirs are of another cluster",
                 own.cluster_id, greeting.cluster_id
-            ));
+            )));
         }
         if let Some(expected) = greeting.expected.filter(|expected| *expected != own.broker) {
-            return Err(format!(
+            return Err(Refused::because(format!(
                 "this is broker {}, not broker {}: klamm.peer.advertised of one of them is wrong",
                 own.broker.0, expected.0
-            ));
+            )));
         }
         let Some(broker) = greeting.broker else {
             return Ok(());
         };
         if greeting.purpose != Purpose::Requests && broker == own.broker {
-            return Err(format!(
+            return Err(Refused::because(format!(
                 "there is a broker {} already, this one: two brokers have the same node.id, or the same data",
                 broker.0
-            ));
+            )));
         }
         if image.is_removed(broker) {
-            return Err(format!(
-                "broker {} has been removed from the cluster: start it with an empty data directory to join anew",
-                broker.0
-            ));
+            return Err(Refused {
+                reason: removal::told(broker),
+                is_final: true,
+            });
         }
         Ok(())
+    }
+
+    /// Another broker refuses this one.
+    fn note_refusal(&self, error: &LinkError) {
+        if let LinkError::Refused(refused) = error
+            && refused.is_final
+        {
+            self.removal.note(&refused.reason);
+        }
+    }
+
+    /// The metadata say that a broker has been removed.
+    pub(crate) fn note_removed(&self, broker: BrokerId) {
+        if broker == self.own.broker {
+            self.removal.note(&removal::told(broker));
+        }
+    }
+
+    /// Waits until this broker has been removed from the cluster; what is said of it.
+    pub(crate) async fn removed(&self) -> String {
+        self.removal.noted().await
     }
 
     /// A broker has said who leads the metadata.

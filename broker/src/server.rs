@@ -69,6 +69,9 @@ pub enum ServeError {
     /// The cluster knows this broker as another one.
     #[error("the cluster refuses this broker: {0}")]
     Registration(String),
+    /// It was removed from the cluster while it ran, or did not run.
+    #[error("{0}")]
+    Removed(String),
     /// The admin port cannot be had, though somebody has asked for it.
     #[error(
         "cannot listen on {address} (setting klamm.admin.listener): {error}{}",
@@ -186,6 +189,9 @@ impl Threads {
     }
 }
 
+/// How long a broker goes on that has been removed.
+const REMOVAL_GRACE: std::time::Duration = std::time::Duration::from_secs(1);
+
 async fn serve(
     clock: Clock,
     config: BrokerConfig,
@@ -236,14 +242,21 @@ async fn serve(
     start::announce(&shard, &bound);
     limits::check(&shard);
 
-    tokio::select! {
-        () = signals.wait() => {}
+    let removed = tokio::select! {
+        () = signals.wait() => None,
         error = controller::follow(shard.clone()) => return Err(error.into()),
+        reason = shard.peers.removed() => Some(reason),
+    };
+    if let Some(reason) = &removed {
+        tracing::error!("{reason}");
+        // Whoever had it removed may have asked this broker, and is answered.
+        tokio::time::sleep(REMOVAL_GRACE).await;
     }
     health.enter(Phase::Stopping);
     tracing::info!("stopping");
     for task in accepting {
         task.abort();
     }
-    stop::stop(&shard).await
+    stop::stop(&shard).await?;
+    removed.map_or(Ok(()), |reason| Err(ServeError::Removed(reason)))
 }

@@ -7,6 +7,7 @@ mod forming;
 mod in_sync;
 mod moves;
 mod refusals;
+mod removal;
 mod restarts;
 mod voters;
 
@@ -193,6 +194,15 @@ impl Cluster {
     /// A client of the first that runs.
     fn any_client(&self) -> Client {
         self.client(self.running().next().expect("one runs"))
+    }
+
+    /// The number of the broker in a seat.
+    fn number_of(&self, at: usize) -> i32 {
+        let told = metadata(&mut self.client(at), "nothing");
+        let port = i32::from(self.seats[at].client_port);
+        let mut brokers = told.brokers.iter();
+        let own = brokers.find(|broker| broker.port == port);
+        own.expect("it knows itself").node_id.0
     }
 
     /// The seat of the broker with that port.

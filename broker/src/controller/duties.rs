@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use klamm_model::BrokerId;
+use klamm_protocol::ErrorCode;
 use klamm_replication::{Members, ReplicaId};
 
 use super::leads;
@@ -51,8 +52,10 @@ fn keep_quorum(shard: &Rc<Shard>) {
         let is_gone = |broker| {
             patience.is_some_and(|patience| shard.peers.unreached_for(broker, now) >= patience)
         };
+        let leaving = shard.controller.leaving.borrow();
         let registered: Vec<Standing> = image
             .brokers()
+            .filter(|broker| !leaving.contains(&broker.id))
             .map(|broker| {
                 let replica = metadata_replica(broker.id);
                 let is_alive = alive.contains(&broker.id);
@@ -73,6 +76,60 @@ fn keep_quorum(shard: &Rc<Shard>) {
         partition.drive(|driver, outcomes| driver.change_members(now, members, outcomes));
         shard.attend(partition);
     }
+}
+
+/// How long another broker may take to get the vote of one that is to leave.
+const TAKING_TIME: Duration = Duration::from_secs(5);
+/// Between two looks at that.
+const TAKING_PAUSE: Duration = Duration::from_millis(20);
+
+/// A broker that does not get its vote back as long as this is held.
+pub(super) struct Leaving {
+    shard: Rc<Shard>,
+    broker: BrokerId,
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        let mut leaving = self.shard.controller.leaving.borrow_mut();
+        if let Some(at) = leaving.iter().position(|broker| *broker == self.broker) {
+            leaving.swap_remove(at);
+        }
+    }
+}
+
+/// Takes the vote of a broker that is to leave; `None` if nobody can have it now.
+///
+/// # Errors
+/// [`ErrorCode::NotController`] if another broker is the controller by then, for one because this one
+/// is to leave itself.
+pub(super) async fn take_vote(
+    shard: &Rc<Shard>,
+    broker: BrokerId,
+) -> Result<Option<Leaving>, ErrorCode> {
+    shard.controller.leaving.borrow_mut().push(broker);
+    let leaving = Leaving {
+        shard: shard.clone(),
+        broker,
+    };
+    let replica = metadata_replica(broker);
+    let votes = || {
+        let driver = shard.controller.partition().driver();
+        driver.members().all_voters().any(|voter| voter == replica)
+    };
+    let deadline = tokio::time::Instant::now() + TAKING_TIME;
+    while leads(shard) {
+        if !votes() {
+            return Ok(Some(leaving));
+        }
+        if tokio::time::Instant::now() >= deadline {
+            return Ok(None);
+        }
+        keep_quorum(shard);
+        shard.peers.flush();
+        shard.peers.news(TAKING_PAUSE).await;
+    }
+    Err(ErrorCode::NotController)
 }
 
 /// A registered broker, as a member of the group.
@@ -97,9 +154,10 @@ fn wanted_members(
     let size = odd(voters_max.min(registered.len()));
     let mut voters: Vec<ReplicaId> = current.voters.clone();
     voters.retain(is_registered);
-    // Nobody is left out while there is nobody to take the place.
     if voters.is_empty() {
-        return None;
+        // Nobody is left out while there is nobody to take the place.
+        let heir = registered.iter().find(|one| one.may_vote)?;
+        voters.push(heir.replica);
     }
     let is_alive = |replica: &ReplicaId| {
         let one = registered.iter().find(|one| one.replica == *replica);
@@ -234,6 +292,11 @@ mod tests {
         let left = [1, 3, 4].map(|number| standing(number, true, true));
         let wanted = wanted_members(&members(&[1, 2, 3], &[4]), &left, 3);
         assert_eq!(wanted, Some(members(&[1, 3, 4], &[])));
+        let lone = members(&[2], &[1, 3]);
+        let behind = standing(1, true, false);
+        let wanted = wanted_members(&lone, &[behind, left[1]], 3);
+        assert_eq!(wanted, Some(members(&[3], &[1])));
+        assert_eq!(wanted_members(&lone, &[behind], 3), None);
         let two = [standing(1, false, true), standing(3, true, true)];
         let wanted = wanted_members(&members(&[1, 2, 3], &[]), &two, 3);
         assert_eq!(wanted, Some(members(&[3], &[1])));

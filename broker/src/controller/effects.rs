@@ -104,7 +104,10 @@ pub(super) fn perform(
             MetadataRecord::Config { resource, .. } => reconfigure(shard, resource),
             MetadataRecord::ClientQuota { .. } => quotas_changed = true,
             MetadataRecord::RegisterBroker { id, .. } => learn(shard, *id),
-            MetadataRecord::UnregisterBroker { id } => shard.peers.forget(*id),
+            MetadataRecord::UnregisterBroker { id } => {
+                shard.peers.forget(*id);
+                shard.peers.note_removed(*id);
+            }
             MetadataRecord::Cluster { .. }
             | MetadataRecord::Topic { .. }
             | MetadataRecord::Feature { .. }

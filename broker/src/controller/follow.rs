@@ -30,6 +30,9 @@ fn catch_up(shard: &Rc<Shard>) -> Result<(), LoadError> {
         last = Some(changes);
     }
     if let Some(last) = last {
+        if image.is_removed(shard.node_id) {
+            shard.peers.note_removed(shard.node_id);
+        }
         publish(shard, image);
         finish(shard, &last);
     }

@@ -88,6 +88,7 @@ pub(crate) async fn answer(shard: &Rc<Shard>, request: Request) -> Answer {
         Request::ProducerIds => allocate_producer_ids(shard).await,
         Request::CreateOnFirstUse(names) => create_on_first_use(shard, &names).await,
         Request::Moved { group, members } => complete_reassignment(shard, group, &members).await,
+        Request::Unregister(broker) => unregister(shard, broker).await,
         Request::LetFound { .. } | Request::HandOver { .. } | Request::AwaitKnown { .. } => {
             Ok(Answer::Refused {
                 code: ErrorCode::InvalidRequest.code(),
@@ -202,6 +203,38 @@ async fn complete_reassignment(
             records,
             reply: Answer::Done,
         }
+    })
+    .await
+}
+
+/// A broker leaves for ever. If it votes on the metadata, another one takes its place first: what it
+/// alone votes on would be lost with it.
+async fn unregister(shard: &Rc<Shard>, broker: BrokerId) -> Result<Answer, ErrorCode> {
+    let is_possible = super::decided(shard, &shard.image(), |decider| {
+        let refused = decider.unregister_broker(broker).err();
+        Decision {
+            records: Vec::new(),
+            reply: refused,
+        }
+    });
+    if let Some(refusal) = is_possible.reply {
+        return Ok(refused(&refusal));
+    }
+    let _leaving = match super::duties::take_vote(shard, broker).await? {
+        Some(leaving) => leaving,
+        None => {
+            return Ok(Answer::Refused {
+                code: ErrorCode::RequestTimedOut.code(),
+                reason: "no other broker is ready to take its vote on the metadata: try again when one is reached and has caught up".to_owned(),
+            });
+        }
+    };
+    decide(shard, |decider| {
+        let Decision { records, .. } = decider.unregister_broker(broker)?;
+        Ok(Decision {
+            records,
+            reply: Answer::Done,
+        })
     })
     .await
 }

@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, Notify};
 
 use super::request::Request;
 use super::socket::{self, Frames, LinkError};
-use super::wire::{self, FRAME_BYTES_MAX, Frame, Greeting, Purpose};
+use super::wire::{self, FRAME_BYTES_MAX, Frame, Greeting, Purpose, Refused};
 use crate::net::connection::{Connection, FrameHandler};
 use crate::shard::Shard;
 use crate::tasks;
@@ -65,16 +65,17 @@ async fn serve(
         Err(error @ LinkError::Wire(_)) => {
             tracing::warn!(%peer, %error, "connection to the peer listener refused");
             stream
-                .write_all(&wire::refusal(&error.to_string()))
+                .write_all(&wire::refusal(&Refused::because(error.to_string())))
                 .await
                 .ok();
             return error;
         }
         Err(error) => return error,
     };
-    if let Err(reason) = shard.peers.check_greeting(&shard.image(), &greeting) {
+    if let Err(refused) = shard.peers.check_greeting(&shard.image(), &greeting) {
+        let reason = &refused.reason;
         tracing::warn!(%peer, broker = greeting.broker.map_or(-1, |id| id.0), reason, "a broker is refused");
-        stream.write_all(&wire::refusal(&reason)).await.ok();
+        stream.write_all(&wire::refusal(&refused)).await.ok();
         return LinkError::Here("it is refused");
     }
     let welcome = shard.peers.welcome().encode();

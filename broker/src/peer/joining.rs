@@ -22,7 +22,7 @@ use super::link::ask_once;
 use super::request::{Answer, Request};
 use super::seeking;
 use super::socket::{self, Frames, LinkError};
-use super::wire::{self, Address, Frame, GREETING_BYTES_MAX, Greeting, Purpose, Welcome};
+use super::wire::{self, Address, Frame, GREETING_BYTES_MAX, Greeting, Purpose, Refused, Welcome};
 use crate::config::ClusterConfig;
 use crate::entropy;
 use crate::log_dirs::Owner;
@@ -252,7 +252,8 @@ impl Candidate {
         let greeting = socket::greeted(&mut stream).await?;
         if greeting.purpose != Purpose::Requests {
             let reason = "this broker is still looking for its cluster";
-            stream.write_all(&wire::refusal(reason)).await?;
+            let refused = Refused::because(reason);
+            stream.write_all(&wire::refusal(&refused)).await?;
             return Ok(());
         }
         let welcome = Welcome {

@@ -194,7 +194,10 @@ impl Link {
                     let end = self.serve(&shard, stream, welcome.incarnation).await;
                     self.lost(&shard, &end);
                 }
-                Err(error) => self.complain(&shard, &address, &error),
+                Err(error) => {
+                    shard.peers.note_refusal(&error);
+                    self.complain(&shard, &address, &error);
+                }
             }
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}

@@ -51,6 +51,8 @@ pub(crate) enum Request {
         /// The replicas that are members of its group now.
         members: Vec<u64>,
     },
+    /// A broker is to leave the cluster for ever.
+    Unregister(BrokerId),
 }
 
 /// What is answered.
@@ -97,6 +99,7 @@ mod kind {
     pub(super) const HAND_OVER: u8 = 6;
     pub(super) const MOVED: u8 = 7;
     pub(super) const AWAIT_KNOWN: u8 = 8;
+    pub(super) const UNREGISTER: u8 = 9;
 
     pub(super) const DONE: u8 = 1;
     pub(super) const NOT_CONTROLLER: u8 = 2;
@@ -142,6 +145,10 @@ impl Request {
                 put_group(&mut out, *group);
                 members.iter().for_each(|member| out.put_u64(*member));
             }
+            Self::Unregister(broker) => {
+                out.put_u8(kind::UNREGISTER);
+                put_broker(&mut out, Some(*broker));
+            }
         }
         out.freeze()
     }
@@ -178,6 +185,10 @@ impl Request {
                     members.push(member.map_err(|_| WireError::Truncated)?);
                 }
                 Self::Moved { group, members }
+            }
+            kind::UNREGISTER => {
+                let broker = take_broker(bytes)?;
+                Self::Unregister(broker.ok_or(WireError::Truncated)?)
             }
             other => return Err(WireError::Kind(other)),
         };
@@ -293,6 +304,7 @@ mod tests {
                 offset: 7,
                 topics: vec!["a".to_owned()],
             },
+            Request::Unregister(BrokerId(3)),
         ];
         for request in requests {
             let bytes = request.encode();

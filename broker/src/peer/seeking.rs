@@ -62,7 +62,7 @@ pub(crate) async fn refusing_seed(shard: &Rc<Shard>) -> Option<(Address, String)
     answers
         .into_iter()
         .find_map(|(address, answer)| match answer {
-            Err(LinkError::Refused(reason)) => Some((address, reason)),
+            Err(LinkError::Refused(refused)) => Some((address, refused.reason)),
             _ => None,
         })
 }
@@ -88,12 +88,19 @@ async fn look_around(shard: &Rc<Shard>) {
         return;
     };
     let greeting = shard.peers.greeting(Purpose::Requests, None);
-    for (_, welcome) in ask_seeds(&cluster.seeds, &greeting).await {
-        if let Some(broker) = welcome.broker
-            && welcome.cluster_id == shard.peers.own().cluster_id
-        {
-            shard.peers.learn(shard, broker, welcome.address.clone());
-            shard.peers.heard_of_controller(shard, &welcome);
+    for (_, answer) in greet_seeds(&cluster.seeds, &greeting).await {
+        match answer {
+            Ok(welcome) => met(shard, &welcome),
+            Err(error) => shard.peers.note_refusal(&error),
         }
+    }
+}
+
+fn met(shard: &Rc<Shard>, welcome: &Welcome) {
+    if let Some(broker) = welcome.broker
+        && welcome.cluster_id == shard.peers.own().cluster_id
+    {
+        shard.peers.learn(shard, broker, welcome.address.clone());
+        shard.peers.heard_of_controller(shard, welcome);
     }
 }

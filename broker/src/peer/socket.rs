@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::timeout;
 
-use super::wire::{Address, GREETING_BYTES_MAX, Greeting, Welcome, WireError};
+use super::wire::{Address, GREETING_BYTES_MAX, Greeting, Refused, Welcome, WireError};
 
 /// How long a connection and its greeting may take.
 const GREETING_TIME: Duration = Duration::from_secs(2);
@@ -33,8 +33,8 @@ pub(crate) enum LinkError {
     Closed,
     #[error("the other broker does not answer")]
     Silent,
-    #[error("the other broker refuses this one: {0}")]
-    Refused(String),
+    #[error("the other broker refuses this one: {}", .0.reason)]
+    Refused(Refused),
     #[error("closed here: {0}")]
     Here(&'static str),
 }
@@ -111,7 +111,7 @@ async fn greet(
     let answer = read_exactly_one(&mut stream).await?;
     match Welcome::decode(answer)? {
         Ok(welcome) => Ok((stream, welcome)),
-        Err(reason) => Err(LinkError::Refused(reason)),
+        Err(refused) => Err(LinkError::Refused(refused)),
     }
 }
 

@@ -6,7 +6,7 @@
 //!            incarnation 16 B, expected broker 4 B (-1: whoever it is), host text, port 2 B, listener text
 //! welcome    1 B (0), cluster text, broker 4 B, incarnation 16 B, host text, port 2 B,
 //!            controller 4 B (-1: none is known), its host text, its port 2 B
-//! refusal    1 B (1), reason text
+//! refusal    1 B (1: this time, 2: for ever, since the broker was removed), reason text
 //! message    1 B (1), topic id 16 B, partition 4 B, an envelope as `klamm_replication::frame` has it
 //! leaders    1 B (2), count 4 B, each: topic id 16 B, partition 4 B, leader epoch 4 B,
 //!            count of brokers in sync 4 B, each: broker 4 B
@@ -31,6 +31,7 @@ pub(super) const FRAME_BYTES_MAX: usize = i32::MAX as usize;
 
 const WELCOME: u8 = 0;
 const REFUSAL: u8 = 1;
+const REMOVAL: u8 = 2;
 
 const MESSAGE: u8 = 1;
 const LEADERS: u8 = 2;
@@ -104,6 +105,24 @@ pub(crate) struct Welcome {
     pub(crate) address: Address,
     /// Who leads the metadata, if that is known.
     pub(crate) controller: Option<(BrokerId, Address)>,
+}
+
+/// Why somebody is not welcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refused {
+    pub(crate) reason: String,
+    /// The broker was removed from the cluster, and need not ask again.
+    pub(crate) is_final: bool,
+}
+
+impl Refused {
+    /// Another time it may be welcome.
+    pub(super) fn because(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            is_final: false,
+        }
+    }
 }
 
 /// A frame after the greeting.
@@ -194,10 +213,13 @@ impl Greeting {
 }
 
 /// Says why somebody is not welcome.
-pub(super) fn refusal(reason: &str) -> Bytes {
+pub(super) fn refusal(refused: &Refused) -> Bytes {
     let mut out = frame();
-    out.put_u8(REFUSAL);
-    put_text(&mut out, reason);
+    out.put_u8(match refused.is_final {
+        true => REMOVAL,
+        false => REFUSAL,
+    });
+    put_text(&mut out, &refused.reason);
     finished(out)
 }
 
@@ -219,12 +241,16 @@ impl Welcome {
         finished(out)
     }
 
-    /// A refusal is its reason.
-    pub(super) fn decode(mut bytes: Bytes) -> Result<Result<Self, String>, WireError> {
+    /// What is said to a greeting.
+    pub(super) fn decode(mut bytes: Bytes) -> Result<Result<Self, Refused>, WireError> {
         let bytes = &mut bytes;
         match take_u8(bytes)? {
             WELCOME => {}
-            REFUSAL => return take_text(bytes).map(Err),
+            kind @ (REFUSAL | REMOVAL) => {
+                let reason = take_text(bytes)?;
+                let is_final = kind == REMOVAL;
+                return Ok(Err(Refused { reason, is_final }));
+            }
             other => return Err(WireError::Kind(other)),
         }
         let cluster_id = take_text(bytes)?;
@@ -483,8 +509,14 @@ mod tests {
             };
             assert_eq!(Welcome::decode(payload(&welcome.encode())), Ok(Ok(welcome)));
         }
-        let refused = Welcome::decode(payload(&refusal("no")));
-        assert_eq!(refused, Ok(Err("no".to_owned())));
+        for is_final in [false, true] {
+            let refused = Refused {
+                is_final,
+                ..Refused::because("no")
+            };
+            let read = Welcome::decode(payload(&refusal(&refused)));
+            assert_eq!(read, Ok(Err(refused)));
+        }
     }
 
     #[test]

@@ -210,6 +210,7 @@ async fn take_part(shard: &Rc<Shard>, owner: &Owner) -> Result<(), ServeError> {
     tokio::select! {
         known = become_known(shard, owner) => known?,
         error = controller::follow_quietly(shard) => return Err(error.into()),
+        reason = shard.peers.removed() => return Err(ServeError::Removed(reason)),
     }
     shard.resolve_config();
     shard.quotas.changed(shard.image().client_quotas());

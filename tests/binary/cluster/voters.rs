@@ -5,18 +5,9 @@ use std::collections::BTreeSet;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::{CreateTopicsRequest, TopicName};
 
-use super::{Cluster, metadata};
+use super::Cluster;
 use crate::requests::text;
 use crate::support::eventually;
-
-/// The number of the broker in a seat.
-fn number_of(cluster: &Cluster, at: usize) -> i32 {
-    let told = metadata(&mut cluster.client(at), "nothing");
-    let port = i32::from(cluster.seats[at].client_port);
-    let mut brokers = told.brokers.iter();
-    let own = brokers.find(|broker| broker.port == port);
-    own.expect("it knows itself").node_id.0
-}
 
 fn lone_topic(name: &str) -> CreateTopicsRequest {
     let topic = CreatableTopic::default()
@@ -34,9 +25,9 @@ fn the_vote_of_a_broker_that_does_not_come_back_goes_to_one_that_follows() {
         Cluster::start_three_of_four_with(&[("klamm.metadata.voter.replacement.ms", "1000")]);
     let before = cluster.voting().expect("there are voters");
     cluster.start_one(3);
-    let fourth = number_of(&cluster, 3);
+    let fourth = cluster.number_of(3);
     assert!(!before.contains(&fourth));
-    let lost = number_of(&cluster, 0);
+    let lost = cluster.number_of(0);
     cluster.kill(0);
     let left = before.iter().copied().filter(|id| *id != lost);
     let expected: BTreeSet<_> = left.chain([fourth]).collect();

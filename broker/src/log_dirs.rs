@@ -274,6 +274,8 @@ impl LogDirs {
         partition: &TopicPartition,
         topic_id: TopicId,
     ) -> Result<Option<DeleteLogTicket>, OpenLogError> {
+        // Nobody waits any more for what it may lack, whoever bears its name next.
+        self.note_recovered(partition);
         let Some(number) = self.placed.borrow_mut().remove(partition) else {
             return Ok(None);
         };
@@ -420,6 +422,22 @@ mod tests {
         };
         let partition = TopicPartition::new(topic, PartitionIndex(partition));
         (partition, checkpoint)
+    }
+
+    #[test]
+    fn nobody_waits_for_what_a_partition_lacked_that_was_removed() {
+        let dirs = LogDirs {
+            dirs: Vec::new(),
+            writers: Vec::new(),
+            placed: RefCell::default(),
+            recovering: RefCell::default(),
+            checkpointing: tokio::sync::Mutex::default(),
+        };
+        let (partition, _) = checkpoint(0, 0);
+        dirs.note_recovering(&partition);
+        let deleted = dirs.delete_log(&partition, TopicId::from_bytes([1; 16]));
+        assert!(deleted.expect("no files are there").is_none());
+        assert!(dirs.recovering.borrow().is_empty());
     }
 
     #[test]

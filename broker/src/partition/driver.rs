@@ -481,6 +481,11 @@ impl PartitionDriver {
         self.replica.get().is_some_and(Replica::can_change_members)
     }
 
+    /// See [`Replica::members_are_known`].
+    pub fn members_are_known(&self) -> bool {
+        self.replica.get().is_some_and(Replica::members_are_known)
+    }
+
     /// See [`Replica::responsive_voters`].
     pub fn responsive_voters(&self, now: Instant, within: Duration) -> usize {
         let replica = self.replica.get();

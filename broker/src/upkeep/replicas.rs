@@ -71,6 +71,7 @@ fn next_step(shard: &Shard, partition: &Partition) -> Option<Step> {
     let wanted = topic.partition(partition.id().partition)?;
     let standing = Standing {
         members: driver.members(),
+        are_known: driver.members_are_known(),
         own: shard.node_id,
         is_ready: &|replica| {
             let holder = wanted.broker_of(replica.get());
@@ -84,6 +85,8 @@ fn next_step(shard: &Shard, partition: &Partition) -> Option<Step> {
 /// How a group stands, as its leader sees it.
 struct Standing<'a> {
     members: &'a Members,
+    /// Whether all voters have them in force.
+    are_known: bool,
     own: BrokerId,
     /// Whether a follower is reached and has caught up.
     is_ready: &'a dyn Fn(ReplicaId) -> bool,
@@ -100,7 +103,9 @@ impl Standing<'_> {
         let settled = Members::of_voters(target.clone());
         if *self.members == settled {
             let members = target.iter().map(|replica| replica.get()).collect();
-            return wanted.is_reassigning().then_some(Step::Complete(members));
+            // Then the replicas that are left over are closed. Their votes may be needed until then.
+            let is_complete = wanted.is_reassigning() && self.are_known;
+            return is_complete.then_some(Step::Complete(members));
         }
         let new: Vec<_> = target
             .iter()
@@ -214,6 +219,7 @@ mod tests {
     fn step(wanted: &PartitionImage, own: i32, members: &Members, ready: &[u64]) -> Option<Step> {
         let standing = Standing {
             members,
+            are_known: true,
             own: BrokerId(own),
             is_ready: &|replica| ready.contains(&replica.get()),
         };
@@ -234,6 +240,13 @@ mod tests {
         check(&learning, &[2, 3], None);
         check(&learning, &[2, 3, 4], Some(Step::Change(settled.clone())));
         check(&settled, &[2, 4], Some(Step::Complete(vec![1, 2, 4])));
+        let not_everywhere = Standing {
+            members: &settled,
+            are_known: false,
+            own: BrokerId(1),
+            is_ready: &|_| true,
+        };
+        assert_eq!(not_everywhere.next_step(&moving), None);
         assert_eq!(step(&moving.completed(), 1, &settled, &[2, 4]), None);
         assert_eq!(step(&before, 1, &old, &[]), None, "nothing is to move");
     }

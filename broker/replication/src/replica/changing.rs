@@ -23,6 +23,14 @@ impl Replica {
         self.can_propose_members() && !self.members().is_joint()
     }
 
+    /// Whether all voters have the members in force that are in force here, as far as a leader knows:
+    /// before, the vote of one that was removed may be needed.
+    pub fn members_are_known(&self) -> bool {
+        let voters = &self.members().voters;
+        let since = self.configurations.since();
+        self.is_leading() && self.peers.all_know_commit(voters, since)
+    }
+
     fn can_propose_members(&self) -> bool {
         let committed = self.consensus.committed();
         self.is_leading()

@@ -46,10 +46,15 @@ impl Replica {
             return;
         }
         match envelope.message {
-            PeerMessage::Written { through } | PeerMessage::Accepted { through, .. }
-                if self.consensus.is_leader() =>
-            {
+            PeerMessage::Written { through } if self.consensus.is_leader() => {
                 self.peer_wrote(envelope.from, through);
+            }
+            PeerMessage::Accepted { through, commit } if self.consensus.is_leader() => {
+                self.peer_wrote(envelope.from, through);
+                self.peers.knows_commit(envelope.from, commit);
+            }
+            PeerMessage::HeartbeatResponse { commit } if self.consensus.is_leader() => {
+                self.peers.knows_commit(envelope.from, commit);
             }
             PeerMessage::Append { flush, .. } => {
                 self.heard(&envelope);

@@ -18,6 +18,8 @@ struct Peer {
     id: ReplicaId,
     /// How far its log is known to agree with ours and to be written there.
     written: LogIndex,
+    /// The last committed entry that it knew of when it said so last.
+    committed: LogIndex,
     /// When it said something of the leader's term. raft-rs notes only whether it did since it was asked last.
     heard: Option<Instant>,
 }
@@ -27,6 +29,7 @@ impl Peer {
         Self {
             id,
             written: LogIndex::ZERO,
+            committed: LogIndex::ZERO,
             heard: None,
         }
     }
@@ -67,9 +70,27 @@ impl Peers {
         }
     }
 
+    pub(super) fn knows_commit(&mut self, peer: ReplicaId, commit: LogIndex) {
+        if let Some(peer) = self.of(peer) {
+            peer.committed = commit;
+        }
+    }
+
+    /// Whether all of these voters, but this replica, know that an entry is committed.
+    pub(super) fn all_know_commit(&self, voters: &[ReplicaId], entry: LogIndex) -> bool {
+        let mut voters = voters.iter().filter(|voter| **voter != self.own);
+        voters.all(|voter| {
+            let mut others = self.others.iter();
+            let other = others.find(|other| other.id == *voter);
+            other.is_some_and(|other| other.committed >= entry)
+        })
+    }
+
     pub(super) fn restarted(&mut self, peer: ReplicaId) {
         if let Some(peer) = self.of(peer) {
             peer.written = LogIndex::ZERO;
+            // After a restart it may know less.
+            peer.committed = LogIndex::ZERO;
         }
     }
 
@@ -154,6 +175,24 @@ mod tests {
         peers.change(&Members::of_voters([1, 5, 7].map(id)));
         let kept = [(id(5), LogIndex(6)), (id(7), LogIndex::ZERO)];
         assert_eq!(peers.written().collect::<Vec<_>>(), kept);
+    }
+
+    #[test]
+    fn all_voters_know_what_each_has_said_that_it_knows_in_this_life() {
+        let voters = [1, 2, 3].map(id);
+        let members = Members::of_voters(voters).with_learners([id(4)]);
+        let mut peers = Peers::new(id(1), &members);
+        peers.knows_commit(id(2), LogIndex(7));
+        assert!(!peers.all_know_commit(&voters, LogIndex(7)));
+        peers.knows_commit(id(3), LogIndex(8));
+        assert!(peers.all_know_commit(&voters, LogIndex(7)));
+        assert!(!peers.all_know_commit(&voters, LogIndex(8)));
+        peers.restarted(id(3));
+        assert!(!peers.all_know_commit(&voters, LogIndex(7)));
+        assert!(
+            peers.all_know_commit(&[id(1)], LogIndex(9)),
+            "there is nobody else"
+        );
     }
 
     #[test]

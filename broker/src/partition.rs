@@ -9,6 +9,7 @@ pub mod driver;
 mod in_sync;
 
 use std::cell::{Cell, Ref, RefCell, RefMut};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +17,8 @@ use std::time::Duration;
 
 use klamm_metadata::TopicConfig;
 use klamm_model::{
-    BrokerId, Instant, LeaderEpoch, LogIndex, RecordBatch, Timestamp, TopicId, TopicPartition,
+    BrokerId, Instant, LeaderEpoch, LogIndex, Offset, RecordBatch, Timestamp, TopicId,
+    TopicPartition,
 };
 use klamm_protocol::ErrorCode;
 use klamm_replication::{JournalTicket, ReplicaId};
@@ -112,6 +114,8 @@ pub(crate) struct Partition {
     recovered: Cell<bool>,
     /// It lacks what that replica has not as entries any more, and nobody has looked since it said so.
     copy_wanted: Cell<Option<ReplicaId>>,
+    /// Where brokers with a replica are known to let its log begin, if it is led here.
+    starts_told: RefCell<BTreeMap<BrokerId, Offset>>,
     /// It waits for the next fsync of the journal.
     awaits_journal: Cell<bool>,
     outcomes: RefCell<Vec<Outcome>>,
@@ -168,6 +172,7 @@ impl Partition {
             leadership: Cell::new(None),
             recovered: Cell::new(false),
             copy_wanted: Cell::default(),
+            starts_told: RefCell::default(),
             awaits_journal: Cell::new(false),
             outcomes: RefCell::default(),
         }
@@ -484,6 +489,7 @@ impl Partition {
                     start_offset,
                 } => {
                     tracing::debug!(partition = %self.id, epoch = epoch.0, %start_offset, "leads");
+                    self.starts_told.borrow_mut().clear();
                     self.leadership.set(Some(Leadership::Won(epoch)));
                 }
                 Outcome::LostLeadership => {
@@ -541,6 +547,17 @@ impl Partition {
     /// last call.
     pub(crate) fn take_copy_wanted(&self) -> Option<ReplicaId> {
         self.copy_wanted.take()
+    }
+
+    /// Where a broker is known to let its replica's log begin.
+    pub(crate) fn start_told(&self, broker: BrokerId) -> Offset {
+        let told = self.starts_told.borrow();
+        told.get(&broker).copied().unwrap_or(Offset::ZERO)
+    }
+
+    /// A broker lets its replica's log begin there.
+    pub(crate) fn note_start_told(&self, broker: BrokerId, offset: Offset) {
+        self.starts_told.borrow_mut().insert(broker, offset);
     }
 
     // ---- What others do to its files ----

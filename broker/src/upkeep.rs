@@ -2,6 +2,7 @@
 
 pub(crate) mod checkpoints;
 pub(crate) mod in_sync;
+pub(crate) mod log_starts;
 pub(crate) mod replicas;
 
 use std::rc::Rc;
@@ -35,6 +36,7 @@ pub(crate) fn start(shard: &Rc<Shard>) {
         every(MOVE_INTERVAL, replicas::move_replicas);
         every(IN_SYNC_INTERVAL, in_sync::review);
         every(BALANCE_INTERVAL, replicas::restore_preferred_leaders);
+        every(LOG_START_INTERVAL, log_starts::tell_all);
     }
     tasks::spawn(repeat(
         shard.clone(),
@@ -64,6 +66,8 @@ const MOVE_INTERVAL: Duration = Duration::from_millis(200);
 const IN_SYNC_INTERVAL: Duration = Duration::from_millis(500);
 /// How often it is looked whether preferred leaders can lead again.
 const BALANCE_INTERVAL: Duration = Duration::from_secs(5);
+/// How often it is looked whether followers know where logs begin.
+const LOG_START_INTERVAL: Duration = Duration::from_secs(5);
 /// How often it is looked whether all replicas have caught up after a loss of power.
 const RECOVERY_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 

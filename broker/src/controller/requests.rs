@@ -89,12 +89,13 @@ pub(crate) async fn answer(shard: &Rc<Shard>, request: Request) -> Answer {
         Request::CreateOnFirstUse(names) => create_on_first_use(shard, &names).await,
         Request::Moved { group, members } => complete_reassignment(shard, group, &members).await,
         Request::Unregister(broker) => unregister(shard, broker).await,
-        Request::LetFound { .. } | Request::HandOver { .. } | Request::AwaitKnown { .. } => {
-            Ok(Answer::Refused {
-                code: ErrorCode::InvalidRequest.code(),
-                reason: "this is not for the controller".to_owned(),
-            })
-        }
+        Request::LetFound { .. }
+        | Request::HandOver { .. }
+        | Request::BeginWith { .. }
+        | Request::AwaitKnown { .. } => Ok(Answer::Refused {
+            code: ErrorCode::InvalidRequest.code(),
+            reason: "this is not for the controller".to_owned(),
+        }),
     };
     match answered {
         Ok(answer) => answer,

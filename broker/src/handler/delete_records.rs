@@ -15,6 +15,7 @@ use klamm_storage::AppendError;
 use super::lookup;
 use crate::dispatch::Call;
 use crate::shard::Shard;
+use crate::upkeep::log_starts;
 
 /// Stands for the high watermark.
 const HIGH_WATERMARK: i64 = -1;
@@ -42,8 +43,8 @@ pub(crate) fn handle(call: Call, request: DeleteRecordsRequest) {
     });
 }
 
-/// The new first offset. Durable before the answer, so that nothing that was said to be gone comes
-/// back.
+/// The new first offset. Durable before the answer, also with the followers that are reached, so that
+/// nothing that was said to be gone comes back.
 async fn delete(
     shard: &Rc<Shard>,
     topic: &str,
@@ -79,6 +80,7 @@ async fn delete(
             .await
             .map_err(of_log)?;
     }
+    log_starts::tell_followers(shard, &partition).await;
     Ok(partition.driver().log_start_offset())
 }
 

@@ -6,6 +6,7 @@ use super::request::{Answer, Request};
 use super::wire::WireError;
 use crate::controller;
 use crate::shard::Shard;
+use crate::upkeep::log_starts;
 
 /// Answers, in time.
 pub(super) async fn answer(shard: &Rc<Shard>, request: Request) -> Answer {
@@ -18,6 +19,12 @@ pub(super) async fn answer(shard: &Rc<Shard>, request: Request) -> Answer {
     if let Request::AwaitKnown { offset, topics } = request {
         controller::requests::await_known(shard, offset, &topics).await;
         return Answer::Done;
+    }
+    if let Request::BeginWith { group, offset } = request {
+        return match log_starts::follow(shard, group, offset).await {
+            true => Answer::Done,
+            false => refused("the replica here does not reach so far"),
+        };
     }
     if !controller::leads(shard) {
         return Answer::NotController {

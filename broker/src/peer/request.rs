@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use klamm_metadata::MetadataRecord;
-use klamm_model::{BrokerId, TopicId};
+use klamm_model::{BrokerId, Offset, TopicId};
 
 use super::wire::{
     Address, Group, WireError, end, put_address, put_broker, put_group, put_text, take_address,
@@ -43,6 +43,13 @@ pub(crate) enum Request {
         offset: i64,
         /// The topics.
         topics: Vec<String>,
+    },
+    /// The log of a partition begins here with its leader: so it is to do with the other's replica.
+    BeginWith {
+        /// The partition.
+        group: Group,
+        /// The first offset that is there.
+        offset: Offset,
     },
     /// The replicas of a partition are where they were to be.
     Moved {
@@ -100,6 +107,7 @@ mod kind {
     pub(super) const MOVED: u8 = 7;
     pub(super) const AWAIT_KNOWN: u8 = 8;
     pub(super) const UNREGISTER: u8 = 9;
+    pub(super) const BEGIN_WITH: u8 = 10;
 
     pub(super) const DONE: u8 = 1;
     pub(super) const NOT_CONTROLLER: u8 = 2;
@@ -140,6 +148,11 @@ impl Request {
                 out.put_i64(*offset);
                 topics.iter().for_each(|topic| put_text(&mut out, topic));
             }
+            Self::BeginWith { group, offset } => {
+                out.put_u8(kind::BEGIN_WITH);
+                put_group(&mut out, *group);
+                out.put_i64(offset.get());
+            }
             Self::Moved { group, members } => {
                 out.put_u8(kind::MOVED);
                 put_group(&mut out, *group);
@@ -176,6 +189,13 @@ impl Request {
             kind::AWAIT_KNOWN => Self::AwaitKnown {
                 offset: bytes.try_get_i64().map_err(|_| WireError::Truncated)?,
                 topics: take_texts(bytes)?,
+            },
+            kind::BEGIN_WITH => Self::BeginWith {
+                group: take_group(bytes)?,
+                offset: {
+                    let offset = bytes.try_get_i64().map_err(|_| WireError::Truncated)?;
+                    Offset::checked(offset).ok_or(WireError::Number("offset"))?
+                },
             },
             kind::MOVED => {
                 let group = take_group(bytes)?;
@@ -295,6 +315,10 @@ mod tests {
             Request::HandOver {
                 group,
                 to: BrokerId(2),
+            },
+            Request::BeginWith {
+                group,
+                offset: Offset::new(12),
             },
             Request::Moved {
                 group,

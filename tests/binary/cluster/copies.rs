@@ -102,3 +102,28 @@ fn a_new_replica_begins_with_a_copy_of_a_large_log_no_faster_than_it_may_while_r
     cluster.broker(joined).says(COPIED);
     cluster.assert_equal_on(&[leader, joined], "t", 0);
 }
+
+#[test]
+fn what_was_deleted_is_not_there_again_with_another_leader() {
+    let mut cluster = Cluster::start();
+    cluster.create_topic_with("t", 1, SHORT_LIVED);
+    let mut follower = Follower::new(&cluster, "t");
+    for _ in 0..100 {
+        follower.produce();
+    }
+    let (producer, sent) = (follower.producer, follower.sent);
+    let first = cluster.leader("t", 0);
+    // One is not there to be told.
+    let away = (first + 1) % 3;
+    cluster.kill(away);
+    let deleted = cluster.client(first).delete_records("t", 70);
+    assert_eq!(deleted, (0, 70));
+    cluster.start_one(away);
+    cluster.assert_equal_on(&[first, away], "t", 0);
+    cluster.kill(first);
+    let second = cluster.leader("t", 0);
+    assert_eq!(cluster.client(second).log_start("t", 0), 70);
+    let mut follower = Follower::resumed(&cluster, "t", producer, sent);
+    follower.produce();
+    assert_eq!(cluster.values("t", 0), numbers(follower.sent)[70..]);
+}

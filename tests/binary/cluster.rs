@@ -14,6 +14,7 @@ mod voters;
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
@@ -44,15 +45,20 @@ struct Seat {
     broker: Option<Broker>,
 }
 
-/// Ports that are free now. Nobody else on the machine asks for any so soon that they are given twice.
+/// Ports that are free now, and that nobody is given for a connection of its own: they lie below those. Each
+/// is given once by this process, and others begin elsewhere.
 fn free_ports(count: usize) -> Vec<u16> {
-    let bound: Vec<_> = (0..count)
-        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port is free"))
-        .collect();
-    let ports = bound
-        .iter()
-        .map(|socket| socket.local_addr().expect("it is bound").port());
-    ports.collect()
+    const FIRST: u32 = 20_000;
+    const COUNT: u32 = 10_000;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    let offset = std::process::id().wrapping_mul(61);
+    let next = || {
+        let number = offset.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed));
+        u16::try_from(FIRST + number % COUNT).expect("a port")
+    };
+    let candidates = std::iter::repeat_with(next).take(COUNT as usize);
+    let free = candidates.filter(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
+    free.take(count).collect()
 }
 
 impl Cluster {

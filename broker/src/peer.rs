@@ -40,7 +40,7 @@ use self::leaders::Leaders;
 use self::link::Link;
 use self::removal::Removal;
 use self::socket::LinkError;
-use self::wire::{Greeting, Purpose, Refused, Welcome};
+use self::wire::{Greeting, Levels, Purpose, Refused, Welcome};
 use crate::controller::{METADATA_PARTITION, METADATA_TOPIC_ID};
 use crate::shard::Shard;
 use crate::tasks;
@@ -273,6 +273,7 @@ impl Peers {
 
     fn greeting(&self, purpose: Purpose, expected: Option<BrokerId>) -> Greeting {
         Greeting {
+            levels: Levels::OWN,
             purpose,
             cluster_id: self.own.cluster_id.clone(),
             broker: Some(self.own.broker),
@@ -283,8 +284,9 @@ impl Peers {
         }
     }
 
-    fn welcome(&self) -> Welcome {
+    fn welcome(&self, greeting: &Greeting) -> Welcome {
         Welcome {
+            level: greeting.level(),
             cluster_id: self.own.cluster_id.clone(),
             broker: Some(self.own.broker),
             incarnation: self.own.incarnation,

@@ -78,7 +78,7 @@ async fn serve(
         stream.write_all(&wire::refusal(&refused)).await.ok();
         return LinkError::Here("it is refused");
     }
-    let welcome = shard.peers.welcome().encode();
+    let welcome = shard.peers.welcome(&greeting).encode();
     if let Err(error) = stream.write_all(&welcome).await {
         return error.into();
     }

@@ -22,7 +22,9 @@ use super::link::ask_once;
 use super::request::{Answer, Request};
 use super::seeking;
 use super::socket::{self, Frames, LinkError};
-use super::wire::{self, Address, Frame, GREETING_BYTES_MAX, Greeting, Purpose, Refused, Welcome};
+use super::wire::{
+    self, Address, Frame, GREETING_BYTES_MAX, Greeting, Levels, Purpose, Refused, Welcome,
+};
 use crate::config::ClusterConfig;
 use crate::entropy;
 use crate::log_dirs::Owner;
@@ -137,6 +139,7 @@ fn report(reported: &mut Option<Instant>, config: &ClusterConfig, met: usize) {
 impl Candidate {
     fn greeting(&self) -> Greeting {
         Greeting {
+            levels: Levels::OWN,
             purpose: Purpose::Requests,
             cluster_id: String::new(),
             broker: None,
@@ -257,6 +260,7 @@ impl Candidate {
             return Ok(());
         }
         let welcome = Welcome {
+            level: greeting.level(),
             cluster_id: String::new(),
             broker: None,
             incarnation: self.incarnation,

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! frame      length 4 B, payload
-//! greeting   "KLAMM" 5 B, format 1 B, purpose 1 B, cluster text, broker 4 B (-1: none yet),
+//! greeting   "KLAMM" 5 B, format 1 B, oldest and newest level 1 B each, purpose 1 B, cluster text, broker 4 B (-1: none yet),
 //!            incarnation 16 B, expected broker 4 B (-1: whoever it is), host text, port 2 B, listener text
-//! welcome    1 B (0), cluster text, broker 4 B, incarnation 16 B, host text, port 2 B,
+//! welcome    1 B (0), level 1 B, cluster text, broker 4 B, incarnation 16 B, host text, port 2 B,
 //!            controller 4 B (-1: none is known), its host text, its port 2 B
 //! refusal    1 B (1: this time, 2: for ever, since the broker was removed), reason text
 //! message    1 B (1), topic id 16 B, partition 4 B, an envelope as `klamm_replication::frame` has it
@@ -20,7 +20,8 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use klamm_model::{BrokerId, LeaderEpoch, PartitionIndex, TopicId};
 
-/// The only format so far; any other is refused.
+/// Of greetings, and their answers. It never changes: by these brokers of different versions find out
+/// whether they understand each other.
 const FORMAT: u8 = 1;
 const MAGIC: &[u8; 5] = b"KLAMM";
 
@@ -65,6 +66,37 @@ pub(crate) struct Address {
     pub(crate) port: u16,
 }
 
+/// The versions of what is said after a greeting that a broker understands.
+///
+/// A new kind of message, request or field makes a new level. A version of Klamm speaks the level of the
+/// version before as well, so that brokers are updated one after the other: two speak the newest level
+/// that both know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Levels {
+    pub(crate) oldest: u8,
+    pub(crate) newest: u8,
+}
+
+impl Levels {
+    /// Of this version.
+    pub(crate) const OWN: Self = Self {
+        oldest: 1,
+        newest: 1,
+    };
+
+    /// What two brokers speak; `None` if there is nothing that both understand.
+    pub(super) fn common(self, other: Self) -> Option<u8> {
+        let newest = self.newest.min(other.newest);
+        (newest >= self.oldest.max(other.oldest)).then_some(newest)
+    }
+}
+
+impl std::fmt::Display for Levels {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} to {}", self.oldest, self.newest)
+    }
+}
+
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
@@ -81,6 +113,7 @@ pub(crate) enum Purpose {
 /// What is said first by whoever connects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Greeting {
+    pub(crate) levels: Levels,
     pub(crate) purpose: Purpose,
     /// Empty if it belongs to none yet.
     pub(crate) cluster_id: String,
@@ -98,6 +131,8 @@ pub(crate) struct Greeting {
 /// The answer to a greeting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Welcome {
+    /// What is spoken from here on.
+    pub(crate) level: u8,
     /// Empty if it belongs to none yet.
     pub(crate) cluster_id: String,
     pub(crate) broker: Option<BrokerId>,
@@ -146,6 +181,9 @@ pub(crate) enum WireError {
     /// A newer Klamm.
     #[error("the other broker speaks a format that is not known here, update this one format={0}")]
     Format(u8),
+    /// Much older, or much newer.
+    #[error("the other broker speaks levels {0}, this one {own}: of their versions of Klamm nothing is understood by both, so update the older one step by step", own = Levels::OWN)]
+    Levels(Levels),
     /// A kind of frame, purpose or request that is not known.
     #[error("a frame is of an unknown kind kind={0}")]
     Kind(u8),
@@ -164,10 +202,18 @@ pub(crate) enum WireError {
 }
 
 impl Greeting {
+    /// What is spoken with whoever said this; it has been read, so there is something.
+    pub(super) fn level(&self) -> u8 {
+        let common = Levels::OWN.common(self.levels);
+        common.expect("only greetings that are understood are read")
+    }
+
     pub(super) fn encode(&self) -> Bytes {
         let mut out = frame();
         out.put_slice(MAGIC);
         out.put_u8(FORMAT);
+        out.put_u8(self.levels.oldest);
+        out.put_u8(self.levels.newest);
         out.put_u8(match self.purpose {
             Purpose::Link => 0,
             Purpose::Requests => 1,
@@ -193,7 +239,15 @@ impl Greeting {
             FORMAT => {}
             other => return Err(WireError::Format(other)),
         }
+        let levels = Levels {
+            oldest: take_u8(bytes)?,
+            newest: take_u8(bytes)?,
+        };
+        if Levels::OWN.common(levels).is_none() {
+            return Err(WireError::Levels(levels));
+        }
         let greeting = Self {
+            levels,
             purpose: match take_u8(bytes)? {
                 0 => Purpose::Link,
                 1 => Purpose::Requests,
@@ -208,7 +262,8 @@ impl Greeting {
             address: take_address(bytes)?,
             listener: take_text(bytes)?,
         };
-        end(bytes).map(|()| greeting)
+        // A later version may say more.
+        Ok(greeting)
     }
 }
 
@@ -227,6 +282,7 @@ impl Welcome {
     pub(super) fn encode(&self) -> Bytes {
         let mut out = frame();
         out.put_u8(WELCOME);
+        out.put_u8(self.level);
         put_text(&mut out, &self.cluster_id);
         put_broker(&mut out, self.broker);
         out.put_slice(self.incarnation.as_bytes());
@@ -253,14 +309,23 @@ impl Welcome {
             }
             other => return Err(WireError::Kind(other)),
         }
+        let level = take_u8(bytes)?;
+        let levels = Levels {
+            oldest: level,
+            newest: level,
+        };
+        if Levels::OWN.common(levels).is_none() {
+            return Err(WireError::Levels(levels));
+        }
         let cluster_id = take_text(bytes)?;
         let broker = take_broker(bytes)?;
         let incarnation = take_id(bytes)?;
         let address = take_address(bytes)?;
         let controller = take_broker(bytes)?;
         let controller_address = take_address(bytes)?;
-        end(bytes)?;
+        // A later version may say more.
         Ok(Ok(Self {
+            level,
             cluster_id,
             broker,
             incarnation,
@@ -479,6 +544,7 @@ mod tests {
 
     fn greeting() -> Greeting {
         Greeting {
+            levels: Levels::OWN,
             purpose: Purpose::Link,
             cluster_id: "c".to_owned(),
             broker: Some(BrokerId(3)),
@@ -501,6 +567,7 @@ mod tests {
         assert_eq!(Greeting::decode(payload(&said.encode())), Ok(said));
         for controller in [None, Some((BrokerId(0), address()))] {
             let welcome = Welcome {
+                level: 1,
                 cluster_id: "c".to_owned(),
                 broker: Some(BrokerId(1)),
                 incarnation: TopicId::from_bytes([8; 16]),
@@ -520,15 +587,26 @@ mod tests {
     }
 
     #[test]
-    fn a_greeting_cut_anywhere_or_followed_by_anything_is_refused() {
+    fn two_versions_speak_the_newest_level_that_both_know() {
+        let levels = |oldest, newest| Levels { oldest, newest };
+        let check = |a: Levels, b: Levels, level| {
+            assert_eq!((a.common(b), b.common(a)), (level, level));
+        };
+        check(levels(1, 1), levels(1, 1), Some(1));
+        check(levels(1, 1), levels(1, 2), Some(1));
+        check(levels(2, 3), levels(1, 2), Some(2));
+        check(levels(1, 1), levels(2, 3), None);
+    }
+
+    #[test]
+    fn a_greeting_cut_anywhere_is_refused_and_what_a_later_version_adds_is_passed_over() {
         let whole = payload(&greeting().encode());
         for end in 0..whole.len() {
             assert!(Greeting::decode(whole.slice(..end)).is_err(), "{end}");
         }
         let mut longer = whole.to_vec();
         longer.push(0);
-        let error = Greeting::decode(longer.into()).unwrap_err();
-        assert_eq!(error, WireError::Trailing(1));
+        assert_eq!(Greeting::decode(longer.into()), Ok(greeting()));
     }
 
     #[test]
@@ -539,6 +617,11 @@ mod tests {
         newer[MAGIC.len()] = 9;
         let error = Greeting::decode(newer.into()).unwrap_err();
         assert_eq!(error, WireError::Format(9));
+        let mut newer = payload(&greeting().encode()).to_vec();
+        newer[MAGIC.len() + 1..][..2].copy_from_slice(&[2, 3]);
+        let error = Greeting::decode(newer.into()).unwrap_err();
+        let said = "the other broker speaks levels 2 to 3, this one 1 to 1";
+        assert!(error.to_string().starts_with(said), "{error}");
     }
 
     #[test]

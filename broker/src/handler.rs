@@ -6,6 +6,7 @@ pub(crate) mod groups;
 pub(crate) mod lookup;
 pub(crate) mod operations;
 pub(crate) mod refusal;
+pub(crate) mod succession;
 
 pub(crate) mod alter_client_quotas;
 pub(crate) mod alter_configs;

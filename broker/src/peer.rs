@@ -25,7 +25,7 @@ mod socket;
 mod unsent;
 mod wire;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
@@ -56,6 +56,10 @@ pub(crate) const METADATA_GROUP: Group = Group {
     partition: PartitionIndex(METADATA_PARTITION),
 };
 
+/// How soon there is a leader again after one was lost, if there is going to be one: elections take tens
+/// of milliseconds.
+pub(crate) const SUCCESSION_TIME: Duration = Duration::from_secs(1);
+
 /// What this broker says of itself.
 #[derive(Clone, Debug)]
 pub(crate) struct Introduction {
@@ -77,6 +81,8 @@ pub(crate) struct Peers {
     /// The brokers that are not reached any more, and since when.
     lost: RefCell<BTreeMap<BrokerId, Instant>>,
     removal: Removal,
+    /// Until then partitions without a leader may get one in a moment.
+    unsettled_until: Cell<Instant>,
     /// A leader has been heard of, or a connection has come or gone.
     news: Notify,
 }
@@ -90,6 +96,7 @@ impl Peers {
             leaders: RefCell::default(),
             lost: RefCell::default(),
             removal: Removal::default(),
+            unsettled_until: Cell::new(Instant::START),
             news: Notify::new(),
         }
     }
@@ -158,11 +165,17 @@ impl Peers {
         link.map_or(Duration::ZERO, |link| link.down_for(now))
     }
 
-    /// The brokers that have been lost within this time, and were not reached since.
-    pub(crate) fn lost_within(&self, time: Duration, now: Instant) -> BTreeSet<BrokerId> {
-        let lost = self.lost.borrow();
-        let lately = lost.iter().filter(|(_, at)| now < **at + time);
-        lately.map(|(broker, _)| *broker).collect()
+    /// Whether a broker is reached, or was within this time. One that this process has not reached yet
+    /// may have been until it began.
+    pub(crate) fn was_reached(&self, broker: BrokerId, within: Duration, now: Instant) -> bool {
+        let lost = self.lost.borrow().get(&broker).copied();
+        self.is_alive(broker) || now < lost.unwrap_or(Instant::START) + within
+    }
+
+    /// Whether a broker is reached as far as both directions tell: one may notice a loss before the
+    /// other.
+    pub(crate) fn is_reached_both_ways(&self, broker: BrokerId) -> bool {
+        self.is_alive(broker) && !self.lost.borrow().contains_key(&broker)
     }
 
     fn link(&self, broker: BrokerId) -> Option<Rc<Link>> {
@@ -183,6 +196,16 @@ impl Peers {
     }
 
     // ---- Who leads ----
+
+    /// A broker is lost, or leadership is: others may lead in a moment.
+    pub(crate) fn note_unsettled(&self, now: Instant) {
+        self.unsettled_until.set(now + SUCCESSION_TIME);
+    }
+
+    /// Whether something has happened lately after which others come to lead.
+    pub(crate) fn is_unsettled(&self, now: Instant) -> bool {
+        now < self.unsettled_until.get()
+    }
 
     /// Who leads a partition, as far as it is known.
     pub(crate) fn leader(&self, group: Group) -> Option<Leader> {

@@ -223,6 +223,10 @@ async fn serve(
 
     let bound: Result<Vec<_>, _> = listeners.iter().map(TcpListener::local_addr).collect();
     let bound = bound.map_err(ServeError::Process)?;
+    if !shard.peers.is_alone() {
+        // Who leads what is said by the others, once they are reached.
+        shard.peers.note_unsettled(clock.now());
+    }
     let mut accepting = Vec::new();
     for (index, listener) in listeners.into_iter().enumerate() {
         let acceptor = Acceptor {

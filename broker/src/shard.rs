@@ -214,7 +214,10 @@ impl Shard {
                 self.peers.lead(vec![led]);
                 self.coordinators.partition_led(partition);
             }
-            Some(Leadership::Lost) => self.coordinators.partition_lost(partition),
+            Some(Leadership::Lost) => {
+                self.peers.note_unsettled(self.clock.now());
+                self.coordinators.partition_lost(partition);
+            }
             None => {}
         }
         if partition.take_recovered() {
@@ -244,6 +247,7 @@ impl Shard {
             return false;
         };
         let now = self.clock.now();
+        self.peers.note_unsettled(now);
         partition.drive(|driver, outcomes| driver.transfer_leadership(now, replica, outcomes));
         self.attend(&partition);
         self.peers.flush();

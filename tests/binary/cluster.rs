@@ -9,6 +9,7 @@ mod moves;
 mod refusals;
 mod removal;
 mod restarts;
+mod succession;
 mod voters;
 
 use std::collections::BTreeSet;

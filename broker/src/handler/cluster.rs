@@ -4,6 +4,7 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 use klamm_metadata::{BrokerImage, MetadataImage, TopicImage};
 use klamm_model::{BrokerId, PartitionIndex, TopicId};
@@ -20,12 +21,19 @@ pub(crate) struct BrokerAddress {
     pub(crate) rack: Option<String>,
 }
 
-/// All brokers that are reached, under the listener with this index here; those that have none of
-/// that name are left out.
+/// How long a broker is named that is not reached any more: as long as Kafka does by default
+/// (`broker.session.timeout.ms`). librdkafka (2.10 to 2.16 at least) drops what it knows of a broker as soon
+/// as Metadata leaves it out; partitions that the same answer gives to another leader may get lost on the
+/// way, and are found again only a second later. So leaders have to change first.
+const NAMED_TIME: Duration = Duration::from_secs(9);
+
+/// All brokers that are reached, or were lately, under the listener with this index here; those that
+/// have none of that name are left out.
 pub(crate) fn brokers(shard: &Shard, image: &MetadataImage, listener: usize) -> Vec<BrokerAddress> {
     let name = &shard.advertised(listener).name;
-    let alive = shard.peers.alive();
-    let brokers = image.brokers().filter(|broker| alive.contains(&broker.id));
+    let now = shard.clock.now();
+    let is_named = |broker: &&BrokerImage| shard.peers.was_reached(broker.id, NAMED_TIME, now);
+    let brokers = image.brokers().filter(is_named);
     brokers
         .filter_map(|broker| address_of(broker, name))
         .collect()
@@ -67,23 +75,18 @@ pub(crate) fn leader_of(
     shard.peers.is_alive(leader.broker).then_some(leader)
 }
 
-/// Whether a partition was led by one of these brokers, nobody has been heard of since, and enough
-/// replicas are left to elect somebody.
-pub(crate) fn lacks_successor(
-    shard: &Shard,
-    topic: &TopicImage,
-    lost: &BTreeSet<BrokerId>,
-) -> bool {
-    let is_there = |broker: &BrokerId| shard.peers.is_alive(*broker) && !lost.contains(broker);
-    let mut partitions = topic.partition_indexes().zip(&topic.partitions);
-    partitions.any(|(index, partition)| {
-        let group = Group {
-            topic_id: topic.id,
-            partition: index,
-        };
-        let leader = shard.peers.leader(group);
-        leader.is_some_and(|leader| lost.contains(&leader.broker))
-            && partition.broker_ids().filter(is_there).count() > partition.replicas.len() / 2
+/// Who leads a partition, to tell a client that has asked this broker in vain: never this one, which
+/// may not have heard yet who has followed it.
+fn leader_to_ask(shard: &Shard, group: Group) -> Option<Leader> {
+    let leader = leader_of(shard, group.topic_id, group.partition)?;
+    (leader.broker != shard.node_id || leads(shard, group)).then_some(leader)
+}
+
+/// Whether this broker leads a partition, and takes what clients send.
+pub(crate) fn leads(shard: &Shard, group: Group) -> bool {
+    shard.hosted(group).is_some_and(|partition| {
+        let driver = partition.driver();
+        driver.is_leader() && !driver.is_giving_way()
     })
 }
 
@@ -102,7 +105,11 @@ impl LeaderHints {
         topic_id: TopicId,
         partition: PartitionIndex,
     ) -> Option<Leader> {
-        let leader = leader_of(shard, topic_id, partition)?;
+        let group = Group {
+            topic_id,
+            partition,
+        };
+        let leader = leader_to_ask(shard, group)?;
         if let Entry::Vacant(place) = self.brokers.entry(leader.broker) {
             place.insert(broker(shard, &shard.image(), listener, leader.broker)?);
         }

@@ -6,6 +6,7 @@ use klamm_protocol::messages::find_coordinator_response::{Coordinator, FindCoord
 use klamm_protocol::messages::{BrokerId, StrBytes, text_of};
 
 use super::cluster::{self, BrokerAddress};
+use super::succession;
 use crate::coordinator::{self, offsets_topic};
 use crate::dispatch::Call;
 use crate::tasks;
@@ -21,16 +22,32 @@ pub(crate) fn handle(call: Call, request: FindCoordinatorRequest) {
         .image()
         .topic(offsets_topic::OFFSETS_TOPIC)
         .is_some();
-    if known || request.key_type != GROUP {
+    let is_open = is_succession_open(&call, &request);
+    if request.key_type != GROUP || known && !is_open {
         let response = answer(&call, &request);
         return call.reply(response);
     }
-    // Made before the answer, so that it can name the coordinator.
     tasks::spawn(async move {
+        // Made before the answer, so that it can name the coordinator.
         offsets_topic::ensure(&call.shard).await;
+        succession::ended(|| is_succession_open(&call, &request)).await;
         let response = answer(&call, &request);
         call.reply(response);
     });
+}
+
+/// Whether a group that is asked for has just lost its coordinator, and may have another in a moment.
+fn is_succession_open(call: &Call, request: &FindCoordinatorRequest) -> bool {
+    let shard = &call.shard;
+    let keys = match call.version() >= BATCH_FROM {
+        true => request.coordinator_keys.as_slice(),
+        false => std::slice::from_ref(&request.key),
+    };
+    let is_open = |key: &StrBytes| {
+        let place = coordinator::place_of(shard, key);
+        place.is_some_and(|(topic, partition)| succession::is_open_for(shard, topic, partition))
+    };
+    succession::is_open(shard) && request.key_type == GROUP && keys.iter().any(is_open)
 }
 
 fn answer(call: &Call, request: &FindCoordinatorRequest) -> FindCoordinatorResponse {

@@ -1,7 +1,6 @@
 //! Metadata: which brokers there are, which topics, and who leads their partitions.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use klamm_metadata::TopicImage;
 use klamm_model::TopicName;
@@ -13,7 +12,7 @@ use klamm_protocol::messages::metadata_response::{
 use klamm_protocol::messages::{self, BrokerId, text_of, topic_id_of, uuid_of};
 
 use super::cluster::{self, TopicLeaders};
-use super::operations;
+use super::{operations, succession};
 use crate::controller::requests::auto_create;
 use crate::dispatch::Call;
 use crate::shard::Shard;
@@ -27,16 +26,12 @@ const CREATION_FLAG_FROM: i16 = 4;
 /// From here on topics may be asked for by id; the versions just before have the field already.
 const TOPIC_IDS_FROM: i16 = 12;
 
-/// How long an answer waits at most for the successor of a leader that has just been lost.
-const SUCCESSION_TIME: Duration = Duration::from_secs(1);
-const SUCCESSION_PAUSE: Duration = Duration::from_millis(5);
-
 pub(crate) fn handle(call: Call, request: MetadataRequest) {
     if names_topics_by_id_too_early(call.version(), &request) {
         return call.reply(refusal(&request));
     }
     let missing = topics_to_create(&call, &request);
-    if missing.is_empty() && !lacks_successors(&call, &request) {
+    if missing.is_empty() && call.shard.peers.is_alone() {
         let response = answer(&call, &request);
         return call.reply(response);
     }
@@ -44,7 +39,10 @@ pub(crate) fn handle(call: Call, request: MetadataRequest) {
         if !missing.is_empty() {
             auto_create(&call.shard, &missing).await;
         }
-        await_successors(&call, &request).await;
+        // Clients ask as soon as a leader's connection to them ends. That its connection to this broker
+        // has ended, too, is heard first: an answer that names it once more costs them a second.
+        tokio::task::yield_now().await;
+        succession::ended(|| is_succession_open(&call, &request)).await;
         let response = answer(&call, &request);
         call.reply(response);
     });
@@ -84,32 +82,21 @@ fn topics_to_create(call: &Call, request: &MetadataRequest) -> Vec<TopicName> {
 }
 
 /// Whether a topic that is asked for has just lost a leader, and may have another in a moment.
-fn lacks_successors(call: &Call, request: &MetadataRequest) -> bool {
+fn is_succession_open(call: &Call, request: &MetadataRequest) -> bool {
     let shard = &call.shard;
-    let lost = shard.peers.lost_within(SUCCESSION_TIME, shard.clock.now());
-    if lost.is_empty() {
+    if !succession::is_open(shard) {
         return false;
     }
     let image = shard.image();
-    let lacks = |topic: &TopicImage| cluster::lacks_successor(shard, topic, &lost);
-    match asked_topics(call, request) {
-        None => image.topics().any(|topic| lacks(topic)),
-        Some(asked) => asked
-            .iter()
-            .filter_map(|topic| match &topic.name {
-                Some(name) => image.topic(name),
-                None => image.topic_by_id(topic_id_of(topic.topic_id)),
-            })
-            .any(|topic| lacks(topic)),
-    }
-}
-
-/// A client that is told of no leader asks again after a pause, librdkafka after a second, and a
-/// client asks as soon as its connection ends: before anybody can have been elected.
-async fn await_successors(call: &Call, request: &MetadataRequest) {
-    while lacks_successors(call, request) {
-        tokio::time::sleep(SUCCESSION_PAUSE).await;
-    }
+    let is_open = |topic: &TopicImage| succession::is_open_for_topic(shard, topic);
+    let Some(asked) = asked_topics(call, request) else {
+        return image.topics().any(|topic| is_open(topic));
+    };
+    let mut topics = asked.iter().filter_map(|topic| match &topic.name {
+        Some(name) => image.topic(name),
+        None => image.topic_by_id(topic_id_of(topic.topic_id)),
+    });
+    topics.any(|topic| is_open(topic))
 }
 
 fn answer(call: &Call, request: &MetadataRequest) -> MetadataResponse {

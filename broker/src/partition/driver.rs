@@ -565,6 +565,11 @@ impl PartitionDriver {
         self.replica.get().is_some_and(Replica::is_leading)
     }
 
+    /// See [`Replica::is_giving_way`].
+    pub fn is_giving_way(&self) -> bool {
+        self.replica.get().is_some_and(Replica::is_giving_way)
+    }
+
     /// Whether it takes no part in elections, since it may lack what was acknowledged.
     pub fn is_recovering(&self) -> bool {
         self.replica.get().is_some_and(Replica::is_recovering)

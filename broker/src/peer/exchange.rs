@@ -52,6 +52,7 @@ impl Shard {
     pub(super) fn link_is_down(self: &Rc<Self>, broker: BrokerId) {
         let now = self.clock.now();
         self.peers.lost.borrow_mut().entry(broker).or_insert(now);
+        self.peers.note_unsettled(now);
         for (partition, replica) in self.shared_with(broker) {
             let now = self.clock.now();
             partition.drive(|driver, outcomes| driver.peer_unreachable(now, replica, outcomes));
@@ -73,6 +74,9 @@ impl Shard {
         let mut all = self.peers.incoming.borrow_mut();
         let before = all.insert(broker, incoming.clone());
         drop(all);
+        if self.peers.is_alive(broker) {
+            self.peers.lost.borrow_mut().remove(&broker);
+        }
         if let Some(before) = before {
             before.supersede();
         }

@@ -80,6 +80,12 @@ impl Replica {
         }
     }
 
+    /// Whether this replica leads and gives its place to another one: it takes nothing until that one
+    /// leads, or an election's time has passed.
+    pub fn is_giving_way(&self) -> bool {
+        self.is_leading() && self.consensus.is_transferring()
+    }
+
     /// The last entry that a majority is known to have written. Entries of older terms count only
     /// with one of the leader's own above them (Raft 5.4.2).
     pub(super) fn written_by_majority(&self) -> LogIndex {

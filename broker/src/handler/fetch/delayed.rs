@@ -11,6 +11,7 @@ use super::plan::Plan;
 use super::read::{self, Look};
 use crate::background::POPULATE_ROUNDS_MAX;
 use crate::dispatch::Call;
+use crate::handler::succession;
 use crate::metrics::counters::RequestKind;
 use crate::net::connection::{Connection, Parked};
 use crate::partition::{Partition, Waiter};
@@ -27,6 +28,8 @@ pub(super) struct DelayedFetch {
     missing_bytes: Cell<usize>,
     /// The client waits no longer: the next look is the answer.
     is_due: Cell<bool>,
+    /// Somebody looks when it is known who leads next.
+    awaits_successor: Cell<bool>,
     /// Something is being brought into memory. Nobody looks meanwhile; somebody does afterwards.
     populating: Cell<bool>,
     /// How often something was.
@@ -51,6 +54,7 @@ impl DelayedFetch {
             ticket: Cell::new(None),
             missing_bytes: Cell::new(0),
             is_due: Cell::new(is_due),
+            awaits_successor: Cell::new(false),
             populating: Cell::new(false),
             rounds: Cell::new(0),
         });
@@ -100,7 +104,23 @@ impl DelayedFetch {
         } else {
             let missing_bytes = self.plan.bytes_min.saturating_sub(look.bytes);
             self.missing_bytes.set(missing_bytes);
+            if look.awaits_successor {
+                self.await_successor();
+            }
         }
+    }
+
+    /// Looks when it is known who leads next.
+    fn await_successor(self: &Rc<Self>) {
+        if self.awaits_successor.replace(true) {
+            return;
+        }
+        let delayed = self.clone();
+        tasks::spawn(async move {
+            succession::ended(|| delayed.plan.has_open_succession()).await;
+            delayed.awaits_successor.set(false);
+            delayed.look();
+        });
     }
 
     /// Has it all brought into memory, and looks again then.

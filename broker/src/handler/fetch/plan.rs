@@ -17,8 +17,9 @@ use super::nearby;
 use super::read::Look;
 use crate::dispatch::Call;
 use crate::handler::cluster::{BrokerAddress, LeaderHints};
-use crate::handler::lookup;
+use crate::handler::{lookup, succession};
 use crate::partition::Partition;
+use crate::peer::Group;
 use crate::shard::Shard;
 
 /// The first version in which requests name topics by id only (KIP-516).
@@ -28,6 +29,8 @@ const LEADER_HINTS_FROM: i16 = 16;
 /// The first version in which a consumer says where it stands, and may read from followers (KIP-392).
 const RACK_FROM: i16 = 11;
 const READ_COMMITTED: i8 = 1;
+/// Told to a client that asks the wrong broker, or believes in an old leader.
+const MISLED: [ErrorCode; 2] = [ErrorCode::NotLeaderOrFollower, ErrorCode::FencedLeaderEpoch];
 
 /// See the [module](self).
 pub(super) struct Plan {
@@ -39,6 +42,7 @@ pub(super) struct Plan {
     pub(super) version: i16,
     /// Whether it may be read from followers (KIP-392).
     pub(super) may_follow: bool,
+    shard: Rc<Shard>,
     listener: usize,
     context: FetchContext,
 }
@@ -81,6 +85,7 @@ impl Plan {
             read_committed: request.isolation_level == READ_COMMITTED,
             version: call.version(),
             may_follow: call.version() >= RACK_FROM,
+            shard: shard.clone(),
             listener: call.listener(),
             context,
         }
@@ -114,6 +119,29 @@ impl Plan {
         } else {
             ErrorCode::UnknownTopicOrPartition
         }
+    }
+
+    /// Whether a client that is refused a partition of this broker can be told in a moment who leads it.
+    pub(super) fn awaits_successor(&self, planned: &PlannedPartition, error: ErrorCode) -> bool {
+        let is_misled = MISLED.contains(&error);
+        let partition = planned.partition.as_ref().ok();
+        is_misled && partition.is_some_and(|partition| self.is_succession_open(partition))
+    }
+
+    /// Whether it is not known yet who leads some partition of this broker next.
+    pub(super) fn has_open_succession(&self) -> bool {
+        succession::is_open(&self.shard)
+            && self
+                .hosted()
+                .any(|partition| self.is_succession_open(partition))
+    }
+
+    fn is_succession_open(&self, partition: &Partition) -> bool {
+        let Group {
+            topic_id,
+            partition,
+        } = partition.group();
+        succession::is_open_for(&self.shard, topic_id, partition)
     }
 
     /// Whether the client would rather have this than wait.
@@ -184,8 +212,7 @@ impl Plan {
         found: &mut FetchablePartition,
         hints: &mut LeaderHints,
     ) {
-        let misled =
-            [ErrorCode::NotLeaderOrFollower, ErrorCode::FencedLeaderEpoch].map(ErrorCode::code);
+        let misled = MISLED.map(ErrorCode::code);
         if self.version < LEADER_HINTS_FROM || !misled.contains(&found.error_code) {
             return;
         }

@@ -22,6 +22,8 @@ pub(super) struct Look {
     pub(super) bytes: usize,
     /// Something that the client should be told without waiting.
     pub(super) urgent: bool,
+    /// Of some partition it is not known yet who leads it next; nothing is said of it until then.
+    pub(super) awaits_successor: bool,
     /// What is not in memory, and of which partition of the plan. If there is any, the look has to
     /// be repeated after it was brought there: what was found is not the answer.
     pub(super) cold: Vec<(usize, PopulateTicket)>,
@@ -66,6 +68,7 @@ pub(super) fn look(plan: &Plan, waits: bool) -> Look {
         partitions: Vec::with_capacity(plan.answer_capacity()),
         bytes: 0,
         urgent: false,
+        awaits_successor: false,
         cold: Vec::new(),
     };
     let mut budget = plan.bytes_max;
@@ -77,6 +80,10 @@ pub(super) fn look(plan: &Plan, waits: bool) -> Look {
         };
         let found = match read_partition(plan, planned, limits) {
             Ok(found) => found,
+            Err(Unread::Refused(error)) if plan.awaits_successor(planned, error) => {
+                look.awaits_successor = true;
+                unread(planned).into()
+            }
             Err(Unread::Refused(error)) => refused(planned.index, error).into(),
             Err(Unread::Cold(ticket)) => {
                 // It will take its share of the answer: for what has no place in it then, nobody
@@ -134,6 +141,24 @@ fn refused(index: i32, error: ErrorCode) -> FetchablePartition {
     }
 }
 
+/// A partition that is answered without records, and without an error.
+fn unread(planned: &PlannedPartition) -> FetchablePartition {
+    let found = refused(planned.index, ErrorCode::None);
+    match &planned.partition {
+        Ok(partition) => with_marks(found, &partition.driver()),
+        Err(_) => found,
+    }
+}
+
+fn with_marks(found: FetchablePartition, driver: &PartitionDriver) -> FetchablePartition {
+    FetchablePartition {
+        high_watermark: driver.high_watermark().get(),
+        last_stable_offset: driver.last_stable_offset().get(),
+        log_start_offset: driver.log_start_offset().get(),
+        ..found
+    }
+}
+
 fn read_from(
     plan: &Plan,
     planned: &PlannedPartition,
@@ -144,24 +169,12 @@ fn read_from(
         return Err(ErrorCode::NotLeaderOrFollower.into());
     }
     errors::check_leader_epoch(planned.current_leader_epoch, driver.leader_epoch())?;
+    let mut found = with_marks(refused(planned.index, ErrorCode::None), driver);
     if let Some(nearby) = planned.nearby {
-        return Ok(FetchablePartition {
-            preferred_read_replica: nearby.0,
-            high_watermark: driver.high_watermark().get(),
-            last_stable_offset: driver.last_stable_offset().get(),
-            log_start_offset: driver.log_start_offset().get(),
-            ..refused(planned.index, ErrorCode::None)
-        }
-        .into());
+        found.preferred_read_replica = nearby.0;
+        return Ok(found.into());
     }
     let from = Offset::checked(planned.fetch_offset).ok_or(ErrorCode::OffsetOutOfRange)?;
-    let mut found = FetchablePartition {
-        error_code: 0,
-        high_watermark: driver.high_watermark().get(),
-        last_stable_offset: driver.last_stable_offset().get(),
-        log_start_offset: driver.log_start_offset().get(),
-        ..refused(planned.index, ErrorCode::None)
-    };
     if let Some(diverging) = diverging_epoch(planned, driver, from) {
         found.diverging_epoch = Some(diverging);
         return Ok(found.into());

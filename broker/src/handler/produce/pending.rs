@@ -15,9 +15,11 @@ use klamm_protocol::messages::{BrokerId, ProduceRequest, StrBytes, TopicName, te
 use super::TOPIC_IDS_FROM;
 use crate::dispatch::Call;
 use crate::handler::cluster::{BrokerAddress, LeaderHints};
+use crate::handler::succession;
 use crate::partition::acks::AckTarget;
 use crate::peer::Leader;
 use crate::purgatory::{Delayed, Ticket};
+use crate::tasks;
 
 /// The first version that tells which records were wrong (KIP-467).
 const RECORD_ERRORS_FROM: i16 = 8;
@@ -147,7 +149,7 @@ impl PendingProduce {
         }
     }
 
-    fn answer(&self) {
+    fn answer(self: Rc<Self>) {
         let Some(call) = self.call.take() else { return };
         if let Some(ticket) = self.ticket.take() {
             call.shard.purgatory.remove(ticket);
@@ -155,8 +157,38 @@ impl PendingProduce {
         if self.is_silent {
             return self.finish_without_reply(call);
         }
-        let response = self.response(&call);
-        call.reply(response);
+        if !self.is_succession_open(&call) {
+            let response = self.response(&call);
+            return call.reply(response);
+        }
+        tasks::spawn(async move {
+            succession::ended(|| self.is_succession_open(&call)).await;
+            let response = self.response(&call);
+            call.reply(response);
+        });
+    }
+
+    /// Whether the producer asks in vain for a partition of which it can be told in a moment who leads
+    /// it.
+    fn is_succession_open(&self, call: &Call) -> bool {
+        if !succession::is_open(&call.shard) {
+            return false;
+        }
+        let parts = self.parts.borrow();
+        let mut parts = parts.iter();
+        self.topics.iter().any(|topic| {
+            let mut of_topic = parts.by_ref().take(topic.parts);
+            let id = topic.id(call);
+            let is_open = of_topic.any(|part| {
+                let reply = part.reply.as_ref();
+                let is_in_vain =
+                    reply.is_some_and(|reply| reply.error == ErrorCode::NotLeaderOrFollower);
+                let index = PartitionIndex(part.index);
+                is_in_vain && id.is_some_and(|id| succession::is_open_for(&call.shard, id, index))
+            });
+            of_topic.for_each(drop);
+            is_open
+        })
     }
 
     /// A producer that wants no answer learns of an error by losing its connection, so that it
@@ -236,11 +268,15 @@ impl PendingProduce {
 }
 
 impl TopicParts {
+    fn id(&self, call: &Call) -> Option<klamm_model::TopicId> {
+        match self.id.is_zero() {
+            true => Some(call.shard.image().topic(&self.name)?.id),
+            false => Some(self.id),
+        }
+    }
+
     fn leader_of(&self, call: &Call, index: i32, hints: &mut LeaderHints) -> Option<Leader> {
-        let id = match self.id.is_zero() {
-            true => call.shard.image().topic(&self.name)?.id,
-            false => self.id,
-        };
+        let id = self.id(call)?;
         hints.add(&call.shard, call.listener(), id, PartitionIndex(index))
     }
 }

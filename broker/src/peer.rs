@@ -59,6 +59,9 @@ pub(crate) const METADATA_GROUP: Group = Group {
 /// How soon there is a leader again after one was lost, if there is going to be one: elections take tens
 /// of milliseconds.
 pub(crate) const SUCCESSION_TIME: Duration = Duration::from_secs(1);
+/// How soon there are leaders when a broker starts: if all of the cluster does, nobody was heard of lately,
+/// and elections begin after a time-out.
+pub(crate) const FIRST_SUCCESSION_TIME: Duration = Duration::from_secs(3);
 
 /// What this broker says of itself.
 #[derive(Clone, Debug)]
@@ -197,9 +200,10 @@ impl Peers {
 
     // ---- Who leads ----
 
-    /// A broker is lost, or leadership is: others may lead in a moment.
-    pub(crate) fn note_unsettled(&self, now: Instant) {
-        self.unsettled_until.set(now + SUCCESSION_TIME);
+    /// A broker is lost, or leadership is: others may lead within this time.
+    pub(crate) fn note_unsettled(&self, now: Instant, time: Duration) {
+        let until = self.unsettled_until.get();
+        self.unsettled_until.set(until.max(now + time));
     }
 
     /// Whether something has happened lately after which others come to lead.

@@ -31,6 +31,7 @@ use crate::metrics::counters::Counters;
 use crate::metrics::survey::{self, Question};
 use crate::net::listener::Acceptor;
 use crate::net::occasional::Occasional;
+use crate::peer::FIRST_SUCCESSION_TIME;
 pub use crate::peer::joining::NotAdmitted;
 use crate::tasks;
 use crate::upkeep;
@@ -225,7 +226,9 @@ async fn serve(
     let bound = bound.map_err(ServeError::Process)?;
     if !shard.peers.is_alone() {
         // Who leads what is said by the others, once they are reached.
-        shard.peers.note_unsettled(clock.now());
+        shard
+            .peers
+            .note_unsettled(clock.now(), FIRST_SUCCESSION_TIME);
     }
     let mut accepting = Vec::new();
     for (index, listener) in listeners.into_iter().enumerate() {

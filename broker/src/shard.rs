@@ -39,7 +39,7 @@ use crate::partition::acks::AckTarget;
 use crate::partition::driver::{AppendOrigin, Outcome, StageError, Staged};
 use crate::partition::{AckWhen, Leadership, Partition};
 use crate::peer::forwarding::Forwarding;
-use crate::peer::{Group, Led, Peers};
+use crate::peer::{Group, Led, Peers, SUCCESSION_TIME};
 use crate::producer_ids::ProducerIds;
 use crate::purgatory::Purgatory;
 use crate::quota::{QuotaManager, Window};
@@ -215,7 +215,8 @@ impl Shard {
                 self.coordinators.partition_led(partition);
             }
             Some(Leadership::Lost) => {
-                self.peers.note_unsettled(self.clock.now());
+                let now = self.clock.now();
+                self.peers.note_unsettled(now, SUCCESSION_TIME);
                 self.coordinators.partition_lost(partition);
             }
             None => {}
@@ -247,7 +248,7 @@ impl Shard {
             return false;
         };
         let now = self.clock.now();
-        self.peers.note_unsettled(now);
+        self.peers.note_unsettled(now, SUCCESSION_TIME);
         partition.drive(|driver, outcomes| driver.transfer_leadership(now, replica, outcomes));
         self.attend(&partition);
         self.peers.flush();

@@ -3,8 +3,8 @@
 //! An election takes tens of milliseconds, and handing over a few. A client that is told meanwhile of no
 //! leader, or of the last one, comes back late: librdkafka looks for a leader anew only after up to a
 //! second, waits half a second before it fetches again, and twice as long at each repeated produce. So
-//! answers wait, for [`SUCCESSION_TIME`] at most, and then say whom to ask. Nobody waits for a partition
-//! that has lost the majority of its replicas, or that has been without a leader for longer.
+//! answers wait, as long as a successor can be expected, and then say whom to ask. Nobody waits for a
+//! partition that has lost the majority of its replicas, nor once nothing has happened for a second.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use klamm_metadata::TopicImage;
 use klamm_model::{PartitionIndex, TopicId};
 
 use super::cluster;
-use crate::peer::{Group, SUCCESSION_TIME};
+use crate::peer::{FIRST_SUCCESSION_TIME, Group};
 use crate::shard::Shard;
 
 /// Between two looks. Many may wait for many partitions: being woken for each would cost more.
@@ -57,9 +57,10 @@ fn lacks_leader(shard: &Shard, topic: &TopicImage, index: PartitionIndex) -> boo
     !is_led && partition.broker_ids().filter(is_there).count() > partition.replicas.len() / 2
 }
 
-/// Waits as long as `is_open` says so, and no longer than [`SUCCESSION_TIME`].
+/// Waits as long as `is_open` says so, and no longer than [`FIRST_SUCCESSION_TIME`]: brokers may come and
+/// go all the time.
 pub(crate) async fn ended(is_open: impl Fn() -> bool) {
-    let patience = tokio::time::sleep(SUCCESSION_TIME);
+    let patience = tokio::time::sleep(FIRST_SUCCESSION_TIME);
     let waiting = async {
         while is_open() {
             tokio::time::sleep(PAUSE).await;

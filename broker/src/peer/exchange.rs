@@ -7,10 +7,10 @@ use bytes::Bytes;
 use klamm_model::BrokerId;
 use klamm_replication::{ReplicaId, frame};
 
-use super::METADATA_GROUP;
 use super::incoming::Incoming;
 use super::link::Link;
 use super::wire::{Address, Group, Led};
+use super::{METADATA_GROUP, SUCCESSION_TIME};
 use crate::partition::Partition;
 use crate::shard::Shard;
 use crate::upkeep::in_sync;
@@ -52,7 +52,7 @@ impl Shard {
     pub(super) fn link_is_down(self: &Rc<Self>, broker: BrokerId) {
         let now = self.clock.now();
         self.peers.lost.borrow_mut().entry(broker).or_insert(now);
-        self.peers.note_unsettled(now);
+        self.peers.note_unsettled(now, SUCCESSION_TIME);
         for (partition, replica) in self.shared_with(broker) {
             let now = self.clock.now();
             partition.drive(|driver, outcomes| driver.peer_unreachable(now, replica, outcomes));

@@ -40,6 +40,10 @@ const HANDING_OVER_PAUSE: Duration = Duration::from_millis(20);
 /// How often those that are left are asked anew, in pauses: an election takes a moment.
 const HANDING_OVER_ROUND: u32 = 15;
 
+/// How long clients are served when nothing is led here any more: whoever has waited for the outcome is
+/// told where to go on, and need not find out from a connection that ends.
+const FAREWELL_TIME: Duration = Duration::from_millis(30);
+
 /// Gives what is led here to other brokers, closes every log, writes the checkpoints, and marks the
 /// directories as closed.
 pub(super) async fn stop(shard: &Rc<Shard>) -> Result<(), ServeError> {
@@ -82,4 +86,5 @@ async fn hand_over(shard: &Rc<Shard>) {
     if left > 0 {
         tracing::warn!(partitions = left, "not everything could be handed over");
     }
+    tokio::time::sleep(FAREWELL_TIME).await;
 }

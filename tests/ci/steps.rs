@@ -89,6 +89,11 @@ const BUILD_LIMIT: Duration = Duration::from_secs(30 * 60);
 /// Limit of a step that only looks at files.
 const CHECK_LIMIT: Duration = Duration::from_secs(5 * 60);
 
+/// Clients that behave differently when brokers come and go; the others differ from these in what they ask
+/// for, which the run against one broker shows.
+const CONFORMANCE_OF_THREE: &str = "cargo test --workspace --test conformance -- --brokers 3 \
+    java-new kafka-tools confluent-kafka kafkajs aiokafka franz-go sarama kafka-go";
+
 /// Every step. Tests that need the release binary come after it.
 pub(crate) const STEPS: &[Step] = &[
     Step {
@@ -173,6 +178,13 @@ pub(crate) const STEPS: &[Step] = &[
         requires: Some("release"),
         by_default: true,
         run: || tests("cargo test --workspace --test conformance"),
+    },
+    Step {
+        name: "conformance-3",
+        what: "one client of each kind against three brokers, each with a replica of everything",
+        requires: Some("release"),
+        by_default: true,
+        run: || tests(CONFORMANCE_OF_THREE),
     },
     Step {
         name: "sizes",

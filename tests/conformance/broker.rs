@@ -74,7 +74,13 @@ impl Broker {
 
     /// Where clients ask first; they learn of the others there.
     pub(crate) fn bootstrap(&self) -> String {
-        format!("127.0.0.1:{}", self.nodes[0].port)
+        self.nodes[0].address()
+    }
+
+    /// Where all of them are, separated by commas.
+    pub(crate) fn addresses(&self) -> String {
+        let addresses: Vec<_> = self.nodes.iter().map(Node::address).collect();
+        addresses.join(",")
     }
 
     pub(crate) fn target(&self) -> Target {
@@ -129,6 +135,10 @@ impl Node {
             log,
             process: None,
         }
+    }
+
+    fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     fn stop(&mut self, expected: i32) -> Result<(), String> {
@@ -213,7 +223,11 @@ fn klamm_cluster(
             for setting in settings {
                 start = start.arg("--set").arg(setting);
             }
-            Node::new(*port, start, dir.join(format!("broker-{number}.log")))
+            let log = match number {
+                0 => "broker.log".to_owned(),
+                _ => format!("broker-{number}.log"),
+            };
+            Node::new(*port, start, dir.join(log))
         });
     Ok(nodes.collect())
 }

@@ -158,6 +158,7 @@ fn client_checks(
     let _ = std::fs::create_dir_all(&scratch);
     let program = (group.program)(places, group.name)
         .env("KLAMM_BOOTSTRAP", broker.bootstrap())
+        .env("KLAMM_BROKERS", broker.addresses())
         .env("KLAMM_TARGET", args.target.name())
         .env("KLAMM_SCRATCH", scratch.to_string_lossy())
         .env(

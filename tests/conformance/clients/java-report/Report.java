@@ -5,6 +5,7 @@ import java.io.InputStreamReader;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.util.Set;
 import java.util.function.BooleanSupplier;
 
 /** The lines that the runner reads, and how a check waits and fails. */
@@ -15,6 +16,10 @@ public final class Report {
 
     /** Seen from inside the program: what the runner passes in its environment. */
     public static final String BOOTSTRAP = System.getenv("KLAMM_BOOTSTRAP");
+    /** The addresses of all brokers. */
+    public static final Set<String> BROKERS = Set.of(env("KLAMM_BROKERS").split(","));
+    /** Of every topic: a replica on each broker. */
+    public static final short REPLICAS = (short) BROKERS.size();
 
     private static final long WAIT_MS = 60_000;
     private static final String FILTER = env("KLAMM_CHECKS");

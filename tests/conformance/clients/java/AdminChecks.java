@@ -1,4 +1,5 @@
 import static java.util.stream.Collectors.toMap;
+import static java.util.stream.Collectors.toSet;
 
 import java.util.Collection;
 import java.util.List;
@@ -55,16 +56,17 @@ final class AdminChecks {
     }
 
     private static void createTopic() throws Exception {
-        NewTopic topic = new NewTopic("created", 3, (short) 1)
+        NewTopic topic = new NewTopic("created", 3, Report.REPLICAS)
             .configs(Map.of("retention.ms", "60000", "cleanup.policy", "compact"));
         var created = Kit.ADMIN.createTopics(List.of(topic));
         Kit.get(created.all());
         Report.same(3, Kit.get(created.numPartitions("created")), "partitions");
-        Report.same(1, Kit.get(created.replicationFactor("created")), "replication factor");
+        Report.same((int) Report.REPLICAS, Kit.get(created.replicationFactor("created")),
+            "replication factor");
         Report.same("60000", Kit.get(created.config("created")).get("retention.ms").value(),
             "answered config");
         Report.require(Kit.get(Kit.ADMIN.listTopics().names()).contains("created"), "listed");
-        Kit.get(Kit.ADMIN.createTopics(List.of(new NewTopic("validated", 1, (short) 1)),
+        Kit.get(Kit.ADMIN.createTopics(List.of(new NewTopic("validated", 1, Report.REPLICAS)),
             new org.apache.kafka.clients.admin.CreateTopicsOptions().validateOnly(true)).all());
         Report.require(!Kit.get(Kit.ADMIN.listTopics().names()).contains("validated"),
             "a topic that was only to be validated exists");
@@ -72,13 +74,13 @@ final class AdminChecks {
 
     private static void createErrors() throws Exception {
         Kit.create("exists", 1);
-        createFails(new NewTopic("exists", 1, (short) 1), TopicExistsException.class);
-        createFails(new NewTopic("no/name", 1, (short) 1), InvalidTopicException.class);
-        createFails(new NewTopic("none", 0, (short) 1), InvalidPartitionsException.class);
+        createFails(new NewTopic("exists", 1, Report.REPLICAS), TopicExistsException.class);
+        createFails(new NewTopic("no/name", 1, Report.REPLICAS), InvalidTopicException.class);
+        createFails(new NewTopic("none", 0, Report.REPLICAS), InvalidPartitionsException.class);
         createFails(new NewTopic("copies", 1, (short) 7), InvalidReplicationFactorException.class);
-        createFails(new NewTopic("config", 1, (short) 1).configs(Map.of("no.such.key", "1")),
+        createFails(new NewTopic("config", 1, Report.REPLICAS).configs(Map.of("no.such.key", "1")),
             InvalidConfigurationException.class);
-        createFails(new NewTopic("value", 1, (short) 1).configs(Map.of("retention.ms", "long")),
+        createFails(new NewTopic("value", 1, Report.REPLICAS).configs(Map.of("retention.ms", "long")),
             InvalidConfigurationException.class);
     }
 
@@ -92,11 +94,11 @@ final class AdminChecks {
         TopicDescription found = describe(name);
         Report.same(3, found.partitions().size(), "partitions");
         Report.same(false, found.isInternal(), "internal");
-        Node broker = Kit.get(Kit.ADMIN.describeCluster().nodes()).iterator().next();
+        Set<Node> brokers = Set.copyOf(Kit.get(Kit.ADMIN.describeCluster().nodes()));
         found.partitions().forEach(partition -> {
-            Report.same(broker, partition.leader(), "leader");
-            Report.same(List.of(broker), partition.replicas(), "replicas");
-            Report.same(List.of(broker), partition.isr(), "in-sync replicas");
+            Report.same(partition.replicas().get(0), partition.leader(), "leader");
+            Report.same(brokers, Set.copyOf(partition.replicas()), "replicas");
+            Report.same(brokers, Set.copyOf(partition.isr()), "in-sync replicas");
         });
         Kit.fails(describeFuture("absent"), UnknownTopicOrPartitionException.class);
     }
@@ -237,10 +239,10 @@ final class AdminChecks {
     private static void describeCluster() throws Exception {
         var cluster = Kit.ADMIN.describeCluster();
         Collection<Node> nodes = Kit.get(cluster.nodes());
-        Report.same(1, nodes.size(), "brokers");
-        Node node = nodes.iterator().next();
-        Report.same(Report.BOOTSTRAP, node.host() + ":" + node.port(), "address");
-        Report.same(node, Kit.get(cluster.controller()), "controller");
+        Set<String> addresses =
+            nodes.stream().map(node -> node.host() + ":" + node.port()).collect(toSet());
+        Report.same(Report.BROKERS, addresses, "addresses");
+        Report.require(nodes.contains(Kit.get(cluster.controller())), "the controller is a broker");
         Report.require(!Kit.get(cluster.clusterId()).isEmpty(), "no cluster id");
     }
 

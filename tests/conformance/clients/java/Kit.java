@@ -54,7 +54,7 @@ final class Kit {
         for (int i = 0; i < configs.length; i += 2) {
             map.put(configs[i], configs[i + 1]);
         }
-        NewTopic topic = new NewTopic(name, partitions, (short) 1).configs(map);
+        NewTopic topic = new NewTopic(name, partitions, Report.REPLICAS).configs(map);
         get(ADMIN.createTopics(List.of(topic)).all());
     }
 

@@ -152,9 +152,12 @@ const adminChecks = {
     const topic = await kit.topic(2)
     const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
     const { brokers } = await admin.describeCluster()
-    const partitions = topics[0].partitions.sort((a, b) => a.partitionId - b.partitionId)
-    same([[0, brokers[0].nodeId], [1, brokers[0].nodeId]],
-      partitions.map((p) => [p.partitionId, p.leader]), 'partitions and leaders')
+    const { partitions } = topics[0]
+    same([0, 1], partitions.map((p) => p.partitionId).sort(), 'partitions')
+    for (const { leader, replicas } of partitions) {
+      same(replicas[0], leader, 'leader')
+      same(brokers.map((b) => b.nodeId).sort(), [...replicas].sort(), 'replicas')
+    }
     demand((await admin.listTopics()).includes(topic), 'not listed')
   },
   async 'topic-configs'() {
@@ -209,7 +212,7 @@ const adminChecks = {
   },
   async cluster() {
     const { brokers } = await admin.describeCluster()
-    same([process.env.KLAMM_BOOTSTRAP], brokers.map((b) => `${b.host}:${b.port}`), 'brokers')
+    same(kit.BROKERS, brokers.map((b) => `${b.host}:${b.port}`).sort(), 'brokers')
   },
 }
 

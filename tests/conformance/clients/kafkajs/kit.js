@@ -8,6 +8,9 @@ const xxhash = require('lz4js/xxh32')
 const { ZstdCodec } = require('zstd-codec')
 const { same, until } = require('./report')
 
+// The addresses of all brokers; every topic has a replica on each.
+const BROKERS = process.env.KLAMM_BROKERS.split(',').sort()
+
 const kafka = new Kafka({
   clientId: 'kafkajs-checks',
   brokers: [process.env.KLAMM_BOOTSTRAP],
@@ -42,7 +45,7 @@ async function create(topic, partitions, configs = {}) {
   const configEntries = Object.entries(configs).map(([name, value]) => ({ name, value }))
   return admin.createTopics({
     waitForLeaders: true,
-    topics: [{ topic, numPartitions: partitions, replicationFactor: 1, configEntries }],
+    topics: [{ topic, numPartitions: partitions, replicationFactor: BROKERS.length, configEntries }],
   })
 }
 
@@ -110,4 +113,4 @@ const values = (count) =>
 
 const text = (records) => records.map((record) => record.value.toString())
 
-module.exports = { admin, create, fill, installCodecs, join, kafka, read, readAll, text, topic, values }
+module.exports = { BROKERS, admin, create, fill, installCodecs, join, kafka, read, readAll, text, topic, values }

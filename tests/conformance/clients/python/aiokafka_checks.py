@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError, for_code
 from aiokafka.structs import OffsetAndMetadata
 
 from matrix import Matrix, Record, Refused
-from report import BOOTSTRAP
+from report import BOOTSTRAP, REPLICAS
 
 NAMES = {"MessageSizeTooLargeError": "MESSAGE_TOO_LARGE",
          "InvalidTopicError": "INVALID_TOPIC",
@@ -154,7 +154,7 @@ class AioKafka:
             partition_assignment_strategy=[RangePartitionAssignor])
 
     def create_topic(self, name, partitions, configs):
-        topic = NewTopic(name, num_partitions=partitions, replication_factor=1,
+        topic = NewTopic(name, num_partitions=partitions, replication_factor=REPLICAS,
                          topic_configs=configs)
         response = wait(self.admin.create_topics([topic]))
         refuse(response.topic_errors[0][1])

@@ -8,7 +8,7 @@ from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, 
 
 from matrix import Matrix, Record, Refused
 from quotas import alter_quota
-from report import BOOTSTRAP, check, same
+from report import BOOTSTRAP, REPLICAS, check, same
 
 NAMES = {
     "MSG_SIZE_TOO_LARGE": "MESSAGE_TOO_LARGE",
@@ -149,7 +149,7 @@ class Librdkafka:
         return RdConsumer(config)
 
     def create_topic(self, name, partitions, configs):
-        topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=configs)
+        topic = NewTopic(name, num_partitions=partitions, replication_factor=REPLICAS, config=configs)
         only(self.admin.create_topics([topic]))
 
     def list_topics(self):

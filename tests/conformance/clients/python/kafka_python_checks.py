@@ -10,7 +10,7 @@ from kafka.errors import KafkaError, NodeNotReadyError
 from kafka.structs import OffsetAndMetadata
 
 from matrix import Matrix, Record, Refused
-from report import BOOTSTRAP
+from report import BOOTSTRAP, REPLICAS
 
 NAMES = {"MessageSizeTooLargeError": "MESSAGE_TOO_LARGE",
          "RecordTooLargeError": "MESSAGE_TOO_LARGE",
@@ -157,7 +157,7 @@ class KafkaPython:
                 StickyPartitionAssignor if cooperative else RangePartitionAssignor]))
 
     def create_topic(self, name, partitions, configs):
-        topic = NewTopic(name, num_partitions=partitions, replication_factor=1,
+        topic = NewTopic(name, num_partitions=partitions, replication_factor=REPLICAS,
                          topic_configs=configs)
         ask(self.admin.create_topics, [topic])
 

@@ -5,7 +5,7 @@ import os
 import random
 import subprocess
 
-from report import BOOTSTRAP, check, done, restart_broker, same
+from report import BOOTSTRAP, BROKERS, check, done, restart_broker, same
 
 # The kernel ends a kcat whose parent is killed.
 KCAT = ["setpriv", "--pdeathsig", "KILL", "--", "kcat", "-b", BOOTSTRAP]
@@ -91,11 +91,13 @@ def group():
 def metadata():
     produce("described", lines(1))
     found = json.loads(kcat("-L", "-J"))
-    same([BOOTSTRAP], [broker["name"] for broker in found["brokers"]], "brokers")
+    same(BROKERS, sorted(broker["name"] for broker in found["brokers"]), "brokers")
     topic = next(topic for topic in found["topics"] if topic["topic"] == "described")
-    broker = found["brokers"][0]["id"]
-    same([{"partition": 0, "leader": broker, "replicas": [{"id": broker}], "isrs": [{"id": broker}]}],
-         topic["partitions"], "partitions")
+    brokers = sorted(broker["id"] for broker in found["brokers"])
+    (partition,) = topic["partitions"]
+    same(partition["replicas"][0]["id"], partition["leader"], "leader")
+    for holders in ("replicas", "isrs"):
+        same(brokers, sorted(holder["id"] for holder in partition[holders]), holders)
 
 
 def unknown_topic():

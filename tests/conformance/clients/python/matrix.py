@@ -10,7 +10,7 @@ import time
 from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 
-from report import BOOTSTRAP, check, done, restart_broker, same, wait_until
+from report import BROKERS, check, done, restart_broker, same, wait_until
 
 Record = namedtuple("Record", "partition offset key value headers timestamp")
 POOL = ThreadPoolExecutor(2)
@@ -280,9 +280,12 @@ class Matrix:
 
     def admin_describe_topic(self):
         topic = self.topic(3)
-        broker = self.client.brokers()[0][0]
-        same([(0, broker, [broker]), (1, broker, [broker]), (2, broker, [broker])],
-             self.client.describe_topic(topic), "partitions with leaders and replicas")
+        brokers = sorted(broker[0] for broker in self.client.brokers())
+        found = self.client.describe_topic(topic)
+        same([0, 1, 2], [index for index, _, _ in found], "partitions")
+        for _, leader, replicas in found:
+            same(replicas[0], leader, "leader")
+            same(brokers, sorted(replicas), "replicas")
 
     def admin_topic_configs(self):
         topic = self.topic(retention_ms=60000)
@@ -333,8 +336,8 @@ class Matrix:
         wait_until("it is gone", lambda: topic not in self.client.list_topics())
 
     def admin_cluster(self):
-        host, port = BOOTSTRAP.split(":")
-        same([(host, int(port))], [broker[1:] for broker in self.client.brokers()], "brokers")
+        found = sorted(f"{host}:{port}" for _, host, port in self.client.brokers())
+        same(BROKERS, found, "brokers")
 
     def admin_log_dirs(self):
         topic = self.topic()

@@ -7,6 +7,9 @@ import time
 import traceback
 
 BOOTSTRAP = os.environ["KLAMM_BOOTSTRAP"]
+# The addresses of all brokers; every topic has a replica on each.
+BROKERS = sorted(os.environ["KLAMM_BROKERS"].split(","))
+REPLICAS = len(BROKERS)
 _FILTER = os.environ.get("KLAMM_CHECKS", "")
 _LIMIT = 60.0
 _out = sys.stdout

@@ -37,8 +37,8 @@ public final class StreamsChecks {
 
     public static void main(String[] args) throws Exception {
         try (Admin admin = Admin.create(Map.of("bootstrap.servers", Report.BOOTSTRAP))) {
-            admin.createTopics(List.of(new NewTopic("lines", 2, (short) 1),
-                new NewTopic("counts", 1, (short) 1))).all().get();
+            admin.createTopics(List.of(new NewTopic("lines", 2, Report.REPLICAS),
+                new NewTopic("counts", 1, Report.REPLICAS))).all().get();
         }
         open();
         Report.check("word-count/counts", StreamsChecks::counts);

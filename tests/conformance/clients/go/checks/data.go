@@ -262,6 +262,12 @@ func (m *matrix) autoCreate() {
 func (m *matrix) restart(how string, idempotent bool) {
 	topic := m.topic(3)
 	sent := m.sendThrough(topic, how, idempotent)
+	// franz-go asks for metadata four times, and its idle connections to three brokers and to where it
+	// began are all of before the restart.
+	Await("the topic is described", func() bool {
+		_, err := m.Describe(topic)
+		return err == nil
+	})
 	found := map[string]int{}
 	for _, record := range m.readAll(topic) {
 		found[string(record.Value)]++

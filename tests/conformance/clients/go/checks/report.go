@@ -6,12 +6,19 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
 
 // Bootstrap is the address of the broker under test.
 var Bootstrap = os.Getenv("KLAMM_BOOTSTRAP")
+
+// Brokers are the addresses of all brokers.
+var Brokers = slices.Sorted(slices.Values(strings.Split(os.Getenv("KLAMM_BROKERS"), ",")))
+
+// Replicas of every topic: one on each broker.
+var Replicas = len(Brokers)
 
 const limit = 60 * time.Second
 

@@ -244,7 +244,7 @@ func (c *client) CreateTopic(name string, partitions int, configs map[string]str
 	for key, value := range configs {
 		set[key] = &value
 	}
-	_, err := c.admin.CreateTopic(ctx, int32(partitions), 1, set, name)
+	_, err := c.admin.CreateTopic(ctx, int32(partitions), int16(checks.Replicas), set, name)
 	return err
 }
 

@@ -269,7 +269,7 @@ func (c *client) Committed(group, topic string, partition int32) (int64, error) 
 }
 
 func (c *client) CreateTopic(name string, partitions int, configs map[string]string) error {
-	topic := kafka.TopicConfig{Topic: name, NumPartitions: partitions, ReplicationFactor: 1}
+	topic := kafka.TopicConfig{Topic: name, NumPartitions: partitions, ReplicationFactor: checks.Replicas}
 	for key, value := range configs {
 		topic.ConfigEntries = append(topic.ConfigEntries, kafka.ConfigEntry{ConfigName: key, ConfigValue: value})
 	}

@@ -304,7 +304,7 @@ func (c *client) CreateTopic(name string, partitions int, configs map[string]str
 	for key, value := range configs {
 		set[key] = &value
 	}
-	detail := &sarama.TopicDetail{NumPartitions: int32(partitions), ReplicationFactor: 1, ConfigEntries: set}
+	detail := &sarama.TopicDetail{NumPartitions: int32(partitions), ReplicationFactor: int16(checks.Replicas), ConfigEntries: set}
 	return c.admin.CreateTopic(name, detail, false)
 }
 

@@ -50,6 +50,9 @@ const LENGTH_BYTES: usize = 4;
 /// Pieces of one vectored write; the kernel takes at most 1,024.
 const WRITE_PIECES_MAX: usize = 256;
 
+/// How long the end of all connections takes at most.
+const CLOSING_TIME: Duration = Duration::from_secs(1);
+
 /// What all connections share.
 #[derive(Debug)]
 pub(crate) struct NetShared {
@@ -59,6 +62,8 @@ pub(crate) struct NetShared {
     pub(crate) quota: ConnectionQuota,
     pub(crate) meter: Meter,
     open: RefCell<Vec<Weak<Connection>>>,
+    /// Connections whose sockets are not closed yet.
+    serving: Cell<usize>,
     flush_queue: RefCell<Vec<Rc<Connection>>>,
     batching: Cell<bool>,
     muted: Cell<usize>,
@@ -79,6 +84,7 @@ impl NetShared {
             quota,
             meter,
             open: RefCell::default(),
+            serving: Cell::new(0),
             flush_queue: RefCell::default(),
             batching: Cell::new(false),
             muted: Cell::new(0),
@@ -111,14 +117,23 @@ impl NetShared {
         self.flush_queue.replace(queue);
     }
 
-    /// Ends every connection, at the end of the process.
-    pub(crate) fn close_all(&self) {
+    /// Ends every connection, at the end of the process, and waits until their tasks have closed the
+    /// sockets: logs are synced next, which may hold this thread up, and nobody shall wait for that.
+    pub(crate) async fn close_all(&self) {
         for connection in self.open.take().iter().filter_map(Weak::upgrade) {
             connection.close();
         }
+        let closed = async {
+            while self.serving.get() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        // One that has just come may be missed.
+        tokio::time::timeout(CLOSING_TIME, closed).await.ok();
     }
 
     fn opened(&self, connection: &Rc<Connection>) {
+        self.serving.set(self.serving.get() + 1);
         let mut open = self.open.borrow_mut();
         if open.len() == open.capacity() {
             // Amortised: before the list would grow, what has ended since goes.
@@ -270,6 +285,8 @@ impl Connection {
         if let Err(error) = socket.shutdown(std::net::Shutdown::Both) {
             tracing::trace!(client = %connection.peer, %error, "socket was closed already");
         }
+        let serving = &connection.shared.serving;
+        serving.set(serving.get() - 1);
     }
 
     /// Who the client is: nobody is asked yet.

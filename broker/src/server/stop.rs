@@ -48,7 +48,7 @@ const FAREWELL_TIME: Duration = Duration::from_millis(30);
 /// directories as closed.
 pub(super) async fn stop(shard: &Rc<Shard>) -> Result<(), ServeError> {
     hand_over(shard).await;
-    shard.net.close_all();
+    shard.net.close_all().await;
     shard.cleaner.stop();
     let mut partitions = shard.topics.borrow_mut().take_all();
     partitions.push(shard.controller.partition().clone());

@@ -213,8 +213,9 @@ class KafkaPython:
         return [(b.get("broker_id", b.get("node_id")), b["host"], b["port"]) for b in brokers]
 
     def log_size(self, topic):
-        (broker,) = self.admin.describe_log_dirs([topic])
-        return sum(partition["partition_size"] for log_dir in broker["log_dirs"]
+        brokers = self.admin.describe_log_dirs([topic])
+        return sum(partition["partition_size"] for broker in brokers
+                   for log_dir in broker["log_dirs"]
                    for found in log_dir["topics"] for partition in found["partitions"])
 
 

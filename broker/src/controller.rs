@@ -96,6 +96,13 @@ impl Controller {
         &self.partition
     }
 
+    /// Records that are decided, as far as is known here, and not applied.
+    pub(crate) fn lag(&self) -> u64 {
+        let end = self.partition.driver().high_watermark();
+        let behind = end.get().saturating_sub(self.applied.get().get());
+        u64::try_from(behind).unwrap_or(0)
+    }
+
     /// Waits until something more has been applied.
     pub(crate) async fn advanced(&self) {
         self.advanced.notified().await;

@@ -96,6 +96,8 @@ pub(crate) struct Partition {
     traffic: Arc<TopicTraffic>,
     acks: Acks,
     in_sync: RefCell<InSync>,
+    /// How often acknowledged records were lost since somebody looked.
+    losses: Cell<u64>,
     waiters: RefCell<Vec<Rc<dyn Waiter>>>,
     newly_visible_bytes: Cell<usize>,
     news_for_waiters: Cell<bool>,
@@ -160,6 +162,7 @@ impl Partition {
             traffic,
             acks: Acks::default(),
             in_sync: RefCell::default(),
+            losses: Cell::new(0),
             waiters: RefCell::default(),
             newly_visible_bytes: Cell::new(0),
             news_for_waiters: Cell::new(false),
@@ -202,6 +205,19 @@ impl Partition {
     /// The replica that a broker holds.
     pub(crate) fn replica_on(&self, broker: BrokerId) -> Option<ReplicaId> {
         self.holders.borrow().replica_on(broker)
+    }
+
+    /// How many brokers hold a replica, as the metadata says.
+    pub(crate) fn holder_count(&self) -> usize {
+        match &*self.holders.borrow() {
+            Holders::Listed(listed) => listed.len(),
+            Holders::ByNumber => 0,
+        }
+    }
+
+    /// How often acknowledged records were lost since the last call.
+    pub(crate) fn take_losses(&self) -> u64 {
+        self.losses.take()
     }
 
     /// Other brokers hold its replicas now.
@@ -481,6 +497,7 @@ impl Partition {
                     lost_visible,
                 } => {
                     if lost_visible {
+                        self.losses.set(self.losses.get() + 1);
                         tracing::error!(partition = %self.id, %end_offset, "acknowledged records are lost");
                     }
                 }

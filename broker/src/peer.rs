@@ -47,6 +47,7 @@ use crate::tasks;
 
 pub(crate) use self::incoming::accept;
 pub(crate) use self::leaders::Leader;
+pub(crate) use self::link::LinkState;
 pub(crate) use self::request::{Answer, Request};
 pub(crate) use self::wire::{Address, Group, Led};
 
@@ -160,6 +161,13 @@ impl Peers {
     /// Whether a broker is reached.
     pub(crate) fn is_alive(&self, broker: BrokerId) -> bool {
         broker == self.own.broker || self.link(broker).is_some_and(|link| link.is_up())
+    }
+
+    /// How it goes with the links to all other brokers.
+    pub(crate) fn link_states(&self) -> Vec<(BrokerId, LinkState)> {
+        let links = self.links.borrow();
+        let states = links.iter().map(|(broker, link)| (*broker, link.state()));
+        states.collect()
     }
 
     /// How long a broker has not been reached; [`Duration::ZERO`] if it is reached, or nobody tries.

@@ -245,7 +245,13 @@ async fn serve(
     upkeep::start(&shard);
     tasks::spawn(controller::perform_duties(shard.clone()));
     tasks::spawn(survey::answer(shard.clone(), asked));
-    health.enter(Phase::Running);
+    if shard.peers.is_alone() {
+        health.enter(Phase::Running);
+    } else {
+        health.enter(Phase::CatchingUp);
+        let catching_up = upkeep::in_sync::await_caught_up(shard.clone(), health.clone());
+        tasks::spawn(catching_up);
+    }
     start::announce(&shard, &bound);
     limits::check(&shard);
 

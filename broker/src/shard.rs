@@ -210,6 +210,7 @@ impl Shard {
     pub(crate) fn notice_leadership(self: &Rc<Self>, partition: &Rc<Partition>) {
         match partition.take_leadership() {
             Some(Leadership::Won(epoch)) => {
+                self.counters().elections.add(1);
                 let led = self.begin_in_sync(partition, epoch);
                 self.peers.lead(vec![led]);
                 self.coordinators.partition_led(partition);

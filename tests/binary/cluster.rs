@@ -5,6 +5,7 @@ mod copies;
 mod failover;
 mod forming;
 mod in_sync;
+mod metrics;
 mod moves;
 mod refusals;
 mod removal;
@@ -210,6 +211,13 @@ impl Cluster {
         let mut brokers = told.brokers.iter();
         let own = brokers.find(|broker| broker.port == port);
         own.expect("it knows itself").node_id.0
+    }
+
+    /// Where a broker that was told to serve its admin port does so.
+    fn admin_port(&self, at: usize) -> u16 {
+        let line = self.broker(at).process.says("admin port: http://");
+        let port = line.trim().rsplit_once(':').expect("it ends with the port");
+        port.1.parse().expect("a port")
     }
 
     /// The seat of the broker with that port.

@@ -1,6 +1,7 @@
 //! Whether the broker lives, and whether it is ready.
 //!
-//! *Ready* is for those who send clients: all partitions are open, and the broker is not stopping.
+//! *Ready* is for those who send clients: all partitions are open, those of others that lead
+//! them have been caught up with once, and the broker is not stopping.
 //! *Live* is for those who would kill and restart it: the data plane's thread still moves. An idle
 //! data plane moves as well, since a task of it shows itself twice a second. While the broker
 //! starts or stops, its thread may be held up by the disk for as long as that takes, and to kill it
@@ -23,12 +24,24 @@ const HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     Starting,
+    /// Clients are served, but replicas here lack what their leaders have.
+    CatchingUp,
     Running,
     Stopping,
 }
 
 impl Phase {
-    const ALL: [Self; 3] = [Self::Starting, Self::Running, Self::Stopping];
+    const ALL: [Self; 4] = [
+        Self::Starting,
+        Self::CatchingUp,
+        Self::Running,
+        Self::Stopping,
+    ];
+
+    /// Whether clients are served.
+    pub(crate) fn serves(self) -> bool {
+        matches!(self, Self::CatchingUp | Self::Running)
+    }
 }
 
 /// Set by the data plane, read by the admin port.
@@ -44,6 +57,10 @@ pub(crate) struct Health {
 pub(crate) enum Unhealthy {
     #[error("the broker is starting: its partitions are not open yet")]
     Starting,
+    #[error(
+        "the broker serves, but its replicas have not caught up with their leaders since it started"
+    )]
+    CatchingUp,
     #[error("the broker is stopping")]
     Stopping,
     #[error(
@@ -68,6 +85,13 @@ impl Health {
         self.phase.store(phase as u8, Ordering::Release);
     }
 
+    /// All replicas have caught up once.
+    pub(crate) fn caught_up(&self) {
+        if self.phase() == Phase::CatchingUp {
+            self.enter(Phase::Running);
+        }
+    }
+
     pub(crate) fn phase(&self) -> Phase {
         Phase::ALL[usize::from(self.phase.load(Ordering::Acquire))]
     }
@@ -87,16 +111,19 @@ impl Health {
     pub(crate) fn live(&self, now: Instant) -> Result<(), Unhealthy> {
         let age = self.heartbeat_age(now);
         match self.phase() {
-            Phase::Running if age > HEARTBEAT_AGE_MAX => Err(Unhealthy::StandsStill { age }),
-            Phase::Starting | Phase::Running | Phase::Stopping => Ok(()),
+            phase if phase.serves() && age > HEARTBEAT_AGE_MAX => {
+                Err(Unhealthy::StandsStill { age })
+            }
+            _ => Ok(()),
         }
     }
 
-    /// Whether clients are served.
+    /// Whether clients should be sent here, and the next broker may be restarted.
     pub(crate) fn ready(&self, now: Instant) -> Result<(), Unhealthy> {
         match self.phase() {
             Phase::Starting => Err(Unhealthy::Starting),
             Phase::Stopping => Err(Unhealthy::Stopping),
+            Phase::CatchingUp => Err(Unhealthy::CatchingUp),
             Phase::Running => self.live(now),
         }
     }
@@ -123,7 +150,11 @@ mod tests {
         let health = Health::new(at(0));
         assert_eq!(health.live(at(600)), Ok(()), "recovery may take its time");
         assert_eq!(health.ready(at(1)), Err(Unhealthy::Starting));
-        health.enter(Phase::Running);
+        health.caught_up();
+        assert_eq!(health.ready(at(1)), Err(Unhealthy::Starting));
+        health.enter(Phase::CatchingUp);
+        assert_eq!(health.ready(at(1)), Err(Unhealthy::CatchingUp));
+        health.caught_up();
         health.beat(at(600));
         assert_eq!(health.live(at(605)), Ok(()));
         assert_eq!(health.ready(at(605)), Ok(()));
@@ -133,6 +164,7 @@ mod tests {
         health.beat(at(606));
         assert_eq!(health.ready(at(607)), Ok(()));
         health.enter(Phase::Stopping);
+        health.caught_up();
         assert_eq!(health.ready(at(607)), Err(Unhealthy::Stopping));
         assert_eq!(health.live(at(700)), Ok(()), "so may closing");
     }

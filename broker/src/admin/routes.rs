@@ -11,7 +11,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::oneshot;
 
 use super::Subject;
-use super::health::{Phase, Unhealthy};
+use super::health::Unhealthy;
 use crate::metrics::exposition::{self, Sources};
 use crate::metrics::process::ProcessStats;
 use crate::metrics::survey::Survey;
@@ -95,7 +95,7 @@ impl Routes {
 
     /// Asks the data plane, if it is there and moves; otherwise what it last said.
     async fn survey(&self) -> Survey {
-        if self.subject.health.phase() == Phase::Running {
+        if self.subject.health.phase().serves() {
             let asked = tokio::time::timeout(SURVEY_LIMIT, self.ask()).await;
             if let Ok(Some(survey)) = asked {
                 self.survey.replace(survey);

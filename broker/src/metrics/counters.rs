@@ -35,6 +35,13 @@ pub(crate) struct Counters {
     pub(crate) compactions: Count,
     pub(crate) compacted_bytes_before: Count,
     pub(crate) compacted_bytes_after: Count,
+    /// Replicas here that were elected.
+    pub(crate) elections: Count,
+    /// Replicas that have left, and come to, those in sync with a leader here.
+    pub(crate) in_sync_left: Count,
+    pub(crate) in_sync_came: Count,
+    /// Logs that were cut below what had been shown.
+    pub(crate) acknowledged_losses: Count,
 }
 
 /// What a request is, as far as its latency goes: those of a kind are about as quick.
@@ -184,6 +191,10 @@ impl Default for Counters {
             compactions: Count::default(),
             compacted_bytes_before: Count::default(),
             compacted_bytes_after: Count::default(),
+            elections: Count::default(),
+            in_sync_left: Count::default(),
+            in_sync_came: Count::default(),
+            acknowledged_losses: Count::default(),
         }
     }
 }

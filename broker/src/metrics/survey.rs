@@ -3,12 +3,15 @@
 //! The question comes from another thread and is answered by a task of the data plane, in small
 //! steps, so that a broker with many partitions does not hold its clients up.
 
+mod cluster;
+
 use std::rc::Rc;
 use std::time::Duration;
 
 use klamm_coordinator::GroupState;
 use tokio::sync::{mpsc, oneshot};
 
+use self::cluster::ClusterSurvey;
 use super::process;
 use crate::partition::Partition;
 use crate::partition::driver::OfflineReason;
@@ -37,6 +40,7 @@ pub(crate) struct Survey {
     pub(crate) delayed_requests: u64,
     pub(crate) muted_connections: u64,
     pub(crate) quota_sensors: u64,
+    pub(crate) cluster: ClusterSurvey,
     /// By state, in the order of [`GROUP_STATES`].
     pub(crate) groups: [u64; GROUP_STATES.len()],
     /// CPU time of the data plane's thread.
@@ -88,6 +92,7 @@ async fn take(shard: &Rc<Shard>) -> Survey {
         delayed_requests: shard.purgatory.len() as u64,
         muted_connections: net.muted() as u64,
         quota_sensors: shard.quotas.sensor_count() as u64,
+        cluster: ClusterSurvey::take(shard).await,
         ..Survey::default()
     };
     for (dir, writer) in shard.log_dirs.iter().zip(shard.log_dirs.writers()) {
@@ -121,6 +126,9 @@ async fn take(shard: &Rc<Shard>) -> Survey {
 
 impl Survey {
     fn add(&mut self, shard: &Shard, partition: &Partition) {
+        let lost = partition.take_losses();
+        shard.counters().acknowledged_losses.add(lost);
+        self.cluster.add(shard, partition);
         let driver = partition.driver();
         match driver.offline() {
             None => self.partitions_online += 1,

@@ -316,6 +316,74 @@ pub const METRICS: &[Metric] = &[
     })
     .unit(Unit::Seconds)
     .says("fsyncs of logs, in the background."),
+    // ---- The cluster ----
+    gauge("klamm_leaders", |from, to| to.add(&[], from.survey.cluster.led))
+        .says("Partitions that this broker leads (Kafka's `LeaderCount`)."),
+    gauge("klamm_under_replicated_partitions", |from, to| {
+        to.add(&[], from.survey.cluster.under_replicated);
+    })
+    .says("Of those that it leads, partitions with fewer replicas in sync than they have (`UnderReplicatedPartitions`)."),
+    gauge("klamm_under_min_isr_partitions", |from, to| {
+        to.add(&[], from.survey.cluster.under_min_in_sync);
+    })
+    .says("Of those that it leads, partitions with fewer replicas in sync than `min.insync.replicas` (`UnderMinIsrPartitionCount`)."),
+    gauge("klamm_leaderless_partitions", |from, to| {
+        to.add(&[], from.survey.cluster.leaderless);
+    })
+    .says("Partitions of the cluster that nobody leads whom this broker reaches (`OfflinePartitionsCount`, which only Kafka's controller has)."),
+    gauge("klamm_follower_lag_entries", |from, to| {
+        for (broker, peer) in &from.survey.cluster.peers {
+            to.add(&[&broker.0.to_string()], peer.lag_entries);
+        }
+    })
+    .labels(&["broker"])
+    .says("Entries (batches) that the followers on another broker are not known to have written of what this broker leads."),
+    counter("klamm_elections_total", |from, to| {
+        to.add(&[], from.counters.elections.get());
+    })
+    .says("How often a replica of this broker was elected."),
+    counter("klamm_isr_shrinks_total", |from, to| {
+        to.add(&[], from.counters.in_sync_left.get());
+    })
+    .says("Followers that were in sync with a leader here and are not any more (`IsrShrinksPerSec`)."),
+    counter("klamm_isr_expands_total", |from, to| {
+        to.add(&[], from.counters.in_sync_came.get());
+    })
+    .says("Followers that have come in sync with a leader here (`IsrExpandsPerSec`)."),
+    counter("klamm_acknowledged_losses_total", |from, to| {
+        to.add(&[], from.counters.acknowledged_losses.get());
+    })
+    .says("How often a log here was cut below what consumers had been shown: acknowledged records are lost. Must be 0."),
+    gauge("klamm_controller", |from, to| {
+        to.add(&[], u64::from(from.survey.cluster.is_controller));
+    })
+    .says("1 if this broker is the controller (`ActiveControllerCount`)."),
+    gauge("klamm_metadata_lag_records", |from, to| {
+        to.add(&[], from.survey.cluster.metadata_lag);
+    })
+    .says("Records of the metadata that are decided, as far as this broker knows, and that it has not applied."),
+    gauge("klamm_peer_up", |from, to| {
+        for (broker, peer) in &from.survey.cluster.peers {
+            to.add(&[&broker.0.to_string()], u64::from(peer.link.is_up));
+        }
+    })
+    .labels(&["broker"])
+    .says("1 if this broker is connected to that one, 0 if it tries to be."),
+    counter("klamm_peer_connections_total", |from, to| {
+        for (broker, peer) in &from.survey.cluster.peers {
+            to.add(&[&broker.0.to_string()], peer.link.connections);
+        }
+    })
+    .labels(&["broker"])
+    .says("Connections made to another broker to send by: all but the first are reconnects."),
+    counter("klamm_peer_sent_bytes_total", |from, to| {
+        for (broker, peer) in &from.survey.cluster.peers {
+            to.add(&[&broker.0.to_string()], peer.link.sent_bytes);
+        }
+    })
+    .unit(Unit::Bytes)
+    .labels(&["broker"])
+    .says("What was sent to another broker by these; copies of logs go by connections of their own."),
     // ---- Groups ----
     gauge("klamm_groups", |from, to| {
         for (state, count) in GROUP_STATES.iter().zip(from.survey.groups) {

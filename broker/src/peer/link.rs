@@ -30,6 +30,7 @@ pub(crate) struct Link {
     up: RefCell<Option<Up>>,
     /// Since when there is no connection.
     down_since: Cell<Instant>,
+    state: RefCell<LinkState>,
     /// To be connected at once, to be written, or to be closed.
     stirred: Notify,
     is_closed: Cell<bool>,
@@ -38,6 +39,16 @@ pub(crate) struct Link {
     asked: RefCell<BTreeMap<u64, oneshot::Sender<Answer>>>,
     next_request: Cell<u64>,
     failures: Occasional,
+}
+
+/// How it goes with a link.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LinkState {
+    pub(crate) is_up: bool,
+    /// How often it was made.
+    pub(crate) connections: u64,
+    /// What was written by all of them.
+    pub(crate) sent_bytes: u64,
 }
 
 /// A connection.
@@ -64,6 +75,7 @@ impl Link {
             address: RefCell::new(address),
             up: RefCell::default(),
             down_since: Cell::new(now),
+            state: RefCell::default(),
             stirred: Notify::new(),
             is_closed: Cell::new(false),
             is_broken: Cell::new(false),
@@ -114,6 +126,13 @@ impl Link {
         }
     }
 
+    pub(super) fn state(&self) -> LinkState {
+        LinkState {
+            is_up: self.is_up(),
+            ..self.state.borrow().clone()
+        }
+    }
+
     /// Of the process at the other end; `None` without a connection.
     pub(super) fn incarnation(&self) -> Option<TopicId> {
         self.up.borrow().as_ref().map(|up| up.incarnation)
@@ -152,7 +171,10 @@ impl Link {
         let Some(up) = up.as_mut().filter(|up| up.unsent.bytes() > 0) else {
             return;
         };
-        match up.write() {
+        let before = up.unsent.bytes();
+        let written = up.write();
+        self.state.borrow_mut().sent_bytes += (before - up.unsent.bytes()) as u64;
+        match written {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.stir(),
             Err(_) => {
@@ -211,6 +233,7 @@ impl Link {
         let (reader, writer) = stream.into_split();
         let writer = Rc::new(writer);
         self.is_broken.set(false);
+        self.state.borrow_mut().connections += 1;
         self.up.replace(Some(Up {
             writer: writer.clone(),
             unsent: Unsent::default(),

@@ -200,6 +200,10 @@ pub enum Refusal {
     ElectionNotNeeded,
     #[error("Unable to find any leader for the partition.")]
     NoLeader,
+    #[error(
+        "A leader is elected by a majority of the partition's replicas, as soon as it is there; with fewer of them none is, since records would be lost."
+    )]
+    NoEligibleLeader,
     #[error("Unknown election type {0}")]
     UnknownElectionType(i8),
     #[error("No partition reassignment is in progress.")]
@@ -221,6 +225,7 @@ impl Refusal {
             | Self::NoTopicToReassign(_)
             | Self::NoPartitionToReassign { .. } => 3,
             Self::NoLeader => 5,
+            Self::NoEligibleLeader => 83,
             Self::UnsupportedLevel { .. } => 35,
             Self::InvalidTopicName(_) | Self::LooksAlike { .. } => 17,
             Self::TopicExists(_) => 36,

@@ -3,7 +3,7 @@
 //! Whoever leads a partition is asked to let its preferred replica stand for election, and the answer
 //! waits until that one leads. A partition that nobody leads elects somebody by itself as soon as a
 //! majority of its replicas is there: with fewer there is nothing to be ordered but the loss of records,
-//! which is not served.
+//! which is not served. An unclean election is refused therefore where Kafka would hold one.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -83,6 +83,7 @@ struct Order {
 }
 
 fn wanted(shard: &Rc<Shard>, request: &ElectLeadersRequest) -> Vec<TopicElections> {
+    let kind = request.election_type;
     if let Some(topics) = &request.topic_partitions {
         let of_topic = |topic: &_| {
             let klamm_protocol::messages::elect_leaders_request::TopicPartitions {
@@ -90,14 +91,14 @@ fn wanted(shard: &Rc<Shard>, request: &ElectLeadersRequest) -> Vec<TopicElection
                 partitions,
                 ..
             } = topic;
-            of_topic(shard, topic, partitions)
+            of_topic(shard, topic, partitions, kind)
         };
         return topics.iter().map(of_topic).collect();
     }
     let image = shard.image();
     let all = image.topics().map(|topic| {
         let partitions: Vec<_> = topic.partition_indexes().map(|index| index.0).collect();
-        let mut elections = of_topic(shard, topic.name.as_str(), &partitions);
+        let mut elections = of_topic(shard, topic.name.as_str(), &partitions, kind);
         // Not worth a line where all partitions are asked for.
         let is_needed = |election: &mut PartitionElection| {
             !matches!(election.decided, Err(Refusal::ElectionNotNeeded))
@@ -108,10 +109,10 @@ fn wanted(shard: &Rc<Shard>, request: &ElectLeadersRequest) -> Vec<TopicElection
     all.filter(|topic| !topic.partitions.is_empty()).collect()
 }
 
-fn of_topic(shard: &Rc<Shard>, name: &str, partitions: &[i32]) -> TopicElections {
+fn of_topic(shard: &Rc<Shard>, name: &str, partitions: &[i32], kind: i8) -> TopicElections {
     let partitions = partitions.iter().map(|index| PartitionElection {
         index: *index,
-        decided: decide(shard, name, *index),
+        decided: decide(shard, name, *index, kind),
     });
     TopicElections {
         name: text_of(name),
@@ -119,14 +120,18 @@ fn of_topic(shard: &Rc<Shard>, name: &str, partitions: &[i32]) -> TopicElections
     }
 }
 
-fn decide(shard: &Rc<Shard>, name: &str, index: i32) -> Result<Order, Refusal> {
+fn decide(shard: &Rc<Shard>, name: &str, index: i32, kind: i8) -> Result<Order, Refusal> {
     let image = shard.image();
     let topic = image.topic(name);
     let leader = topic.zip(usize::try_from(index).ok());
     let leader = leader.map(|(topic, index)| TopicLeaders::of(shard, topic).partition(index));
     let leader = leader.filter(|state| state.leader >= 0);
     let leader = leader.map(|state| BrokerId(state.leader));
-    let Election::HandOver(heir) = elect_leader(&image, name, index, leader)?;
+    let elected = elect_leader(&image, name, index, leader);
+    let Election::HandOver(heir) = match kind {
+        UNCLEAN => return Err(no_unclean_election(elected)),
+        _ => elected?,
+    };
     let (Some(topic), Some(leader)) = (topic, leader) else {
         return Err(Refusal::NoLeader);
     };
@@ -138,6 +143,16 @@ fn decide(shard: &Rc<Shard>, name: &str, index: i32) -> Result<Order, Refusal> {
         leader,
         heir,
     })
+}
+
+/// Why there is none, of a partition for which this would have come of a clean one.
+fn no_unclean_election(clean: Result<Election, Refusal>) -> Refusal {
+    match clean {
+        // Only for those that have no leader.
+        Ok(Election::HandOver(_)) => Refusal::ElectionNotNeeded,
+        Err(Refusal::NoLeader) => Refusal::NoEligibleLeader,
+        Err(other) => other,
+    }
 }
 
 impl PartitionElection {

@@ -684,6 +684,20 @@ fn a_damaged_log_is_not_copied() {
 }
 
 #[test]
+fn a_snapshot_of_producers_that_was_torn_is_not_copied() {
+    let source = eventful(small_config());
+    let manifest = source.log.manifest(source.log.last_index()).unwrap();
+    let mut segments = manifest.segments().iter();
+    let with_snapshot = segments.find(|segment| segment.snapshot_bytes.is_some());
+    let base_offset = with_snapshot.unwrap().base_offset;
+    let name = format!("orders-0/{:020}.snapshot", base_offset.get());
+    assert!(source.disk.damage(&Path::new(ROOT).join(name), 6, 1));
+    let manifest = source.log.manifest(source.log.last_index()).unwrap();
+    let segment = manifest.segment(base_offset).unwrap();
+    assert_eq!(segment.snapshot_bytes, None);
+}
+
+#[test]
 fn only_tickets_wait_for_the_disk() {
     let source = eventful(small_config());
     let through = LogIndex(source.log.last_index().0 - 3);

@@ -10,13 +10,15 @@ use bytes::Bytes;
 use klamm_model::raft::MetaEntry;
 use klamm_model::{LogIndex, Offset};
 
+use super::snapshots::SNAPSHOT_BYTES_MAX;
 use super::{Log, Offline, Place, next_data_index, read};
 use crate::copy::{
     CopiedSegment, CopyEnd, LogManifest, MANIFEST_BYTES_MAX, ManifestError, Part, PartError,
     WantedPart,
 };
-use crate::disk::{DiskError, Open};
+use crate::disk::{self, DiskError, Open};
 use crate::journal::Anchor;
+use crate::producer_state;
 use crate::segment::residency::{Unread, Waiting};
 use crate::segment::walk::Written;
 use crate::segment::{Segment, file_name};
@@ -198,7 +200,7 @@ fn first_hole(segments: &[Segment]) -> Option<(&Segment, &crate::segment::Hole)>
 }
 
 impl ManifestTicket {
-    /// Finds where the last entry ends, and how long the snapshots are. Waits for the disk.
+    /// Finds where the last entry ends, and which snapshots there are. Waits for the disk.
     pub fn run(mut self) -> Result<LogManifest, ManifestError> {
         if !self.is_whole {
             self.find_end()?;
@@ -206,7 +208,7 @@ impl ManifestTicket {
         for at in 0..self.segments.len() {
             if self.has_snapshot[at] {
                 let length = self.snapshot_bytes(self.segments[at].base_offset);
-                self.segments[at].snapshot_bytes = Some(length.map_err(unreadable)?);
+                self.segments[at].snapshot_bytes = length.map_err(unreadable)?;
             }
         }
         let end = self.through;
@@ -270,10 +272,13 @@ impl ManifestTicket {
         Ok(Written::new(mapping, length, length, Waiting::Here, at))
     }
 
-    fn snapshot_bytes(&self, base_offset: Offset) -> Result<u64, DiskError> {
+    /// How long a snapshot is; `None` if it was torn when power was lost, and so is none.
+    fn snapshot_bytes(&self, base_offset: Offset) -> Result<Option<u64>, DiskError> {
         let name = file_name(base_offset, Part::ProducerSnapshot.suffix());
         let path = self.place.directory.join(name);
-        self.place.disk.open(&path, Open::Existing)?.length()
+        let bytes = disk::read_small(&*self.place.disk, &path, SNAPSHOT_BYTES_MAX)?;
+        let is_whole = producer_state::decode(&bytes).is_some();
+        Ok(is_whole.then_some(bytes.len() as u64))
     }
 
     fn path(&self, segment: &CopiedSegment, part: Part) -> PathBuf {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use klamm_model::raft::MetaEntry;
 use klamm_model::{LogIndex, Offset, Term, Timestamp};
 
 use super::{AppendError, Log, Place, ReadError, is_noop};
@@ -238,11 +239,15 @@ impl Log {
         }
     }
 
-    /// The first entry of a segment, and the term of the one before.
+    /// The first entry of a segment, and the term of the one before. Entries without records that stand
+    /// where the segment begins are among its own: they may not be committed when all before it is.
     fn entry_of(&self, at: usize) -> (LogIndex, Term) {
-        let first_index = self.segments[at].base_index().unwrap_or(self.next_index);
-        let before =
-            |meta: &&klamm_model::raft::MetaEntry| is_noop(meta) && meta.index < first_index;
+        let base_offset = self.segments[at].base_offset();
+        let first_batch = self.segments[at].base_index().unwrap_or(self.next_index);
+        let at_its_beginning = |meta: &&MetaEntry| meta.at_offset >= base_offset;
+        let first_meta = self.raft.metas.iter().find(at_its_beginning);
+        let first_index = first_meta.map_or(first_batch, |meta| meta.index.min(first_batch));
+        let before = |meta: &&MetaEntry| is_noop(meta) && meta.index < first_index;
         let noop = self.raft.metas.iter().rfind(before);
         let prev_term = noop.map_or(self.prev_term(), |noop| noop.term);
         (first_index, prev_term)

@@ -21,7 +21,7 @@ const SNAPSHOT_EVERY_BYTES: u64 = 64 << 20;
 const SNAPSHOTS_KEPT: usize = 2;
 
 /// Largest snapshot that is read: 22 million producers.
-const SNAPSHOT_BYTES_MAX: usize = 1 << 30;
+pub(super) const SNAPSHOT_BYTES_MAX: usize = 1 << 30;
 
 /// How far before a snapshot batches are looked at, to know of each producer more than the last
 /// one: with several batches in flight, any of them may be sent again.

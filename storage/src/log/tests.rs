@@ -504,6 +504,25 @@ fn records_are_deleted_at_once_but_what_is_not_committed_stays_on_the_disk() {
 }
 
 #[test]
+fn an_entry_without_records_where_the_log_begins_is_not_gone_with_the_records_before() {
+    let mut world = World::new(small_config());
+    append_many(&mut world.log, 40);
+    world.log.roll(Timestamp(0)).unwrap();
+    // It may not be committed when all that has records is.
+    lead(&mut world.log, 2).unwrap();
+    let noop = world.log.last_index();
+    let end = world.log.log_end_offset();
+    let ticket = world.log.delete_records(end, end).unwrap();
+    ticket.unwrap().run().unwrap();
+    assert_eq!(world.log.segment_count(), 1);
+    assert_eq!(world.log.first_index(), noop);
+    let mut world = world.reopen_clean();
+    assert_eq!(world.log.first_index(), noop);
+    append_many(&mut world.log, 3);
+    assert_eq!(offsets(&mut world.log), [40, 41, 42]);
+}
+
+#[test]
 fn deleted_records_stay_deleted() {
     let mut world = World::new(small_config());
     append_many(&mut world.log, 40);

@@ -26,16 +26,18 @@ impl Removal {
     pub(super) fn note(&self, reason: &str) {
         let mut known = self.reason.borrow_mut();
         known.get_or_insert_with(|| reason.to_owned());
-        self.noted.notify_one();
+        drop(known);
+        self.noted.notify_waiters();
     }
 
     /// Waits until it is so.
     pub(super) async fn noted(&self) -> String {
         loop {
+            let noted = self.noted.notified();
             if let Some(reason) = self.reason.borrow().clone() {
                 return reason;
             }
-            self.noted.notified().await;
+            noted.await;
         }
     }
 }

@@ -44,8 +44,22 @@ impl Shard {
         let led = self.peers.leaders.borrow().led_by(self.node_id);
         link.send_leaders(&led);
         self.peers.lost.borrow_mut().remove(&link.broker());
+        self.drop_older_than(link);
         self.note_restarted(link.broker());
         self.peers.news.notify_waiters();
+    }
+
+    /// What a process said that is not there any more must not put replicas to sleep.
+    fn drop_older_than(&self, link: &Link) {
+        let mut all = self.peers.incoming.borrow_mut();
+        let is_older = |incoming: &Rc<Incoming>| Some(incoming.incarnation) != link.incarnation();
+        if let Some(incoming) = all
+            .get(&link.broker())
+            .filter(|incoming| is_older(incoming))
+        {
+            incoming.supersede();
+            all.remove(&link.broker());
+        }
     }
 
     /// The connection to a broker is lost: whoever follows it looks for another leader.
@@ -101,6 +115,13 @@ impl Shard {
             all.remove(&broker);
             drop(all);
             self.link_is_down(broker);
+        }
+    }
+
+    /// A broker gives no sign of life any more. The connection to it may look alive for a while.
+    pub(super) fn fell_silent(&self, broker: BrokerId) {
+        if let Some(link) = self.peers.link(broker) {
+            link.break_off();
         }
     }
 

@@ -131,7 +131,7 @@ async fn read_link(
         let read = tokio::select! {
             biased;
             () = incoming.superseded.notified() => break LinkError::Here("a newer one has taken its place"),
-            read = frames.read() => read,
+            read = frames.read_signs() => read,
         };
         if let Err(error) = read {
             break error;
@@ -140,6 +140,9 @@ async fn read_link(
             break error;
         }
     };
+    if let LinkError::Silent = end {
+        shard.fell_silent(broker);
+    }
     shard.incoming_link_ended(broker, &incoming);
     end
 }

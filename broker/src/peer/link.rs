@@ -14,9 +14,10 @@ use klamm_model::{BrokerId, Instant, TopicId};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::MissedTickBehavior;
 
 use super::request::{Answer, Request};
-use super::socket::{self, Frames, LinkError};
+use super::socket::{self, Frames, LinkError, SIGN_INTERVAL};
 use super::unsent::Unsent;
 use super::wire::{self, Address, FRAME_BYTES_MAX, Frame, Greeting, Group, Led, Purpose};
 use crate::net::occasional::Occasional;
@@ -153,6 +154,18 @@ impl Link {
         self.send(|unsent| unsent.push(wire::leaders(leaders)));
     }
 
+    /// Says that this broker lives, which replicas that sleep do not.
+    fn give_sign(&self) {
+        self.send_leaders(&[]);
+        self.flush();
+    }
+
+    /// Gives the connection up, for a new one.
+    pub(super) fn break_off(&self) {
+        self.is_broken.set(true);
+        self.stir();
+    }
+
     fn send(&self, push: impl FnOnce(&mut Unsent)) {
         let mut up = self.up.borrow_mut();
         let Some(up) = up.as_mut().filter(|_| !self.is_broken.get()) else {
@@ -160,8 +173,7 @@ impl Link {
         };
         push(&mut up.unsent);
         if up.unsent.bytes() > UNSENT_BYTES_MAX {
-            self.is_broken.set(true);
-            self.stir();
+            self.break_off();
         }
     }
 
@@ -177,10 +189,7 @@ impl Link {
         match written {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.stir(),
-            Err(_) => {
-                self.is_broken.set(true);
-                self.stir();
-            }
+            Err(_) => self.break_off(),
         }
     }
 
@@ -243,16 +252,22 @@ impl Link {
         shard.link_is_up(self);
         self.flush();
         let mut replies = Frames::new(reader, FRAME_BYTES_MAX);
+        let mut signs = tokio::time::interval(SIGN_INTERVAL);
+        signs.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             if self.is_closed.get() {
                 return LinkError::Here("it is not needed any more");
             }
             if self.is_broken.get() {
-                return LinkError::Here("it takes nothing");
+                return LinkError::Here("it is beyond use");
             }
             let next = tokio::select! {
                 biased;
                 () = self.stirred.notified() => Ok(()),
+                _ = signs.tick() => {
+                    self.give_sign();
+                    Ok(())
+                }
                 ready = writer.writable(), if self.has_unsent() => {
                     self.flush();
                     ready.map_err(LinkError::from)

@@ -16,8 +16,13 @@ use super::wire::{Address, GREETING_BYTES_MAX, Greeting, Refused, Welcome, WireE
 /// How long a connection and its greeting may take.
 const GREETING_TIME: Duration = Duration::from_secs(2);
 /// A machine that has vanished does not close its connections: after so long without any sign the
-/// system does. Elections do not wait for that, they have their own time-outs.
-const SILENCE_MAX: Duration = Duration::from_secs(5);
+/// system does. Replicas do not wait for that: see [`SILENCE_MAX`].
+const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(5);
+/// Between two signs of life by a connection between brokers.
+pub(super) const SIGN_INTERVAL: Duration = Duration::from_millis(200);
+/// A broker that has said nothing for so long counts as lost: sleeping replicas have nothing else to
+/// know each other's end by. In the middle of election time-outs.
+pub(super) const SILENCE_MAX: Duration = Duration::from_millis(1500);
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Why there is no connection to another broker, or none any more.
@@ -32,6 +37,8 @@ pub(crate) enum LinkError {
     #[error("the other broker closed the connection")]
     Closed,
     #[error("the other broker does not answer")]
+    NoAnswer,
+    #[error("the other broker has fallen silent")]
     Silent,
     #[error("the other broker refuses this one: {}", .0.reason)]
     Refused(Refused),
@@ -66,6 +73,13 @@ impl Frames {
         }
     }
 
+    /// As [`read`](Self::read), from a broker that gives signs of life. What has come is taken first: if
+    /// it was this broker that stood still, nobody is lost.
+    pub(super) async fn read_signs(&mut self) -> Result<(), LinkError> {
+        let read = timeout(SILENCE_MAX, self.read()).await;
+        read.unwrap_or(Err(LinkError::Silent))
+    }
+
     /// The next frame.
     pub(super) async fn next(&mut self) -> Result<Bytes, LinkError> {
         loop {
@@ -86,7 +100,7 @@ pub(super) fn set_options(stream: &TcpStream) -> io::Result<()> {
         .with_interval(PROBE_INTERVAL);
     socket.set_tcp_keepalive(&keepalive)?;
     // Of the two limits the kernel takes this one, also for data that is not acknowledged.
-    socket.set_tcp_user_timeout(Some(SILENCE_MAX))
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED_MAX))
 }
 
 /// Connects to a broker and greets it.
@@ -99,7 +113,7 @@ pub(super) async fn connect(
         greet(stream, greeting).await
     };
     let connected = timeout(GREETING_TIME, connecting).await;
-    connected.unwrap_or(Err(LinkError::Silent))
+    connected.unwrap_or(Err(LinkError::NoAnswer))
 }
 
 async fn greet(
@@ -119,7 +133,7 @@ async fn greet(
 pub(super) async fn greeted(stream: &mut TcpStream) -> Result<Greeting, LinkError> {
     set_options(stream)?;
     let first = timeout(GREETING_TIME, read_exactly_one(stream)).await;
-    let first = first.unwrap_or(Err(LinkError::Silent))?;
+    let first = first.unwrap_or(Err(LinkError::NoAnswer))?;
     Ok(Greeting::decode(first)?)
 }
 

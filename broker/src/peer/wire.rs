@@ -9,7 +9,8 @@
 //! refusal    1 B (1: this time, 2: for ever, since the broker was removed), reason text
 //! message    1 B (1), topic id 16 B, partition 4 B, an envelope as `klamm_replication::frame` has it
 //! leaders    1 B (2), count 4 B, each: topic id 16 B, partition 4 B, leader epoch 4 B,
-//!            count of brokers in sync 4 B, each: broker 4 B
+//!            count of brokers in sync 4 B, each: broker 4 B;
+//!            none of them is a sign of life
 //! request    1 B (3), number 8 B, a request as in `request`
 //! reply      1 B (4), number 8 B, a reply as in `request`
 //! ```

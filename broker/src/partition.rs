@@ -109,6 +109,8 @@ pub(crate) struct Partition {
     stirred: Notify,
     has_left: Cell<bool>,
     touched: Cell<bool>,
+    /// Its replica is among those whose clocks run.
+    ticks: Cell<bool>,
     unsynced: Cell<bool>,
     /// Leadership was won or lost since somebody looked.
     leadership: Cell<Option<Leadership>>,
@@ -171,6 +173,7 @@ impl Partition {
             stirred: Notify::new(),
             has_left: Cell::new(false),
             touched: Cell::new(false),
+            ticks: Cell::new(false),
             unsynced: Cell::new(false),
             leadership: Cell::new(None),
             recovered: Cell::new(false),
@@ -253,6 +256,22 @@ impl Partition {
     /// Notes that the partition takes part in the next turn; `true` if it did not already.
     pub(crate) fn touch(&self) -> bool {
         !self.touched.replace(true)
+    }
+
+    /// When its replica has something to do, if it does not sleep.
+    pub(crate) fn next_tick(&self) -> Option<Instant> {
+        let driver = self.driver.borrow();
+        driver.next_deadline().filter(|_| !driver.is_asleep())
+    }
+
+    /// Notes that the clock of its replica runs; `true` if it did not already.
+    pub(crate) fn begin_ticking(&self) -> bool {
+        !self.ticks.replace(true)
+    }
+
+    /// The clock stands still.
+    pub(crate) fn end_ticking(&self) {
+        self.ticks.set(false);
     }
 
     /// Notes that the flusher has to look after the partition; `true` if it did not already.

@@ -45,6 +45,7 @@ use crate::purgatory::Purgatory;
 use crate::quota::{QuotaManager, Window};
 use crate::tasks;
 use crate::topics::Topics;
+use crate::upkeep::clocks::Clocks;
 use klamm_storage::log_dir::DeleteLogTicket;
 use klamm_storage::{AppendDone, AppendError, DeleteTicket};
 
@@ -76,6 +77,7 @@ pub(crate) struct Shard {
     /// A write has come back.
     written: Notify,
     unsynced: RefCell<Vec<Rc<Partition>>>,
+    pub(crate) clocks: Clocks,
     /// Some partitions could not be opened.
     unopened: Cell<bool>,
 }
@@ -133,6 +135,7 @@ impl Shard {
             touched: RefCell::default(),
             written: Notify::new(),
             unsynced: RefCell::default(),
+            clocks: Clocks::default(),
             unopened: Cell::new(false),
         }
     }
@@ -426,6 +429,7 @@ impl Shard {
         let now = self.clock.now();
         self.net.meter.end(Marks { staged, written }, now);
         for partition in &touched {
+            self.keep_time(partition);
             self.notice_leadership(partition);
             self.sync_journal_when_due(partition);
             self.sync_when_due(partition, now);

@@ -1,6 +1,7 @@
 //! What is done from time to time: starting fsyncs, retention, checkpoints, forgetting producers.
 
 pub(crate) mod checkpoints;
+pub(crate) mod clocks;
 pub(crate) mod in_sync;
 pub(crate) mod log_starts;
 pub(crate) mod replicas;
@@ -21,7 +22,12 @@ pub(crate) fn start_ticking(shard: &Rc<Shard>) {
         true => TICK_INTERVAL_ALONE,
         false => TICK_INTERVAL,
     };
-    tasks::spawn(repeat(shard.clone(), interval, interval, tick_replicas));
+    tasks::spawn(repeat(
+        shard.clone(),
+        interval,
+        interval,
+        Shard::tick_replicas,
+    ));
 }
 
 /// Starts the tasks; they end with the runtime.
@@ -105,21 +111,6 @@ const TICK_INTERVAL: Duration = Duration::from_millis(50);
 /// The same where there are no others: a replica that leads alone has no deadline, so this is for
 /// those whose election met a full disk.
 const TICK_INTERVAL_ALONE: Duration = Duration::from_millis(500);
-
-fn tick_replicas(shard: &Rc<Shard>) {
-    let now = shard.clock.now();
-    let mut all = partitions(shard);
-    all.push(shard.controller.partition().clone());
-    for partition in &all {
-        let deadline = partition.driver().next_deadline();
-        if deadline.is_some_and(|deadline| deadline <= now) {
-            partition.tick(now);
-            shard.attend(partition);
-        }
-    }
-    // What they have to say leaves together.
-    shard.peers.flush();
-}
 
 /// Writes down that nothing is missing any more of what a loss of power had taken.
 fn note_recovered(shard: &Rc<Shard>) {

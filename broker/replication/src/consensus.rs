@@ -226,6 +226,19 @@ impl Consensus {
         self.node.transfer_leader(to.get());
     }
 
+    /// How far a follower's log is known to agree and to be fsynced; `None` unless this replica leads and
+    /// sends to it what comes, or of a stranger.
+    pub(crate) fn matched(&self, peer: ReplicaId) -> Option<LogIndex> {
+        let progress = self.node.raft.prs().get(peer.get())?;
+        let is_sent_to = self.is_leader() && progress.state == ProgressState::Replicate;
+        is_sent_to.then_some(LogIndex(progress.matched))
+    }
+
+    /// Time has stood still: whoever is to be heard from has a whole time-out for that.
+    pub(crate) fn begin_anew_to_listen(&mut self) {
+        self.node.raft.election_elapsed = 0;
+    }
+
     /// Whether proposals are dropped because another replica is about to lead.
     pub(crate) fn is_transferring(&self) -> bool {
         self.node.raft.lead_transferee.is_some()

@@ -118,11 +118,15 @@ pub enum PeerMessage {
     Heartbeat {
         /// The last committed entry that the follower is known to have.
         commit: LogIndex,
+        /// Whether the follower may sleep, if it has no more to learn than that.
+        sleep: bool,
     },
     /// Answers [`PeerMessage::Heartbeat`].
     HeartbeatResponse {
         /// The last committed entry that the follower knows of.
         commit: LogIndex,
+        /// Whether it sleeps.
+        asleep: bool,
     },
     /// The leader wants the receiver to stand for election at once.
     TimeoutNow,
@@ -202,8 +206,14 @@ impl fmt::Display for PeerMessage {
                 write!(f, "rejected #{previous} hint={hint}")
             }
             Self::TakeCopy { unless } => write!(f, "take-copy unless={unless}"),
-            Self::Heartbeat { commit } => write!(f, "heartbeat commit=#{commit}"),
-            Self::HeartbeatResponse { .. } => f.write_str("heartbeat-response"),
+            Self::Heartbeat { commit, sleep } => {
+                write!(f, "heartbeat commit=#{commit}")?;
+                f.write_str(if *sleep { " sleep" } else { "" })
+            }
+            Self::HeartbeatResponse { asleep, .. } => {
+                f.write_str("heartbeat-response")?;
+                f.write_str(if *asleep { " asleep" } else { "" })
+            }
             Self::TimeoutNow => f.write_str("timeout-now"),
             Self::Recovering { .. } => f.write_str("recovering"),
             Self::Holds {

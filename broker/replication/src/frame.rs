@@ -48,6 +48,7 @@ mod flag {
     pub(super) const TRANSFER: u8 = 2;
     pub(super) const GRANTED: u8 = 4;
     pub(super) const FLUSH: u8 = 8;
+    pub(super) const SLEEP: u8 = 16;
 }
 
 /// What follows the count of an append.

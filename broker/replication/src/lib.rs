@@ -34,6 +34,7 @@ mod recovery;
 mod replica;
 mod restored;
 mod sequence;
+mod sleep;
 mod standing;
 mod terms;
 

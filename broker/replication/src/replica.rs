@@ -6,6 +6,7 @@ mod following;
 mod leading;
 mod peers;
 mod recovering;
+mod sleeping;
 
 use klamm_model::raft::{HardState, LogEntry, MetaEntry, MetaKind};
 use klamm_model::{Instant, LogIndex, Term};
@@ -19,6 +20,7 @@ use crate::position::Positions;
 use crate::reach::{Kind, Reach};
 use crate::recovery::Recovery;
 use crate::sequence::Sequence;
+use crate::sleep::Sleep;
 use crate::standing::{self, Standing};
 use crate::{
     Effect, EntryId, Event, JournalTicket, PeerMessage, Position, ReplicaId, RestoreError,
@@ -51,6 +53,9 @@ pub struct Replica {
     recovery: Option<Recovery>,
     preferred: bool,
     standing: Standing,
+    sleep: Sleep,
+    /// The leader has just said that this replica may sleep.
+    sleep_offered: bool,
     /// Whether a leader waits for this log's fsync.
     flush_wanted: bool,
     /// What comes next in this log can only be copied, as far as it has heard; a copy has this entry.
@@ -135,6 +140,8 @@ impl Replica {
             recovery: settings.recovering.then(|| Recovery::new(settings.life)),
             preferred: settings.preferred,
             standing: Standing::new(settings.seed),
+            sleep: Sleep::new(settings.seed),
+            sleep_offered: false,
             flush_wanted: false,
             wants_copy: None,
             visible: known,
@@ -149,6 +156,7 @@ impl Replica {
 
     /// Takes one event and says what is to be done about it.
     pub fn handle(&mut self, now: Instant, event: Event, effects: &mut Vec<Effect>) {
+        self.notice_disturbance(now, &event);
         match event {
             Event::Start => self.start(),
             Event::Propose(batches) => self.propose(batches, effects),
@@ -166,12 +174,12 @@ impl Replica {
             Event::Announce => self.consensus.announce(),
             Event::VisibleWhen(rule) => self.visible_when = rule,
         }
-        self.settle(effects);
+        self.settle(now, effects);
         self.wind_clock(now);
     }
 
-    /// When [`Event::Tick`] is due. A lone member that leads has nothing to wait for, so an idle
-    /// partition of a single broker costs nothing.
+    /// When [`Event::Tick`] is due. A lone member that leads has nothing to wait for, and who sleeps
+    /// waits for minutes, so an idle partition costs nothing.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.next_tick
     }
@@ -285,6 +293,7 @@ impl Replica {
         if self.next_tick.is_none_or(|due| now < due) {
             return;
         }
+        self.end_nap(now);
         // One tick however late: after a pause the others are heard before an election.
         self.next_tick = Some(now + TICK);
         match self.may_stand() {
@@ -295,6 +304,7 @@ impl Replica {
             false => self.consensus.tick_without_standing(),
         }
         self.announce_recovery(effects);
+        self.count_silence();
     }
 
     fn stand_out_of_turn(&mut self) {
@@ -319,7 +329,7 @@ impl Replica {
     }
 
     /// Drives raft-rs until it is quiet, then moves the watermarks.
-    fn settle(&mut self, effects: &mut Vec<Effect>) {
+    fn settle(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         loop {
             // Nothing is to be decided by a majority of those who decide no longer.
             if self.enforce_members(effects) {
@@ -338,6 +348,7 @@ impl Replica {
         self.give_out(None, effects);
         self.move_watermarks(effects);
         self.notice_recovery(effects);
+        self.fall_asleep_when_due(now);
         self.send(effects);
     }
 
@@ -395,6 +406,9 @@ impl Replica {
             if let PeerMessage::Accepted { .. } = envelope.message {
                 self.wants_copy = None;
             }
+            if let PeerMessage::VoteResponse { granted: true, .. } = envelope.message {
+                self.standing.other_stands();
+            }
             self.outbox.push(envelope, leader, last, &self.persistence);
         }
         self.consensus.recycle(ready.entries);
@@ -429,9 +443,10 @@ impl Replica {
         let (term, written) = (self.consensus.term(), self.written.reached());
         self.outbox
             .release(term, written, &self.persistence, effects);
-        if self.consensus.is_leader() {
-            for effect in &mut effects[first..] {
-                if let Effect::Send(envelope) = effect {
+        for effect in &mut effects[first..] {
+            if let Effect::Send(envelope) = effect {
+                self.mark(&mut envelope.message);
+                if self.consensus.is_leader() {
                     envelope.visible = self.visible.index;
                 }
             }

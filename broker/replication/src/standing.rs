@@ -33,6 +33,9 @@ impl Standing {
     const TRIES: u32 = 5;
     /// Ticks by which one voter lets the one before it go first: time for an election.
     const TICKS_APART: u64 = 2;
+    /// Ticks that one which has given its vote to another waits for that: thousands of elections at once
+    /// share their fsyncs, and two that stand in turn would each end the election of the other.
+    const PATIENCE_TICKS: u64 = 10;
     /// Ticks between the tries of a replica whose group begins.
     const NEW_GROUP_TICKS: u64 = 2;
 
@@ -58,6 +61,15 @@ impl Standing {
             ticks: Self::NEW_GROUP_TICKS,
             why: Why::NewGroup,
         });
+    }
+
+    /// Another one stands, and this replica is for it.
+    pub(crate) fn other_stands(&mut self) {
+        if let Some(due) = &mut self.due
+            && let Why::LeaderGone { .. } = due.why
+        {
+            due.ticks = due.ticks.max(Self::PATIENCE_TICKS);
+        }
     }
 
     /// Time-outs decide again.
@@ -129,6 +141,15 @@ mod tests {
             assert_eq!(stands.len(), Standing::TRIES as usize);
             assert!(stands.windows(2).all(|pair| pair[1] - pair[0] <= 5));
         }
+    }
+
+    #[test]
+    fn who_is_for_another_lets_it_finish() {
+        let mut standing = Standing::new(7);
+        standing.leader_is_gone(1);
+        assert_eq!(stands(&mut standing, 2), [0; 0]);
+        standing.other_stands();
+        assert_eq!(stands(&mut standing, 10), [10]);
     }
 
     #[test]

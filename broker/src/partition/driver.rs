@@ -377,7 +377,13 @@ impl PartitionDriver {
             return None;
         }
         let (entries, turns) = self.replica.get()?.uncommitted();
-        let due = self.log.sync_deadline(now)?;
+        let Some(due) = self.log.sync_deadline(now) else {
+            if !self.is_writing() {
+                // Entries without records were meant, and the journal has its own fsync.
+                self.flush_wanted = self.log.synced_index();
+            }
+            return None;
+        };
         let full = self.flush_wanted > self.log.synced_index()
             || entries >= Self::UNSYNCED_ENTRIES_WANTED_MAX
             || turns >= Self::UNSYNCED_TURNS_WANTED_MAX;
@@ -538,6 +544,11 @@ impl PartitionDriver {
     }
 
     // ---- Time and settings ----
+
+    /// Whether the replica waits for nothing; its deadline is minutes away then.
+    pub fn is_asleep(&self) -> bool {
+        self.replica.get().is_some_and(Replica::is_asleep)
+    }
 
     /// When [`tick`](Self::tick) is due; `None` for a single replica that leads.
     pub fn next_deadline(&self) -> Option<Instant> {

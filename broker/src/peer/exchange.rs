@@ -178,6 +178,7 @@ impl Shard {
     pub(crate) fn attend(self: &Rc<Self>, partition: &Rc<Partition>) {
         self.send_outgoing(partition);
         self.copy_when_wanted(partition);
+        self.keep_time(partition);
         if partition.wants_turn() {
             self.touch(partition);
         }

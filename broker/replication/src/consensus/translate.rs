@@ -45,8 +45,14 @@ pub(super) fn to_envelope(message: &Message, flush: bool) -> Option<Envelope> {
             through: LogIndex(message.index),
             commit,
         },
-        MessageType::MsgHeartbeat => PeerMessage::Heartbeat { commit },
-        MessageType::MsgHeartbeatResponse => PeerMessage::HeartbeatResponse { commit },
+        MessageType::MsgHeartbeat => PeerMessage::Heartbeat {
+            commit,
+            sleep: false,
+        },
+        MessageType::MsgHeartbeatResponse => PeerMessage::HeartbeatResponse {
+            commit,
+            asleep: false,
+        },
         MessageType::MsgTimeoutNow => PeerMessage::TimeoutNow,
         _ => return None,
     };
@@ -120,11 +126,11 @@ pub(super) fn to_message(envelope: &Envelope, entries: Vec<Entry>) -> Option<Mes
             (message.reject_hint, message.log_term) = numbers(hint);
             message.commit = commit.0;
         }
-        PeerMessage::Heartbeat { commit } => {
+        PeerMessage::Heartbeat { commit, .. } => {
             message.set_msg_type(MessageType::MsgHeartbeat);
             message.commit = commit.0;
         }
-        PeerMessage::HeartbeatResponse { commit } => {
+        PeerMessage::HeartbeatResponse { commit, .. } => {
             message.set_msg_type(MessageType::MsgHeartbeatResponse);
             message.commit = commit.0;
         }

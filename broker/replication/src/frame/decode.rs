@@ -146,9 +146,11 @@ impl Reader {
             },
             kind::HEARTBEAT => PeerMessage::Heartbeat {
                 commit: self.index()?,
+                sleep: is(flag::SLEEP),
             },
             kind::HEARTBEAT_RESPONSE => PeerMessage::HeartbeatResponse {
                 commit: self.index()?,
+                asleep: is(flag::SLEEP),
             },
             kind::TIMEOUT_NOW => PeerMessage::TimeoutNow,
             kind::RECOVERING => PeerMessage::Recovering { life: self.u64()? },

@@ -45,8 +45,10 @@ fn kind_and_flags(message: &PeerMessage) -> (u8, u8) {
         PeerMessage::Written { .. } => (kind::WRITTEN, 0),
         PeerMessage::Rejected { .. } => (kind::REJECTED, 0),
         PeerMessage::TakeCopy { .. } => (kind::TAKE_COPY, 0),
-        PeerMessage::Heartbeat { .. } => (kind::HEARTBEAT, 0),
-        PeerMessage::HeartbeatResponse { .. } => (kind::HEARTBEAT_RESPONSE, 0),
+        PeerMessage::Heartbeat { sleep, .. } => (kind::HEARTBEAT, set(flag::SLEEP, *sleep)),
+        PeerMessage::HeartbeatResponse { asleep, .. } => {
+            (kind::HEARTBEAT_RESPONSE, set(flag::SLEEP, *asleep))
+        }
         PeerMessage::TimeoutNow => (kind::TIMEOUT_NOW, 0),
         PeerMessage::Recovering { .. } => (kind::RECOVERING, 0),
         PeerMessage::CatchUpTo { .. } => (kind::CATCH_UP_TO, 0),
@@ -86,7 +88,7 @@ fn put_fields(head: &mut BytesMut, message: &PeerMessage) {
             head.put_u64(commit.0);
         }
         PeerMessage::TakeCopy { unless } => put_entry_id(head, *unless),
-        PeerMessage::Heartbeat { commit } | PeerMessage::HeartbeatResponse { commit } => {
+        PeerMessage::Heartbeat { commit, .. } | PeerMessage::HeartbeatResponse { commit, .. } => {
             head.put_u64(commit.0);
         }
         PeerMessage::TimeoutNow => {}

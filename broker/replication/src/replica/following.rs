@@ -53,15 +53,19 @@ impl Replica {
                 self.peer_wrote(envelope.from, through);
                 self.peers.knows_commit(envelope.from, commit);
             }
-            PeerMessage::HeartbeatResponse { commit } if self.consensus.is_leader() => {
+            PeerMessage::HeartbeatResponse { commit, .. } if self.consensus.is_leader() => {
                 self.peers.knows_commit(envelope.from, commit);
+                self.rest(&envelope);
             }
             PeerMessage::Append { flush, .. } => {
                 self.heard(&envelope);
                 self.flush_wanted |= flush;
             }
             PeerMessage::TakeCopy { unless } => self.take_copy(envelope.from, unless, effects),
-            PeerMessage::Heartbeat { .. } => self.heard(&envelope),
+            PeerMessage::Heartbeat { .. } => {
+                self.heard(&envelope);
+                self.rest(&envelope);
+            }
             PeerMessage::CatchUpTo { life, through } => self.catch_up_to(life, through),
             _ => {}
         }

@@ -112,7 +112,7 @@ impl Replica {
     }
 
     /// How many voters could take part in a decision now, as far as a leader knows: itself, and those
-    /// that were heard within a time. Of a joint configuration those count that will stay; 0 if this
+    /// that were heard within a time. While it sleeps all are taken to be there. Of a joint configuration those count that will stay; 0 if this
     /// replica does not lead.
     pub fn responsive_voters(&self, now: Instant, within: Duration) -> usize {
         if !self.consensus.is_leader() {
@@ -121,6 +121,9 @@ impl Replica {
         let voters = self.configurations.in_force().voters.iter();
         let responds =
             |voter: &&ReplicaId| **voter == self.id || self.peers.was_heard(**voter, now, within);
+        if self.is_asleep() {
+            return voters.count();
+        }
         voters.filter(responds).count()
     }
 

@@ -64,6 +64,13 @@ impl Peers {
         }
     }
 
+    /// All have been there until now.
+    pub(super) fn heard_all(&mut self, now: Instant) {
+        for peer in &mut self.others {
+            peer.heard = Some(now);
+        }
+    }
+
     pub(super) fn wrote(&mut self, peer: ReplicaId, through: LogIndex) {
         if let Some(peer) = self.of(peer) {
             peer.written = through.max(peer.written);

@@ -53,8 +53,10 @@ fn message() -> impl Strategy<Value = PeerMessage> {
             commit
         }),
         id().prop_map(|unless| PeerMessage::TakeCopy { unless }),
-        index().prop_map(|commit| PeerMessage::Heartbeat { commit }),
-        index().prop_map(|commit| PeerMessage::HeartbeatResponse { commit }),
+        (index(), any::<bool>())
+            .prop_map(|(commit, sleep)| PeerMessage::Heartbeat { commit, sleep }),
+        (index(), any::<bool>())
+            .prop_map(|(commit, asleep)| PeerMessage::HeartbeatResponse { commit, asleep }),
         Just(PeerMessage::TimeoutNow),
         any::<u64>().prop_map(|life| PeerMessage::Recovering { life }),
         (any::<u64>(), index())

@@ -5,6 +5,7 @@
 //! That the oracle would notice is a test too: with each [`Sabotage`] some history must fail.
 
 mod disk;
+mod links;
 mod node;
 mod oracle;
 mod world;
@@ -75,6 +76,7 @@ fn histories_of(name: &str, faults: Faults) -> Option<(u64, Counts)> {
     }
     assert!(visible > seeds * 15, "little was shown");
     assert!(counts.elections > seeds, "few elections");
+    assert!(counts.sleeps > 5 * seeds, "little sleep");
     Some((seeds, counts))
 }
 
@@ -171,4 +173,9 @@ fn an_acknowledgement_before_the_write_is_noticed() {
         ..POWER
     };
     is_noticed(Sabotage::WriteIsALie, faults);
+}
+
+#[test]
+fn a_sleeping_group_whose_leader_has_gone_unnoticed_is_noticed() {
+    is_noticed(Sabotage::LostLinksGoUnnoticed, Faults::NONE);
 }

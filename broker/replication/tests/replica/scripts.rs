@@ -123,6 +123,27 @@ fn a_leader_knows_whom_it_has_heard() {
 }
 
 #[test]
+fn a_group_that_nobody_uses_falls_asleep_together() {
+    check("sleep.txt", include_str!("../../testdata/sleep.txt"));
+}
+
+#[test]
+fn whatever_happens_wakes_a_sleeping_leader() {
+    check(
+        "wake_leader.txt",
+        include_str!("../../testdata/wake_leader.txt"),
+    );
+}
+
+#[test]
+fn a_sleeping_follower_wakes_for_its_leader_and_without_it() {
+    check(
+        "wake_follower.txt",
+        include_str!("../../testdata/wake_follower.txt"),
+    );
+}
+
+#[test]
 fn who_votes_is_learnt_from_those_who_know() {
     check(
         "stale_members.txt",
@@ -178,6 +199,47 @@ fn an_impossible_past_is_refused() {
         include_str!("../../testdata/impossible.txt"),
     );
 }
+
+/// Of three voters, which have one entry, and its heartbeats have begun to offer sleep.
+const QUIET_LEADER: [&str; 22] = [
+    "replica voters=3",
+    "start",
+    "ticks 40",
+    "hear 2 1 pre-vote",
+    "journaled",
+    "hear 2 1 vote",
+    "journaled",
+    "hear 2 1 accepted through=1",
+    "hear 3 1 accepted through=1",
+    "ticks 10",
+    "hear 2 1 heartbeat-response commit=1",
+    "hear 3 1 heartbeat-response commit=1",
+    "ticks 10",
+    "hear 2 1 heartbeat-response commit=1",
+    "hear 3 1 heartbeat-response commit=1",
+    "ticks 10",
+    "hear 2 1 heartbeat-response commit=1",
+    "hear 3 1 heartbeat-response commit=1",
+    "ticks 10",
+    "hear 2 1 heartbeat-response commit=1",
+    "hear 3 1 heartbeat-response commit=1",
+    "ticks 2",
+];
+
+/// Its followers take the offer.
+const TO_SLEEP: [&str; 2] = [
+    "hear 2 1 heartbeat-response commit=1 asleep",
+    "hear 3 1 heartbeat-response commit=1 asleep",
+];
+
+/// Replica 2 of three under leader 1, which have one entry.
+const SLEEPING_FOLLOWER: [&str; 5] = [
+    "replica id=2 voters=3",
+    "start",
+    "hear 1 1 append after=0/0 noop/1 commit=0",
+    "journaled",
+    "hear 1 1 heartbeat commit=1 visible=1 sleep",
+];
 
 fn check(name: &str, recorded: &str) {
     let mut actual = String::new();
@@ -235,6 +297,11 @@ impl World {
                 format!("  {}\n", replica.wants_copy(end))
             }
             "responsive" => self.responsive(number(arguments[0])),
+            "asleep?" => self.sleep(),
+            "quiet-leader" => self.silently(&QUIET_LEADER),
+            "sleeping-leader" => self.silently(&QUIET_LEADER) + &self.silently(&TO_SLEEP),
+            "sleeping-follower" => self.silently(&SLEEPING_FOLLOWER),
+            "farewell" => self.farewell(),
             _ => {
                 let term = self.replica.as_ref().map(Replica::term);
                 self.handle(event(command, &arguments, term.unwrap_or_default()))
@@ -316,6 +383,27 @@ impl World {
         format!("  {voters} voters\n")
     }
 
+    /// What other scripts show.
+    fn silently(&mut self, lines: &[&str]) -> String {
+        lines.iter().for_each(|line| drop(self.run(line)));
+        String::new()
+    }
+
+    /// Whether it sleeps, and until when.
+    fn sleep(&self) -> String {
+        let replica = self.replica.as_ref().unwrap();
+        let due = replica.next_deadline().unwrap();
+        match replica.is_asleep() {
+            true => format!("  for {:?}\n", due.since(self.now)),
+            false => "  no\n".to_owned(),
+        }
+    }
+
+    fn farewell(&self) -> String {
+        let said = self.replica.as_ref().unwrap().farewell();
+        said.iter().map(|effect| format!("  {effect}\n")).collect()
+    }
+
     fn tick(&mut self) -> String {
         let due = self.replica.as_ref().unwrap().next_deadline();
         self.now = self.now.max(due.expect("a deadline"));
@@ -357,6 +445,7 @@ fn event(command: &str, arguments: &[&str], term: Term) -> Event {
             through: entry_id(arguments[0]),
         },
         "transfer" => Event::TransferLeadership(ReplicaId::new(number(arguments[0])).unwrap()),
+        "announce" => Event::Announce,
         "change" => Event::ChangeMembers(members(arguments[0])),
         "unreachable" => Event::LeaderUnreachable(ReplicaId::new(number(arguments[0])).unwrap()),
         "begins" => Event::LogBegins {
@@ -417,6 +506,7 @@ fn hear(own: u64, arguments: &[&str]) -> Event {
         },
         "heartbeat" => PeerMessage::Heartbeat {
             commit: index("commit"),
+            sleep: arguments.contains(&"sleep"),
         },
         "recovering" => PeerMessage::Recovering { life: 7 },
         "timeout-now" => PeerMessage::TimeoutNow,
@@ -435,6 +525,7 @@ fn hear(own: u64, arguments: &[&str]) -> Event {
         },
         "heartbeat-response" => PeerMessage::HeartbeatResponse {
             commit: index("commit"),
+            asleep: arguments.contains(&"asleep"),
         },
         "append" => PeerMessage::Append {
             previous: entry_id(field("after").unwrap()),

@@ -210,8 +210,19 @@ impl PartitionDriver {
         }
     }
 
+    /// The others may count on this replica without hearing of it.
+    fn say_farewell(&mut self) {
+        let farewell = self.replica.get().map(Replica::farewell);
+        for effect in farewell.unwrap_or_default() {
+            if let Effect::Send(envelope) = effect {
+                self.send(envelope);
+            }
+        }
+    }
+
     /// The first reason stays; what was staged is forgotten with the replica that it was for.
     pub(super) fn go_offline(&mut self, error: OfflineReason, outcomes: &mut Vec<Outcome>) {
+        self.say_farewell();
         self.replica.stop();
         if self.offline.is_none() {
             self.offline = Some(error.clone());

@@ -12,6 +12,7 @@ use klamm_replication::{
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
 
+use super::links::Links;
 use super::node::{Node, Start, Work};
 use super::oracle::Oracle;
 use crate::batch;
@@ -47,6 +48,8 @@ pub(super) enum Sabotage {
     WriteIsALie,
     /// After a restart it is not told of the changes of members in its log.
     MembersAreForgotten,
+    /// It is not told that a connection has ended.
+    LostLinksGoUnnoticed,
 }
 
 /// How much has happened.
@@ -57,6 +60,8 @@ pub(super) struct Counts {
     pub(super) recoveries: u64,
     /// Configurations that came into force, each once.
     pub(super) configurations: u64,
+    /// How often a replica fell asleep.
+    pub(super) sleeps: u64,
 }
 
 impl Counts {
@@ -65,6 +70,7 @@ impl Counts {
         self.truncations += other.truncations;
         self.recoveries += other.recoveries;
         self.configurations += other.configurations;
+        self.sleeps += other.sleeps;
     }
 }
 
@@ -103,6 +109,7 @@ struct Pace {
     faults: u64,
     changes: u64,
     starts: u64,
+    lulls: u64,
 }
 
 impl Pace {
@@ -118,6 +125,7 @@ impl Pace {
             faults: 1 + random.below(4),
             changes: changes * (10 + random.below(60)),
             starts: 10 + changes * 20,
+            lulls: random.below(3),
         }
     }
 }
@@ -135,12 +143,15 @@ pub(super) struct World {
     now: Instant,
     /// Whether one of the nodes should lead.
     preferred: bool,
-    nodes: Vec<Node>,
+    pub(super) nodes: Vec<Node>,
     /// The last entry that is known to have changed the members.
     changed: LogIndex,
     network: Vec<Packet>,
     /// Nodes that are cut off from the others.
     isolated: Option<usize>,
+    /// What the first of two says does not come to the second.
+    one_way: Option<(usize, usize)>,
+    pub(super) links: Links,
     pub(super) oracle: Oracle,
     pub(super) trace: Vec<String>,
     pub(super) counts: Counts,
@@ -170,6 +181,8 @@ impl World {
             changed: LogIndex::ZERO,
             network: Vec::new(),
             isolated: None,
+            one_way: None,
+            links: Links::new(size),
             oracle: Oracle::default(),
             trace: Vec::new(),
             counts: Counts::default(),
@@ -198,9 +211,19 @@ impl World {
             faults,
             changes,
             starts,
+            lulls,
         } = self.pace;
         let mut choice = self.random.below(
-            propose + deliver + work + sync + journal + ticks + 6 * faults + changes + starts,
+            propose
+                + deliver
+                + work
+                + sync
+                + journal
+                + ticks
+                + 6 * faults
+                + changes
+                + starts
+                + lulls,
         );
         let mut is = |weight: u64| match choice.checked_sub(weight) {
             Some(rest) => {
@@ -222,16 +245,22 @@ impl World {
             () if is(2 * faults) => self.change_partition(node),
             () if is(faults) && self.faults.kills => self.kill(node),
             () if is(faults) => self.lose_power(node),
+            () if is(lulls) => self.live_through_a_lull(),
             () => self.start(node),
         }
     }
 
-    fn handle(&mut self, node: usize, event: Event) {
+    pub(super) fn handle(&mut self, node: usize, event: Event) {
         let Some(replica) = self.nodes[node].replica.as_mut() else {
             return;
         };
         let mut effects = Vec::new();
+        let slept = replica.is_asleep();
         replica.handle(self.now, event, &mut effects);
+        if !slept && replica.is_asleep() {
+            self.counts.sleeps += 1;
+            self.trace.push(format!("{}: sleeps", node + 1));
+        }
         for effect in effects {
             self.note(node, &effect);
             self.perform(node, effect);
@@ -370,7 +399,7 @@ impl World {
         let (envelope, entries) = frame::decode(bytes).unwrap();
         let from = envelope.from.get() as usize - 1;
         let to = envelope.to.get() as usize - 1;
-        if self.isolated == Some(from) || self.isolated == Some(to) {
+        if self.is_cut(from, to) {
             return;
         }
         let receiver = &mut self.nodes[to];
@@ -453,6 +482,15 @@ impl World {
                 self.sync(node);
             }
         }
+        if !self.sabotages(Sabotage::LostLinksGoUnnoticed) {
+            self.watch_links();
+        }
+    }
+
+    /// Whether nothing comes to one node from another.
+    pub(super) fn is_cut(&self, from: usize, to: usize) -> bool {
+        let is_isolated = |node| self.isolated == Some(node);
+        is_isolated(from) || is_isolated(to) || self.one_way == Some((from, to))
     }
 
     /// A leader is asked to give its place to somebody.
@@ -474,7 +512,20 @@ impl World {
             None if self.random.one_in(3) => Some(node),
             None => leader,
         };
-        self.trace.push(format!("isolated: {:?}", self.isolated));
+        self.one_way = match (leader, self.isolated) {
+            (Some(leader), None) if self.random.one_in(2) && leader != node => {
+                match self.random.one_in(2) {
+                    true => Some((leader, node)),
+                    false => Some((node, leader)),
+                }
+            }
+            _ => None,
+        };
+        let Self {
+            isolated, one_way, ..
+        } = self;
+        self.trace
+            .push(format!("isolated: {isolated:?}, not heard: {one_way:?}"));
     }
 
     fn kill(&mut self, node: usize) {
@@ -630,25 +681,98 @@ impl World {
     fn heal(&mut self) {
         self.trace.push("healed".to_owned());
         self.isolated = None;
+        self.one_way = None;
         for node in 0..self.nodes.len() {
             self.start(node);
         }
-        for _ in 0..400 {
+        self.rest(300);
+        self.close_those_who_left();
+        self.rest(100);
+        self.check_rest();
+        self.outlive_the_leader();
+    }
+
+    /// As their brokers do. They would go on asking the others for what they may have lost.
+    fn close_those_who_left(&mut self) {
+        let leader = self.leader().expect("one leads");
+        let replica = self.nodes[leader].replica.as_ref().unwrap();
+        let members: Vec<_> = replica.members().all().collect();
+        for node in &mut self.nodes {
+            if !members.contains(&node.id) {
+                node.replica = None;
+            }
+        }
+    }
+
+    /// So many ticks in which everything arrives and is written.
+    fn rest(&mut self, ticks: usize) {
+        for _ in 0..ticks {
             self.tick();
             for _ in 0..12 {
                 for packet in std::mem::take(&mut self.network) {
                     self.arrive(packet);
                 }
-                for node in 0..self.nodes.len() {
-                    while !self.nodes[node].work.is_empty() {
-                        self.work(node);
-                    }
-                    self.sync_journal(node);
-                    self.sync(node);
-                }
+                self.finish_work();
             }
         }
-        let leading = |node: &Node| node.replica.as_ref().unwrap().is_leading();
+    }
+
+    fn finish_work(&mut self) {
+        for node in 0..self.nodes.len() {
+            while self.nodes[node]
+                .replica
+                .as_ref()
+                .is_some_and(|_| !self.nodes[node].work.is_empty())
+            {
+                self.work(node);
+            }
+            self.sync_journal(node);
+            self.sync(node);
+        }
+    }
+
+    /// Nobody proposes anything, and the group may fall asleep; whatever happens then finds it so.
+    fn live_through_a_lull(&mut self) {
+        self.trace.push("a lull".to_owned());
+        for _ in 0..60 + self.random.below(60) {
+            self.tick();
+            for packet in std::mem::take(&mut self.network) {
+                if !self.random.one_in(60) {
+                    self.arrive(packet);
+                }
+            }
+            self.finish_work();
+            let node = self.random.below(self.nodes.len() as u64) as usize;
+            match self.random.below(200) {
+                0 if self.faults.kills => self.kill(node),
+                1 => self.change_partition(node),
+                2 => self.propose(node),
+                3..10 => self.start(node),
+                _ => {}
+            }
+        }
+    }
+
+    /// Whoever led the sleeping group is gone, and those that are left notice.
+    fn outlive_the_leader(&mut self) {
+        let leader = self.leader().unwrap();
+        let replica = self.nodes[leader].replica.as_ref().unwrap();
+        let voters = replica.members().voters.clone();
+        if voters.len() < 3 {
+            return;
+        }
+        self.trace.push(format!("{}: gone", leader + 1));
+        self.nodes[leader].replica = None;
+        self.rest(150);
+        let heir = self.leader().expect("another leads");
+        self.propose(heir);
+        self.rest(40);
+        let replica = self.nodes[heir].replica.as_ref().unwrap();
+        assert_eq!(replica.commit(), replica.last(), "the group goes on");
+    }
+
+    fn check_rest(&self) {
+        let leading = |node: &Node| node.replica.as_ref().is_some_and(Replica::is_leading);
         let leaders = self.nodes.iter().filter(|node| leading(node));
         let leaders: Vec<_> = leaders.collect();
         assert_eq!(leaders.len(), 1, "one leader in the end");
@@ -663,6 +787,8 @@ impl World {
             assert_eq!(replica.visible(), last, "all of it shown");
             assert_eq!(replica.members(), members, "one configuration");
             assert!(!replica.is_recovering(), "nobody is barred for ever");
+            let is_alone = members.all().count() == 1;
+            assert!(is_alone || replica.is_asleep(), "{} is awake", id.get());
             assert_eq!(node.disk.entries().len() as u64, last.index.0);
         }
     }

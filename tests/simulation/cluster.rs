@@ -7,6 +7,7 @@
 
 mod copying;
 mod ledger;
+mod links;
 mod node;
 mod world;
 
@@ -29,6 +30,8 @@ fn acknowledged_records_survive_and_replicas_become_equal() {
     let sum = |of: fn(&Lived) -> u64| lived.iter().map(of).sum::<u64>();
     let (records, changes) = (sum(|life| life.records), sum(|life| life.changes));
     assert!(records > 20 * worlds, "little was acknowledged: {records}");
+    let sleeps = sum(|life| life.sleeps);
+    assert!(sleeps > 5 * worlds, "little sleep: {sleeps}");
     assert!(worlds < 10 || changes > worlds, "few changes: {changes}");
     let copies = sum(|life| life.copies);
     assert!(worlds < 10 || copies > worlds / 10, "few copies: {copies}");

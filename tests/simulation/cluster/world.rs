@@ -11,6 +11,7 @@ use klamm_replication::{Members, ReplicaId, frame};
 use klamm_storage::{Crash, Disk, LogConfig};
 
 use super::ledger::{Ledger, content};
+use super::links::Links;
 use super::node::{Node, Process};
 use crate::disk::{Lie, LyingDisk};
 use crate::random::Random;
@@ -49,6 +50,11 @@ pub(super) struct World<'a> {
     pub(super) nodes: Vec<Node>,
     network: Vec<Packet>,
     pub(super) isolated: Option<usize>,
+    /// What the first of two says does not come to the second.
+    one_way: Option<(usize, usize)>,
+    pub(super) links: Links,
+    /// How often a replica fell asleep.
+    sleeps: u64,
     /// Batches that a leader has taken and nobody has acknowledged.
     pending: Vec<Pending>,
     ledger: Ledger,
@@ -71,6 +77,8 @@ pub(super) struct Lived {
     pub(super) copies: u64,
     /// Changes of members.
     pub(super) changes: u64,
+    /// How often a replica fell asleep.
+    pub(super) sleeps: u64,
 }
 
 /// How often what happens; another in each world.
@@ -85,6 +93,7 @@ struct Pace {
     changes: u64,
     copies: u64,
     starts: u64,
+    lulls: u64,
 }
 
 struct Packet {
@@ -116,6 +125,7 @@ impl Pace {
             changes: changes * (10 + random.below(60)),
             copies: 1 + random.below(30),
             starts: 10 + changes * 20,
+            lulls: random.below(3),
         }
     }
 }
@@ -158,6 +168,9 @@ impl<'a> World<'a> {
             nodes,
             network: Vec::new(),
             isolated: None,
+            one_way: None,
+            links: Links::new(size as usize),
+            sleeps: 0,
             pending: Vec::new(),
             ledger: Ledger::default(),
             produced: 0,
@@ -180,6 +193,7 @@ impl<'a> World<'a> {
             records: self.ledger.records(),
             copies: self.copied,
             changes: self.changed.1,
+            sleeps: self.sleeps,
         }
     }
 
@@ -202,6 +216,7 @@ impl<'a> World<'a> {
             if self.shortens { pace.faults } else { 0 },
             pace.copies,
             pace.starts,
+            pace.lulls,
         ];
         let mut choice = self.random.below(weights.iter().sum());
         let chosen = weights.iter().position(|weight| {
@@ -224,7 +239,8 @@ impl<'a> World<'a> {
             11 => self.change_members(),
             12 => self.delete_records(node),
             13 => self.copy(node),
-            _ => self.start(node),
+            14 => self.start(node),
+            _ => self.live_through_a_lull(),
         }
     }
 
@@ -239,7 +255,12 @@ impl<'a> World<'a> {
             return;
         };
         let mut outcomes = Vec::new();
+        let slept = process.driver.is_asleep();
         work(process, self.now, &mut outcomes);
+        if !slept && process.driver.is_asleep() {
+            self.sleeps += 1;
+            self.trace.note(format!("{}: sleeps", at + 1));
+        }
         for outgoing in process.driver.take_outgoing() {
             self.trace
                 .note(format!("{}: send {}", at + 1, outgoing.envelope));
@@ -400,6 +421,46 @@ impl<'a> World<'a> {
                 self.flush(at);
             }
         }
+        self.watch_links();
+    }
+
+    /// Whether nothing comes to one node from another.
+    pub(super) fn is_cut(&self, from: usize, to: usize) -> bool {
+        let is_isolated = |node| self.isolated == Some(node);
+        is_isolated(from) || is_isolated(to) || self.one_way == Some((from, to))
+    }
+
+    /// Nobody produces anything, and the group may fall asleep; whatever happens then finds it so.
+    fn live_through_a_lull(&mut self) {
+        self.trace.note("a lull".to_owned());
+        for _ in 0..60 + self.random.below(60) {
+            self.tick();
+            for packet in std::mem::take(&mut self.network) {
+                if !self.random.one_in(60) {
+                    self.arrive(packet);
+                }
+            }
+            self.finish_writes(1);
+            let node = self.random.place(&self.nodes);
+            match self.random.below(200) {
+                0 => self.crash(node, Crash::Kill),
+                1 => self.change_partition(node),
+                2 => self.produce(node),
+                3..10 => self.start(node),
+                _ => {}
+            }
+        }
+    }
+
+    fn finish_writes(&mut self, rounds: usize) {
+        for at in 0..self.nodes.len() {
+            for _ in 0..rounds {
+                self.write(at);
+                self.sync_journal(at);
+            }
+            self.flush(at);
+            self.flush(at);
+        }
     }
 
     fn deliver(&mut self) {
@@ -419,7 +480,7 @@ impl<'a> World<'a> {
     fn arrive(&mut self, packet: Packet) {
         let (envelope, entries) = frame::decode(packet.bytes).expect("a whole message");
         let (from, to) = (place(envelope.from), place(envelope.to));
-        if self.isolated == Some(from) || self.isolated == Some(to) {
+        if self.is_cut(from, to) {
             return;
         }
         let (sent_in, for_life) = packet.lives;
@@ -444,7 +505,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn greet(&mut self, at: usize, peer: ReplicaId) {
+    pub(super) fn greet(&mut self, at: usize, peer: ReplicaId) {
         self.drive(at, |process, now, outcomes| {
             process.driver.peer_restarted(now, peer, outcomes);
         });
@@ -469,7 +530,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn miss(&mut self, at: usize, gone: usize) {
+    pub(super) fn miss(&mut self, at: usize, gone: usize) {
         let gone = self.nodes[gone].id;
         self.trace
             .note(format!("{}: misses {}", at + 1, gone.get()));
@@ -552,7 +613,20 @@ impl<'a> World<'a> {
             None if self.random.one_in(3) => Some(node),
             None => leader,
         };
-        self.trace.note(format!("isolated: {:?}", self.isolated));
+        self.one_way = match (leader, self.isolated) {
+            (Some(leader), None) if self.random.one_in(2) && leader != node => {
+                match self.random.one_in(2) {
+                    true => Some((leader, node)),
+                    false => Some((node, leader)),
+                }
+            }
+            _ => None,
+        };
+        let Self {
+            isolated, one_way, ..
+        } = self;
+        self.trace
+            .note(format!("isolated: {isolated:?}, not heard: {one_way:?}"));
     }
 
     fn crash(&mut self, at: usize, crash: Crash) {
@@ -617,35 +691,69 @@ impl<'a> World<'a> {
     fn heal(&mut self) {
         self.trace.note("healed".to_owned());
         self.isolated = None;
+        self.one_way = None;
         for at in 0..self.nodes.len() {
             self.start(at);
         }
-        for _ in 0..300 {
+        self.rest(250);
+        self.close_those_who_left();
+        self.rest(100);
+        self.check_end();
+        self.outlive_the_leader();
+    }
+
+    /// As their brokers do. They would go on asking the others for what they may have lost.
+    fn close_those_who_left(&mut self) {
+        let leader = self.leader().expect("one leads");
+        let process = self.nodes[leader].process.as_ref().expect("it leads");
+        let members: Vec<_> = process.driver.members().all().collect();
+        for node in &mut self.nodes {
+            if !members.contains(&node.id) {
+                node.process = None;
+            }
+        }
+    }
+
+    /// So many ticks in which everything arrives and is written.
+    fn rest(&mut self, ticks: usize) {
+        for _ in 0..ticks {
             self.tick();
             for _ in 0..8 {
                 for packet in std::mem::take(&mut self.network) {
                     self.arrive(packet);
                 }
+                self.finish_writes(4);
                 for at in 0..self.nodes.len() {
-                    for _ in 0..4 {
-                        self.write(at);
-                        self.sync_journal(at);
-                    }
-                    self.flush(at);
-                    self.flush(at);
                     for _ in 0..4 {
                         self.copy(at);
                     }
                 }
             }
         }
-        self.check_end();
+    }
+
+    /// Whoever led the group, which sleeps, is gone, and those that are left notice.
+    fn outlive_the_leader(&mut self) {
+        let leader = self.leader().expect("one leads");
+        let process = self.nodes[leader].process.as_ref().expect("it leads");
+        if process.driver.members().voters.len() < 3 {
+            return;
+        }
+        self.nodes[leader].crash(Crash::Kill);
+        self.trace.note(format!("{}: gone", leader + 1));
+        self.rest(120);
+        let heir = self.leader().expect("another leads");
+        self.produce(heir);
+        self.rest(40);
+        let process = self.nodes[heir].process.as_ref().expect("it leads");
+        let end = process.driver.log_end_offset();
+        assert_eq!(process.driver.high_watermark(), end, "the group goes on");
     }
 
     fn check_end(&mut self) {
         let leads = |node: &&Node| {
             let process = node.process.as_ref();
-            process.expect("all run").driver.is_leader()
+            process.is_some_and(|process| process.driver.is_leader())
         };
         let leaders: Vec<_> = self.nodes.iter().filter(leads).collect();
         assert_eq!(leaders.len(), 1, "one leader in the end");
@@ -665,6 +773,8 @@ impl<'a> World<'a> {
             );
             assert_eq!(process.driver.members(), &members, "one configuration");
             assert!(!node.recovering, "nobody is barred for ever");
+            let is_asleep = process.driver.is_asleep() || members.all().count() == 1;
+            assert!(is_asleep, "{id:?} is awake");
             let batches = process.batches(end);
             let log = process.driver.log();
             let start = log.log_start_offset();

@@ -67,11 +67,7 @@ impl Shard {
         let now = self.clock.now();
         self.peers.lost.borrow_mut().entry(broker).or_insert(now);
         self.peers.note_unsettled(now, SUCCESSION_TIME);
-        for (partition, replica) in self.shared_with(broker) {
-            let now = self.clock.now();
-            partition.drive(|driver, outcomes| driver.peer_unreachable(now, replica, outcomes));
-            self.attend(&partition);
-        }
+        self.tell_unreachable(broker);
         // Who waits for that broker's replicas need not wait for the next look.
         in_sync::review(self);
         self.peers.flush();
@@ -118,8 +114,27 @@ impl Shard {
         }
     }
 
-    /// A broker gives no sign of life any more. The connection to it may look alive for a while.
-    pub(super) fn fell_silent(&self, broker: BrokerId) {
+    /// A broker gives no sign of life. It may only stand still for a moment: nobody counts on it, and
+    /// nothing that was sent is lost.
+    pub(super) fn fell_silent(self: &Rc<Self>, broker: BrokerId) {
+        tracing::warn!(
+            broker = broker.0,
+            "a broker has fallen silent; others lead in its place"
+        );
+        self.tell_unreachable(broker);
+    }
+
+    fn tell_unreachable(self: &Rc<Self>, broker: BrokerId) {
+        for (partition, replica) in self.shared_with(broker) {
+            let now = self.clock.now();
+            partition.drive(|driver, outcomes| driver.peer_unreachable(now, replica, outcomes));
+            self.attend(&partition);
+        }
+        self.peers.flush();
+    }
+
+    /// A broker has been silent for too long. The connection to it may look alive.
+    pub(super) fn give_up(&self, broker: BrokerId) {
         if let Some(link) = self.peers.link(broker) {
             link.break_off();
         }

@@ -31,6 +31,8 @@ impl Incoming {
     }
 }
 
+/// A connection is given up with the next silence after so many.
+const SILENCES_MAX: u32 = 2;
 /// How long accepting pauses when the process has no file descriptor left.
 const ACCEPT_ERROR_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
@@ -127,21 +129,28 @@ async fn read_link(
     shard.incoming_link(broker, &incoming, greeting.address);
     let replies = Replies::new(shard, writer);
     let mut frames = Frames::new(reader, FRAME_BYTES_MAX);
+    let mut silences = 0;
     let end = loop {
         let read = tokio::select! {
             biased;
             () = incoming.superseded.notified() => break LinkError::Here("a newer one has taken its place"),
             read = frames.read_signs() => read,
         };
-        if let Err(error) = read {
-            break error;
+        match read {
+            Ok(()) => silences = 0,
+            Err(LinkError::Silent) if silences < SILENCES_MAX => {
+                silences += 1;
+                shard.fell_silent(broker);
+                continue;
+            }
+            Err(error) => break error,
         }
         if let Err(error) = take_all(shard, broker, &mut frames, &replies) {
             break error;
         }
     };
     if let LinkError::Silent = end {
-        shard.fell_silent(broker);
+        shard.give_up(broker);
     }
     shard.incoming_link_ended(broker, &incoming);
     end

@@ -20,8 +20,8 @@ const GREETING_TIME: Duration = Duration::from_secs(2);
 const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(5);
 /// Between two signs of life by a connection between brokers.
 pub(super) const SIGN_INTERVAL: Duration = Duration::from_millis(200);
-/// A broker that has said nothing for so long counts as lost: sleeping replicas have nothing else to
-/// know each other's end by. In the middle of election time-outs.
+/// A broker that has said nothing for so long is not counted on by any replica: those that sleep have
+/// nothing else to know each other's end by. In the middle of election time-outs.
 pub(super) const SILENCE_MAX: Duration = Duration::from_millis(1500);
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 

@@ -1,6 +1,7 @@
 //! Clusters of the binary: three brokers that find each other, on one machine.
 
 mod all_replicas;
+mod asleep;
 mod copies;
 mod failover;
 mod forming;
@@ -169,6 +170,7 @@ impl Cluster {
             ("klamm.peer.listener", peers.as_str()),
             ("klamm.seed.brokers", self.seeds.as_str()),
             ("default.replication.factor", "3"),
+            ("klamm.admin.listener", "127.0.0.1:0"),
         ];
         all.extend(self.settings);
         all.extend(settings);

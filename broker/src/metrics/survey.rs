@@ -27,6 +27,8 @@ pub(crate) struct Survey {
     pub(crate) partitions_online: u64,
     /// Taken offline, or never opened.
     pub(crate) partitions_offline: u64,
+    /// Replicas that neither wait nor say anything.
+    pub(crate) asleep: u64,
     pub(crate) segments: u64,
     /// Partitions that compaction has given up.
     pub(crate) uncleanable: u64,
@@ -134,6 +136,7 @@ impl Survey {
             None => self.partitions_online += 1,
             Some(_) => self.partitions_offline += 1,
         }
+        self.asleep += u64::from(driver.is_asleep());
         self.segments += driver.log().segment_count() as u64;
         self.uncleanable += u64::from(driver.log().is_uncleanable());
         let mut writers = shard.log_dirs.writers();

@@ -248,6 +248,10 @@ pub const METRICS: &[Metric] = &[
     })
     .labels(&["state"])
     .says("Partitions of this broker, that of the metadata included: `online`, or `offline`, whose disk has failed or that could not be opened."),
+    gauge("klamm_sleeping_partitions", |from, to| {
+        to.add(&[], from.survey.asleep);
+    })
+    .says("Partitions whose replicas sleep, since nobody uses them and all are there: they exchange no heartbeats until something happens. Always 0 on a single broker."),
     gauge("klamm_segments", |from, to| to.add(&[], from.survey.segments))
         .says("Segments of all logs."),
     counter("klamm_segments_rolled_total", |from, to| {

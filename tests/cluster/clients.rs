@@ -1,0 +1,3 @@
+//! Clients that write down what they do and what they are told.
+
+pub(crate) mod own;

@@ -1,0 +1,53 @@
+//! One run: clients, whatever is done to the brokers meanwhile, and the verdict.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::bed::Bed;
+use crate::clients::own::{OwnClients, Task, drain, send_one};
+use crate::history::History;
+use crate::history::checker::check;
+use crate::history::event::{Entry, Partition};
+use crate::history::figures::Figures;
+use crate::replicas;
+
+pub(crate) const TOPIC: &str = "t";
+pub(crate) const PARTITIONS: i32 = 3;
+/// Producers that send the last records of a run are numbered from here on.
+const LAST_PRODUCERS: u32 = 1_000_000;
+
+/// Lets clients run while `faults` are done, heals everything, and fails unless the history is
+/// clean and the replicas are equal.
+pub(crate) fn run(bed: &mut Bed, faults: impl FnOnce(&mut Bed)) -> Figures {
+    bed.create_topic(TOPIC, PARTITIONS);
+    let clients = OwnClients::start(bed, TOPIC, PARTITIONS, 1);
+    faults(bed);
+    bed.heal();
+    bed.all_led(TOPIC, PARTITIONS);
+    let mut logs = clients.stop();
+    for partition in 0..PARTITIONS {
+        logs.extend(read_to_the_end(bed, partition));
+    }
+    let history = History::of(logs);
+    let figures = Figures::of(&history);
+    let anomalies = check(&history);
+    assert!(anomalies.is_empty(), "{figures}\n{anomalies:#?}");
+    for partition in 0..PARTITIONS {
+        replicas::assert_equal(bed, TOPIC, partition);
+    }
+    println!("{figures}");
+    figures
+}
+
+/// Appends one more record, which has to work now, and reads all there is.
+fn read_to_the_end(bed: &Bed, partition: i32) -> [Vec<Entry>; 2] {
+    let task = Task {
+        bootstrap: bed.bootstrap(),
+        partition: Partition::new(TOPIC, partition),
+        stop: Arc::new(AtomicBool::new(false)),
+    };
+    let producer = LAST_PRODUCERS + u32::try_from(partition).expect("no negative partition");
+    let (last, sent) = send_one(&task, producer);
+    let last = last.unwrap_or_else(|| panic!("nothing can be appended to {}", task.partition));
+    [sent, drain(&task, last)]
+}

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use crate::bed::Bed;
+use crate::clients::real::Programs;
 use crate::faults::{Blow, Fault};
-use crate::run::{PARTITIONS, TOPIC, run};
+use crate::run::{Clients, PARTITIONS, TOPIC, run};
 use crate::support::Draw;
 
 /// How long clients are left alone between two blows.
@@ -17,7 +18,7 @@ fn a_leader_that_is_killed_loses_nothing() {
     let Some(mut bed) = Bed::start(&[]) else {
         return;
     };
-    run(&mut bed, |bed| {
+    run(&mut bed, Clients::Own, |bed| {
         for _ in 0..2 {
             std::thread::sleep(CALM);
             let leader = bed.leader(TOPIC, 0);
@@ -31,6 +32,15 @@ fn a_leader_that_is_killed_loses_nothing() {
 /// `KLAMM_FAULTS` says how many blows there are, `KLAMM_SEED` from what they are drawn.
 #[test]
 fn a_storm_of_faults_loses_nothing() {
+    storm(Clients::Own);
+}
+
+#[test]
+fn a_storm_of_faults_loses_nothing_of_real_clients() {
+    storm(Clients::AndReal(&Programs::install()));
+}
+
+fn storm(clients: Clients<'_>) {
     let seed = number("KLAMM_SEED").unwrap_or_else(fresh_seed);
     let blows = number("KLAMM_FAULTS").unwrap_or(BLOWS);
     println!("KLAMM_SEED={seed} KLAMM_FAULTS={blows}");
@@ -38,7 +48,7 @@ fn a_storm_of_faults_loses_nothing() {
         return;
     };
     let mut draw = Draw(seed);
-    run(&mut bed, |bed| {
+    run(&mut bed, clients, |bed| {
         for number in 1..=blows {
             std::thread::sleep(CALM);
             let blow = Blow::draw(&mut draw);

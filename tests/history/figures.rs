@@ -6,6 +6,9 @@ use std::fmt;
 use crate::history::History;
 use crate::history::event::Event;
 
+/// Longer lists help nobody.
+const ERRORS_SHOWN: usize = 20;
+
 /// Counts and times of a history; times in microseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Figures {
@@ -15,7 +18,8 @@ pub(crate) struct Figures {
     pub(crate) unknown: usize,
     pub(crate) polled: usize,
     pub(crate) commits: usize,
-    pub(crate) errors: usize,
+    /// What applications were told, and by which client.
+    pub(crate) errors: Vec<String>,
     /// From a send to its acknowledgement.
     pub(crate) ack_p50_us: u64,
     pub(crate) ack_p99_us: u64,
@@ -42,7 +46,11 @@ impl Figures {
                 Event::Unknown { .. } => figures.unknown += 1,
                 Event::Polled { .. } => figures.polled += 1,
                 Event::Committed { .. } => figures.commits += 1,
-                Event::Error { .. } => figures.errors += 1,
+                Event::Error { client, text } => {
+                    figures
+                        .errors
+                        .push(format!("{} {client}: {text}", entry.at_us));
+                }
                 _ => {}
             }
         }
@@ -73,11 +81,13 @@ impl fmt::Display for Figures {
             self.unknown,
             self.polled,
             self.commits,
-            self.errors,
+            self.errors.len(),
             self.ack_p50_us,
             self.ack_p99_us,
             self.ack_max_us,
-        )
+        )?;
+        let errors = self.errors.iter().take(ERRORS_SHOWN);
+        errors.map(|error| write!(f, "\n  {error}")).collect()
     }
 }
 
@@ -113,6 +123,9 @@ mod tests {
         let figures = Figures::of(&History::of([entries.to_vec()]));
         let text = figures.to_string();
         assert!(text.starts_with("sent 1 acknowledged 1 "), "{text}");
-        assert!(text.ends_with("p50 25 p99 25 max 25 µs"), "{text}");
+        assert!(
+            text.ends_with("errors 0; acknowledged within p50 25 p99 25 max 25 µs"),
+            "{text}"
+        );
     }
 }

@@ -14,7 +14,7 @@ use crate::history::payload::payload;
 use crate::requests::now;
 
 /// Between two batches.
-const PACE: Duration = Duration::from_millis(4);
+const PACE: Duration = Duration::from_millis(10);
 const VALUE_BYTES: usize = 100;
 /// Error codes after which a client tries again: no leader here, not enough replicas, timeouts,
 /// a coordinator or a disk that is not ready.

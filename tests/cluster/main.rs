@@ -36,5 +36,6 @@ mod clients;
 mod faults;
 mod network;
 mod replicas;
+mod rolling;
 mod run;
 mod storms;

@@ -31,7 +31,7 @@ const REAL_PRODUCERS: u32 = 1_000;
 
 /// Lets clients run while `faults` are done, heals everything, and fails unless the history is
 /// clean and the replicas are equal.
-pub(crate) fn run(bed: &mut Bed, clients: Clients<'_>, faults: impl FnOnce(&mut Bed)) -> Figures {
+pub(crate) fn run(bed: &mut Bed, clients: Clients<'_>, faults: impl FnOnce(&mut Bed)) -> History {
     bed.create_topic(TOPIC, PARTITIONS);
     let own = OwnClients::start(bed, TOPIC, PARTITIONS, 1);
     let real = match clients {
@@ -47,14 +47,14 @@ pub(crate) fn run(bed: &mut Bed, clients: Clients<'_>, faults: impl FnOnce(&mut 
         logs.extend(read_to_the_end(bed, partition));
     }
     let history = History::of(logs);
-    let figures = Figures::of(&history);
+    let figures = Figures::of(&history, 0);
     let anomalies = check(&history);
     assert!(anomalies.is_empty(), "{figures}\n{anomalies:#?}");
     for partition in 0..PARTITIONS {
         replicas::assert_equal(bed, TOPIC, partition);
     }
     println!("{figures}");
-    figures
+    history
 }
 
 /// Appends one more record, which has to work now, and reads all there is.

@@ -29,6 +29,22 @@ fn a_leader_that_is_killed_loses_nothing() {
     });
 }
 
+/// Nobody remembers then what consumers were told of the high watermark.
+#[test]
+fn brokers_that_are_all_killed_at_once_lose_nothing() {
+    let Some(mut bed) = Bed::start(&[]) else {
+        return;
+    };
+    run(&mut bed, Clients::Own, |bed| {
+        for _ in 0..3 {
+            std::thread::sleep(CALM);
+            Fault::KillAll.strike(bed);
+            bed.heal();
+            bed.all_led(TOPIC, PARTITIONS);
+        }
+    });
+}
+
 /// `KLAMM_FAULTS` says how many blows there are, `KLAMM_SEED` from what they are drawn.
 #[test]
 fn a_storm_of_faults_loses_nothing() {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::history::History;
-use crate::history::event::Event;
+use crate::history::event::{Event, Partition};
 
 /// Longer lists help nobody.
 const ERRORS_SHOWN: usize = 20;
@@ -24,23 +24,49 @@ pub(crate) struct Figures {
     pub(crate) ack_p50_us: u64,
     pub(crate) ack_p99_us: u64,
     pub(crate) ack_max_us: u64,
+    /// The longest of each producer, and when that record was sent, and where to.
+    pub(crate) longest: BTreeMap<u32, Wait>,
+}
+
+/// One record's wait for its acknowledgement.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Wait {
+    pub(crate) us: u64,
+    pub(crate) from_us: u64,
+    pub(crate) partition: Partition,
 }
 
 impl Figures {
-    pub(crate) fn of(history: &History) -> Self {
+    /// Of what was begun from `from_us` on.
+    pub(crate) fn of(history: &History, from_us: u64) -> Self {
         let mut figures = Self::default();
         let mut begun = BTreeMap::new();
         let mut waits = Vec::new();
-        for entry in history.entries() {
+        let entries = history.entries().iter();
+        for entry in entries.filter(|entry| entry.at_us >= from_us) {
             match &entry.event {
-                Event::Send { value, .. } => {
+                Event::Send { value, partition } => {
                     figures.sent += 1;
-                    begun.insert(*value, entry.at_us);
+                    begun.insert(*value, (entry.at_us, partition));
                 }
                 Event::Acknowledged { value, .. } => {
                     figures.acknowledged += 1;
-                    let begun = begun.get(value);
-                    waits.extend(begun.map(|begun| entry.at_us - begun));
+                    let Some((from_us, partition)) = begun.remove(value) else {
+                        continue;
+                    };
+                    let us = entry.at_us - from_us;
+                    let partition = partition.clone();
+                    let wait = Wait {
+                        us,
+                        from_us,
+                        partition,
+                    };
+                    waits.push(us);
+                    let longest = figures
+                        .longest
+                        .entry(value.producer)
+                        .or_insert(wait.clone());
+                    *longest = wait.max(longest.clone());
                 }
                 Event::Failed { .. } => figures.failed += 1,
                 Event::Unknown { .. } => figures.unknown += 1,
@@ -86,8 +112,19 @@ impl fmt::Display for Figures {
             self.ack_p99_us,
             self.ack_max_us,
         )?;
-        let errors = self.errors.iter().take(ERRORS_SHOWN);
-        errors.map(|error| write!(f, "\n  {error}")).collect()
+        for (producer, wait) in &self.longest {
+            let Wait {
+                us,
+                from_us,
+                partition,
+            } = wait;
+            write!(
+                f,
+                "\n  producer {producer} at most {us} µs, from {from_us}, {partition}"
+            )?;
+        }
+        let mut errors = self.errors.iter().take(ERRORS_SHOWN);
+        errors.try_for_each(|error| write!(f, "\n  {error}"))
     }
 }
 
@@ -120,11 +157,12 @@ mod tests {
             (35, Event::Acknowledged { value, offset }),
         ];
         let entries = events.map(|(at_us, event)| Entry { at_us, event });
-        let figures = Figures::of(&History::of([entries.to_vec()]));
+        let figures = Figures::of(&History::of([entries.to_vec()]), 0);
         let text = figures.to_string();
         assert!(text.starts_with("sent 1 acknowledged 1 "), "{text}");
+        assert!(text.contains("p50 25 p99 25 max 25 µs\n"), "{text}");
         assert!(
-            text.ends_with("errors 0; acknowledged within p50 25 p99 25 max 25 µs"),
+            text.ends_with("producer 1 at most 25 µs, from 10, t-0"),
             "{text}"
         );
     }

@@ -92,7 +92,7 @@ impl Log {
 }
 
 /// Microseconds since 1970, as all clients of the machine count them.
-fn now_us() -> u64 {
+pub(crate) fn now_us() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let micros = since.expect("it is after 1970").as_micros();
     u64::try_from(micros).expect("it is before the year 586,000")

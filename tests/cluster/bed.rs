@@ -194,7 +194,7 @@ impl Bed {
     fn leader_as_told(&self, at: usize, topic: &str, partition: i32) -> Option<usize> {
         let mut client = self.client(at)?;
         let metadata = metadata(&mut client, topic)?;
-        let leader = leader_address(&metadata, partition)?;
+        let (leader, _) = leader(&metadata, partition)?;
         let mut brokers = self.bootstrap().into_iter();
         brokers.position(|broker| broker == leader)
     }
@@ -211,7 +211,8 @@ impl Bed {
         (partition.error_code == 0).then_some(partition.current_voters.len())
     }
 
-    fn client(&self, at: usize) -> Option<Client> {
+    /// A connection to one of the brokers, if it listens.
+    pub(crate) fn client(&self, at: usize) -> Option<Client> {
         let address = self.address(at, CLIENT_PORT).into();
         Client::try_connect_to(address, ASK_LIMIT).ok()
     }
@@ -255,12 +256,13 @@ pub(crate) fn metadata(client: &mut Client, topic: &str) -> Option<MetadataRespo
     client.try_call(9, &request).ok()
 }
 
-/// Where the leader of a partition of the topic is that was asked for.
-pub(crate) fn leader_address(metadata: &MetadataResponse, partition: i32) -> Option<SocketAddr> {
+/// Who leads a partition of the topic that was asked for: where it is, and in which epoch.
+pub(crate) fn leader(metadata: &MetadataResponse, partition: i32) -> Option<(SocketAddr, i32)> {
     let mut partitions = metadata.topics.first()?.partitions.iter();
     let partition = partitions.find(|found| found.partition_index == partition)?;
     let mut brokers = metadata.brokers.iter();
     let leader = brokers.find(|broker| broker.node_id == partition.leader_id)?;
     let port = u16::try_from(leader.port).ok()?;
-    Some(SocketAddr::new(leader.host.parse().ok()?, port))
+    let address = SocketAddr::new(leader.host.parse().ok()?, port);
+    Some((address, partition.leader_epoch))
 }

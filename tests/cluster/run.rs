@@ -1,8 +1,5 @@
 //! One run: clients, whatever is done to the brokers meanwhile, and the verdict.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
 use crate::bed::Bed;
 use crate::clients::own::{OwnClients, Task, drain, send_one};
 use crate::clients::real::{Programs, RealClients};
@@ -59,11 +56,7 @@ pub(crate) fn run(bed: &mut Bed, clients: Clients<'_>, faults: impl FnOnce(&mut 
 
 /// Appends one more record, which has to work now, and reads all there is.
 fn read_to_the_end(bed: &Bed, partition: i32) -> [Vec<Entry>; 2] {
-    let task = Task {
-        bootstrap: bed.bootstrap(),
-        partition: Partition::new(TOPIC, partition),
-        stop: Arc::new(AtomicBool::new(false)),
-    };
+    let task = Task::of(bed, Partition::new(TOPIC, partition));
     let producer = LAST_PRODUCERS + u32::try_from(partition).expect("no negative partition");
     let (last, sent) = send_one(&task, producer);
     let last = last.unwrap_or_else(|| panic!("nothing can be appended to {}", task.partition));

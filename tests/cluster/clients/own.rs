@@ -35,6 +35,15 @@ pub(crate) struct Task {
 }
 
 impl Task {
+    /// A client's of its own, which nobody ends.
+    pub(crate) fn of(bed: &Bed, partition: Partition) -> Self {
+        Self {
+            bootstrap: bed.bootstrap(),
+            partition,
+            stop: Arc::new(AtomicBool::new(false)),
+        }
+    }
+
     fn is_over(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }

@@ -18,7 +18,7 @@ const FETCH_VERSION: i16 = 11;
 const WAIT_MS: i32 = 100;
 const INFLATED_BYTES_MAX: usize = 64 << 20;
 /// Error codes after which a client looks for the leader: none here, or another than it thought.
-const LOOK_AGAIN: &[i16] = &[3, 5, 6, 9, 56, 74, 76, 78];
+const LOOK_AGAIN: &[i16] = &[3, 5, 6, 9, 56, 74, 75, 78];
 
 /// Consumes until it is told to stop.
 pub(super) fn run(task: &Task) -> Vec<Entry> {
@@ -58,10 +58,10 @@ impl<'a> Reader<'a> {
 
     /// One fetch.
     pub(super) fn read(&mut self) {
-        let Some(leader) = self.route.leader() else {
+        let Some((leader, epoch)) = self.route.leader() else {
             return;
         };
-        match fetch(leader, self.partition, self.next) {
+        match fetch(leader, self.partition, epoch, self.next) {
             Ok(Fetched {
                 error: 0,
                 high_watermark,
@@ -81,7 +81,8 @@ impl<'a> Reader<'a> {
     }
 
     fn told(&mut self, high_watermark: i64) {
-        if high_watermark != self.high_watermark {
+        let is_known = high_watermark >= 0;
+        if is_known && high_watermark != self.high_watermark {
             self.high_watermark = high_watermark;
             self.log.add(Event::Watermark {
                 consumer: self.name.clone(),
@@ -131,15 +132,18 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// What a broker has of a partition from some offset on.
 struct Fetched {
     error: i16,
     high_watermark: i64,
     records: Bytes,
 }
 
-fn fetch(client: &mut Client, partition: &Partition, from: i64) -> io::Result<Fetched> {
+/// Asks as one who believes that the broker leads in that epoch.
+fn fetch(client: &mut Client, partition: &Partition, epoch: i32, from: i64) -> io::Result<Fetched> {
     let wanted = FetchPartition::default()
         .with_partition(partition.index)
+        .with_current_leader_epoch(epoch)
         .with_fetch_offset(from)
         .with_partition_max_bytes(1 << 20);
     let topic = FetchTopic::default()

@@ -126,7 +126,7 @@ impl<'a> Producer<'a> {
                 continue;
             };
             let batch = self.batch(values, identity);
-            let Some(leader) = self.route.leader() else {
+            let Some((leader, _)) = self.route.leader() else {
                 continue;
             };
             let Partition { topic, index } = self.partition;

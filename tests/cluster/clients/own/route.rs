@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::bed::{leader_address, metadata};
+use crate::bed::{leader, metadata};
 use crate::client::Client;
 use crate::clients::own::{ANSWER_LIMIT, Task};
 
@@ -14,6 +14,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 pub(super) struct Route<'a> {
     task: &'a Task,
     leader: Option<Client>,
+    /// The epoch in which it leads.
+    epoch: i32,
     /// Which broker is asked next; one that gives a wrong answer is not asked twice in a row.
     next: usize,
 }
@@ -23,20 +25,24 @@ impl<'a> Route<'a> {
         Self {
             task,
             leader: None,
+            epoch: -1,
             next: 0,
         }
     }
 
-    /// The leader, if one of the brokers can be found that knows it.
-    pub(super) fn leader(&mut self) -> Option<&mut Client> {
+    /// The leader and its epoch, if one of the brokers can be found that knows it.
+    pub(super) fn leader(&mut self) -> Option<(&mut Client, i32)> {
         if self.leader.is_none() {
-            let found = self.find();
-            self.leader = found.and_then(connect);
+            if let Some((address, epoch)) = self.find() {
+                self.leader = connect(address);
+                self.epoch = epoch;
+            }
             if self.leader.is_none() {
                 std::thread::sleep(PAUSE);
             }
         }
-        self.leader.as_mut()
+        let epoch = self.epoch;
+        Some((self.leader.as_mut()?, epoch))
     }
 
     /// It did not answer, or says that it does not lead.
@@ -54,11 +60,11 @@ impl<'a> Route<'a> {
         connect(brokers[at])
     }
 
-    fn find(&mut self) -> Option<SocketAddr> {
+    fn find(&mut self) -> Option<(SocketAddr, i32)> {
         let mut client = self.anyone()?;
         let partition = &self.task.partition;
         let metadata = metadata(&mut client, &partition.topic)?;
-        leader_address(&metadata, partition.index)
+        leader(&metadata, partition.index)
     }
 }
 

@@ -179,6 +179,14 @@ pub(crate) const STEPS: &[Step] = &[
         by_default: true,
         run: || tests("cargo test --workspace --test conformance"),
     },
+    // Behind the conformance tests, whose clients it runs.
+    Step {
+        name: "cluster",
+        what: "three brokers in network namespaces, struck while real clients run; what these saw is checked",
+        requires: Some("release"),
+        by_default: true,
+        run: || tests("cargo test --workspace --test cluster -- --nocapture"),
+    },
     Step {
         name: "conformance-3",
         what: "real clients against three brokers, each with a replica of everything",

@@ -17,7 +17,8 @@ use rustix::process::Signal;
 
 use crate::broker::add_settings;
 use crate::client::Client;
-use crate::network::{Network, obstacle};
+use crate::disks::{self, Disk};
+use crate::network::{self, Network};
 use crate::process::{Process, binary, command};
 use crate::requests::text;
 use crate::support::{TempDir, eventually};
@@ -30,6 +31,9 @@ const PEER_PORT: u16 = 9192;
 const ASK_LIMIT: Duration = Duration::from_secs(2);
 /// An orderly stop takes no longer.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// System calls that wait for a disk.
+const SYNCS: &str = "fsync,fdatasync,sync_file_range";
 
 /// One at a time: three brokers and their clients are enough for a machine.
 static TURN: Mutex<()> = Mutex::new(());
@@ -45,22 +49,44 @@ pub(crate) struct Bed {
 
 struct Seat {
     process: Option<Process>,
+    /// Makes its syncs slow.
+    brake: Option<Process>,
+    // Before the directory in which it is mounted.
+    disk: Option<Disk>,
     dir: TempDir,
     is_paused: bool,
+    /// Its disk is as it is after a loss of power or an error.
+    is_unplugged: bool,
+}
+
+/// Where brokers have their data.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Disks {
+    /// In a directory.
+    Shared,
+    /// Each on a disk that can be struck.
+    Own,
 }
 
 impl Bed {
     /// Three brokers that serve; `None`, with the reason printed, where there can be none.
-    pub(crate) fn start(settings: &[(&str, &str)]) -> Option<Self> {
+    pub(crate) fn start(disks: Disks, settings: &[(&str, &str)]) -> Option<Self> {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(obstacle) = obstacle() {
+        let of_disks = || (disks == Disks::Own).then(disks::obstacle).flatten();
+        if let Some(obstacle) = network::obstacle().or_else(of_disks) {
             println!("skipped: {obstacle}");
             return None;
         }
-        let seat = |_| Seat {
-            process: None,
-            dir: TempDir::new(),
-            is_paused: false,
+        let seat = |_| {
+            let dir = TempDir::new();
+            Seat {
+                process: None,
+                brake: None,
+                disk: (disks == Disks::Own).then(|| Disk::mount(&dir)),
+                dir,
+                is_paused: false,
+                is_unplugged: false,
+            }
         };
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let mut bed = Self {
@@ -121,11 +147,65 @@ impl Bed {
         }
     }
 
-    /// Undoes every fault: all run, none is paused, each reaches each.
+    /// Its disk forgets what was not synced, and it is killed.
+    pub(crate) fn cut_power(&mut self, at: usize) {
+        self.disk(at).cut_power();
+        self.seats[at].is_unplugged = true;
+        self.kill(at);
+    }
+
+    /// Nothing it writes from now on reaches its disk.
+    pub(crate) fn fail_disk(&mut self, at: usize) {
+        self.disk(at).fail();
+        self.seats[at].is_unplugged = true;
+    }
+
+    pub(crate) fn fill_disk(&mut self, at: usize) {
+        self.disk(at).fill();
+    }
+
+    /// Every sync takes so much longer.
+    pub(crate) fn slow_disk(&mut self, at: usize, by: Duration) {
+        let id = self.process(at).id().to_string();
+        let delay = format!("inject={SYNCS}:delay_enter={}", by.as_micros());
+        let mut strace = command("strace");
+        strace.args(["-f", "-o", "/dev/null", "-e", &format!("trace={SYNCS}")]);
+        strace.args(["-e", &delay, "-p", &id]);
+        let brake = Process::start(strace);
+        brake.says("attached");
+        self.seats[at].brake = Some(brake);
+    }
+
+    /// Undoes every fault: all run, none is paused, each reaches each, and disks are sound.
     pub(crate) fn heal(&mut self) {
         self.network.heal();
         self.resume();
+        for at in 0..BROKERS {
+            self.heal_disk(at);
+        }
         self.start_all();
+    }
+
+    fn heal_disk(&mut self, at: usize) {
+        if let Some(mut brake) = self.seats[at].brake.take() {
+            // It lets go of the broker, which runs on.
+            brake.signal(Signal::TERM);
+            brake.wait(STOP_LIMIT);
+        }
+        if std::mem::take(&mut self.seats[at].is_unplugged) {
+            if self.runs(at) {
+                self.kill(at);
+            }
+            self.disk(at).replug();
+        }
+        if let Some(disk) = &self.seats[at].disk {
+            disk.free();
+        }
+    }
+
+    fn disk(&self, at: usize) -> &Disk {
+        let disk = self.seats[at].disk.as_ref();
+        disk.expect("the bed was started with disks")
     }
 
     pub(crate) fn runs(&self, at: usize) -> bool {

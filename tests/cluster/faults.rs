@@ -28,10 +28,23 @@ pub(crate) enum Fault {
     Vanish(usize),
     /// SIGTERM.
     Stop(usize),
+    /// Its machine has no power any more: what was not synced is gone.
+    CutPower(usize),
+    /// The same of all at once.
+    CutAllPower,
+    /// Its disk takes no write any more: syncs fail.
+    FailDisk(usize),
+    /// Its disk is full.
+    FillDisk(usize),
+    /// Its syncs take 0.3 s longer.
+    SlowDisk(usize),
 }
 
-/// Each makes a fault of a broker.
-const KINDS: &[fn(usize) -> Fault] = &[
+/// Makes a fault of a broker.
+pub(crate) type Kind = fn(usize) -> Fault;
+
+/// What can happen to processes and the network between them.
+pub(crate) const KINDS: &[Kind] = &[
     Fault::Kill,
     |_| Fault::KillAll,
     Fault::Pause,
@@ -43,6 +56,18 @@ const KINDS: &[fn(usize) -> Fault] = &[
     Fault::Vanish,
     Fault::Stop,
 ];
+
+/// What can happen to disks, and a kill.
+pub(crate) const DISK_KINDS: &[Kind] = &[
+    Fault::CutPower,
+    |_| Fault::CutAllPower,
+    Fault::FailDisk,
+    Fault::FillDisk,
+    Fault::SlowDisk,
+    Fault::Kill,
+];
+
+const SLOWER_BY: Duration = Duration::from_millis(300);
 
 impl Fault {
     /// Does it. Brokers that are down or paused are left alone.
@@ -61,7 +86,17 @@ impl Fault {
                 kill(bed, at);
             }
             Self::Stop(at) if bed.is_active(at) => bed.stop(at),
-            Self::Pause(_) | Self::Stop(_) => {}
+            Self::CutPower(at) => cut_power(bed, at),
+            Self::CutAllPower => (0..BROKERS).for_each(|at| cut_power(bed, at)),
+            Self::FailDisk(at) if bed.is_active(at) => bed.fail_disk(at),
+            Self::FillDisk(at) if bed.is_active(at) => bed.fill_disk(at),
+            Self::SlowDisk(at) if bed.is_active(at) => bed.slow_disk(at, SLOWER_BY),
+            // It is down or paused already.
+            Self::Pause(_)
+            | Self::Stop(_)
+            | Self::FailDisk(_)
+            | Self::FillDisk(_)
+            | Self::SlowDisk(_) => {}
         }
     }
 }
@@ -69,6 +104,12 @@ impl Fault {
 fn kill(bed: &mut Bed, at: usize) {
     if bed.runs(at) {
         bed.kill(at);
+    }
+}
+
+fn cut_power(bed: &mut Bed, at: usize) {
+    if bed.runs(at) {
+        bed.cut_power(at);
     }
 }
 
@@ -84,18 +125,27 @@ pub(crate) struct Blow {
 }
 
 impl Blow {
-    /// Draws one. Every kind is as likely as the others; one blow in five is double, and then
-    /// mostly nobody has a majority any more.
-    pub(crate) fn draw(draw: &mut Draw) -> Self {
-        let count = if draw.below(5) == 0 { 2 } else { 1 };
-        let faults = (0..count).map(|_| {
-            let victim = below(draw, BROKERS);
-            KINDS[below(draw, KINDS.len())](victim)
-        });
-        let faults = faults.collect();
+    /// One of that kind; who is struck, and for how long, is drawn.
+    pub(crate) fn of(kind: Kind, draw: &mut Draw) -> Self {
+        let victim = below(draw, BROKERS);
         // Longer and shorter than an election takes, and than clients wait for an answer.
         let lasts = Duration::from_millis(200 + draw.below(3_800));
-        Self { faults, lasts }
+        Self {
+            faults: vec![kind(victim)],
+            lasts,
+        }
+    }
+
+    /// Draws one. Every kind is as likely as the others; one blow in five is double, and then
+    /// mostly nobody has a majority any more.
+    pub(crate) fn draw(draw: &mut Draw, kinds: &[Kind]) -> Self {
+        let kind = |draw: &mut Draw| kinds[below(draw, kinds.len())];
+        let mut blow = Self::of(kind(draw), draw);
+        if draw.below(5) == 0 {
+            let second = Self::of(kind(draw), draw);
+            blow.faults.extend(second.faults);
+        }
+        blow
     }
 }
 
@@ -106,14 +156,16 @@ fn below(draw: &mut Draw, bound: usize) -> usize {
 
 #[test]
 fn a_seed_draws_the_same_blows_twice_and_all_kinds_in_time() {
-    let drawn = || {
-        let mut draw = Draw(7);
-        let blows = (0..200).map(|_| Blow::draw(&mut draw));
-        blows.collect::<Vec<_>>()
-    };
-    assert_eq!(drawn(), drawn());
-    let all: Vec<_> = drawn().into_iter().flat_map(|blow| blow.faults).collect();
-    for kind in KINDS {
-        assert!(all.contains(&kind(0)), "{:?} is never drawn", kind(0));
+    for kinds in [KINDS, DISK_KINDS] {
+        let drawn = || {
+            let mut draw = Draw(7);
+            let blows = (0..200).map(|_| Blow::draw(&mut draw, kinds));
+            blows.collect::<Vec<_>>()
+        };
+        assert_eq!(drawn(), drawn());
+        let all: Vec<_> = drawn().into_iter().flat_map(|blow| blow.faults).collect();
+        for kind in kinds {
+            assert!(all.contains(&kind(0)), "{:?} is never drawn", kind(0));
+        }
     }
 }

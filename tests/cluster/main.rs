@@ -33,6 +33,7 @@ mod support;
 
 mod bed;
 mod clients;
+mod disks;
 mod faults;
 mod network;
 mod replicas;

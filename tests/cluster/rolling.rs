@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::bed::{BROKERS, Bed};
+use crate::bed::{BROKERS, Bed, Disks};
 use crate::clients::own::now_us;
 use crate::clients::real::Programs;
 use crate::history::figures::Figures;
@@ -30,7 +30,7 @@ fn a_rolling_restart_is_no_error_and_no_wait_of_a_second_to_real_clients() {
 
 fn restart_all(clients: Clients<'_>) {
     let pressure = pressure();
-    let Some(mut bed) = Bed::start(&[]) else {
+    let Some(mut bed) = Bed::start(Disks::Shared, &[]) else {
         return;
     };
     let mut begun_us = 0;

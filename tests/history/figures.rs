@@ -26,6 +26,8 @@ pub(crate) struct Figures {
     pub(crate) ack_max_us: u64,
     /// The longest of each producer, and when that record was sent, and where to.
     pub(crate) longest: BTreeMap<u32, Wait>,
+    /// The longest time in which a consumer was given nothing, and when it began.
+    pub(crate) silences: BTreeMap<String, (u64, u64)>,
 }
 
 /// One record's wait for its acknowledgement.
@@ -42,6 +44,7 @@ impl Figures {
         let mut figures = Self::default();
         let mut begun = BTreeMap::new();
         let mut waits = Vec::new();
+        let mut last_polls: BTreeMap<&str, u64> = BTreeMap::new();
         let entries = history.entries().iter();
         for entry in entries.filter(|entry| entry.at_us >= from_us) {
             match &entry.event {
@@ -70,7 +73,14 @@ impl Figures {
                 }
                 Event::Failed { .. } => figures.failed += 1,
                 Event::Unknown { .. } => figures.unknown += 1,
-                Event::Polled { .. } => figures.polled += 1,
+                Event::Polled { consumer, .. } => {
+                    figures.polled += 1;
+                    let last = last_polls.insert(consumer, entry.at_us);
+                    let last = last.unwrap_or(entry.at_us);
+                    let silence = (entry.at_us - last, last);
+                    let longest = figures.silences.entry(consumer.clone()).or_default();
+                    *longest = silence.max(*longest);
+                }
                 Event::Committed { .. } => figures.commits += 1,
                 Event::Error { client, text } => {
                     figures
@@ -121,6 +131,12 @@ impl fmt::Display for Figures {
             write!(
                 f,
                 "\n  producer {producer} at most {us} µs, from {from_us}, {partition}"
+            )?;
+        }
+        for (consumer, (us, from_us)) in &self.silences {
+            write!(
+                f,
+                "\n  {consumer} given nothing for at most {us} µs, from {from_us}"
             )?;
         }
         let mut errors = self.errors.iter().take(ERRORS_SHOWN);

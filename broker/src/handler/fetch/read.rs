@@ -143,20 +143,31 @@ fn refused(index: i32, error: ErrorCode) -> FetchablePartition {
 
 /// A partition that is answered without records, and without an error.
 fn unread(planned: &PlannedPartition) -> FetchablePartition {
-    let found = refused(planned.index, ErrorCode::None);
     match &planned.partition {
-        Ok(partition) => with_marks(found, &partition.driver()),
-        Err(_) => found,
+        Ok(partition) => with_watermarks(planned, &partition.driver()),
+        Err(_) => refused(planned.index, ErrorCode::None),
     }
 }
 
-fn with_marks(found: FetchablePartition, driver: &PartitionDriver) -> FetchablePartition {
+/// An answer without records.
+fn with_watermarks(planned: &PlannedPartition, driver: &PartitionDriver) -> FetchablePartition {
+    let is_behind = driver.is_leader() && driver.is_high_watermark_behind();
+    let high_watermark = driver.high_watermark();
+    let is_known = is_told(high_watermark, planned.fetch_offset, is_behind);
+    let told = |offset: Offset| if is_known { offset.get() } else { -1 };
     FetchablePartition {
-        high_watermark: driver.high_watermark().get(),
-        last_stable_offset: driver.last_stable_offset().get(),
+        high_watermark: told(high_watermark),
+        last_stable_offset: told(driver.last_stable_offset()),
         log_start_offset: driver.log_start_offset().get(),
-        ..found
+        ..refused(planned.index, ErrorCode::None)
     }
+}
+
+/// After a crash a replica knows of no high watermark, and a new leader perhaps of a lower one than
+/// the leader before it. None is told before the leader has caught up, nor one below where the
+/// consumer stands, who has been told more elsewhere: clients compute their lag from it.
+fn is_told(high_watermark: Offset, fetch_offset: i64, is_behind: bool) -> bool {
+    !is_behind && high_watermark.get() >= fetch_offset
 }
 
 fn read_from(
@@ -169,7 +180,7 @@ fn read_from(
         return Err(ErrorCode::NotLeaderOrFollower.into());
     }
     errors::check_leader_epoch(planned.current_leader_epoch, driver.leader_epoch())?;
-    let mut found = with_marks(refused(planned.index, ErrorCode::None), driver);
+    let mut found = with_watermarks(planned, driver);
     if let Some(nearby) = planned.nearby {
         found.preferred_read_replica = nearby.0;
         return Ok(found.into());
@@ -304,4 +315,15 @@ fn of_read(planned: &PlannedPartition, error: &ReadError) -> ErrorCode {
             "a consumer asked for records that cannot be read");
     }
     errors::of_read(error)
+}
+
+#[test]
+fn a_high_watermark_below_what_a_consumer_has_seen_is_not_told() {
+    let known = Offset::checked(7).expect("not negative");
+    assert!(is_told(known, 7, false));
+    assert!(!is_told(known, 8, false), "the consumer knows better");
+    assert!(
+        !is_told(known, 5, true),
+        "another leader may have told more"
+    );
 }

@@ -35,6 +35,7 @@ mod bed;
 mod clients;
 mod disks;
 mod faults;
+mod isolation;
 mod network;
 mod replicas;
 mod rolling;

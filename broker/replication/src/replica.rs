@@ -189,6 +189,11 @@ impl Replica {
         self.leadership == Leadership::Leading
     }
 
+    /// Whether it leads, or knows who does: one that is cut off from the others knows of nobody.
+    pub fn knows_leader(&self) -> bool {
+        self.consensus.leader().is_some()
+    }
+
     /// The latest term known.
     pub fn term(&self) -> Term {
         self.consensus.term()

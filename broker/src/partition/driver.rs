@@ -581,6 +581,11 @@ impl PartitionDriver {
         self.replica.get().is_some_and(Replica::is_giving_way)
     }
 
+    /// Whether it leads, or knows who does.
+    pub fn knows_leader(&self) -> bool {
+        self.replica.get().is_some_and(Replica::knows_leader)
+    }
+
     /// Whether it takes no part in elections, since it may lack what was acknowledged.
     pub fn is_recovering(&self) -> bool {
         self.replica.get().is_some_and(Replica::is_recovering)

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+pub(crate) use consumer::fetch;
 pub(crate) use drain::drain;
 pub(crate) use producer::send_one;
 

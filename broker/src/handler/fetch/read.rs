@@ -176,7 +176,10 @@ fn read_from(
     driver: &mut PartitionDriver,
     limits: Limits,
 ) -> Result<Found, Unread> {
-    if driver.offline().is_some() || !driver.is_leader() && !plan.may_follow {
+    // A replica that is cut off has no news for anybody: whoever believes that it leads must not
+    // wait here.
+    let may_serve = driver.is_leader() || plan.may_follow && driver.knows_leader();
+    if driver.offline().is_some() || !may_serve {
         return Err(ErrorCode::NotLeaderOrFollower.into());
     }
     errors::check_leader_epoch(planned.current_leader_epoch, driver.leader_epoch())?;

@@ -133,14 +133,19 @@ impl<'a> Reader<'a> {
 }
 
 /// What a broker has of a partition from some offset on.
-struct Fetched {
-    error: i16,
+pub(crate) struct Fetched {
+    pub(crate) error: i16,
     high_watermark: i64,
     records: Bytes,
 }
 
 /// Asks as one who believes that the broker leads in that epoch.
-fn fetch(client: &mut Client, partition: &Partition, epoch: i32, from: i64) -> io::Result<Fetched> {
+pub(crate) fn fetch(
+    client: &mut Client,
+    partition: &Partition,
+    epoch: i32,
+    from: i64,
+) -> io::Result<Fetched> {
     let wanted = FetchPartition::default()
         .with_partition(partition.index)
         .with_current_leader_epoch(epoch)

@@ -30,10 +30,26 @@ pub(crate) fn obstacle() -> Option<String> {
     if let Some(missing) = PROGRAMS.iter().find(|program| !is_on_path(program)) {
         return Some(format!("{missing} is not installed"));
     }
+    remove_left_over();
     let dir = TempDir::new();
     // It goes again at once.
     let problem = Disk::try_mount(&dir).err()?;
     Some(format!("no disk can be mounted: {problem}"))
+}
+
+/// Mounts of runs that were killed, the last first: one lies in the other.
+fn remove_left_over() {
+    let prefix = std::env::temp_dir().join("klamm-binary-");
+    let prefix = prefix.to_string_lossy();
+    let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
+    for line in mounts.lines().rev() {
+        let path = line.split(' ').nth(1).unwrap_or_default();
+        let rest = path.strip_prefix(prefix.as_ref());
+        let process = rest.and_then(|rest| rest.split('-').next());
+        if process.is_some_and(|id| !Path::new("/proc").join(id).exists()) {
+            let _ = run("umount", ["--lazy"], &[&PathBuf::from(path)]);
+        }
+    }
 }
 
 fn is_on_path(program: &str) -> bool {

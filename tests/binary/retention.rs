@@ -100,7 +100,9 @@ fn deleted_records_stay_deleted_and_their_files_go_later() {
     let dir = TempDir::new();
     let broker = Broker::start(&dir, &[("log.segment.delete.delay.ms", "3600000")]);
     let mut client = broker.client();
-    client.create_topic("t", &[("segment.bytes", "1048576")]);
+    // What is not fsynced goes with retention only, as with Kafka everything does.
+    let settings = [("segment.bytes", "1048576"), ("flush.messages", "1")];
+    client.create_topic("t", &settings);
     fill(&mut client, "t", 6);
     let partition = DeleteRecordsPartition::default().with_offset(5);
     let topic = DeleteRecordsTopic::default()

@@ -16,6 +16,12 @@ pub(crate) const POPULATE_ROUNDS_MAX: usize = 16;
 /// The lowest priority (`nice`).
 const NICE_MAX: i32 = 19;
 
+/// From now on the thread that calls runs when no other wants to.
+pub(crate) fn give_way() {
+    // On Linux, of the thread that calls. Refused, it is merely as others are.
+    rustix::process::setpriority_process(None, NICE_MAX).ok();
+}
+
 /// A pool of threads. They start when there is work and end when there has been none for a while.
 #[derive(Debug)]
 pub(crate) struct Background {
@@ -33,10 +39,7 @@ impl Background {
 
     /// As [`start`](Self::start), with threads that run when no other wants to.
     pub(crate) fn start_idle(name: &str, threads_max: usize) -> std::io::Result<(Runtime, Self)> {
-        Self::start_with(name, threads_max, || {
-            // On Linux, of the thread that calls. Refused, they are merely as others are.
-            rustix::process::setpriority_process(None, NICE_MAX).ok();
-        })
+        Self::start_with(name, threads_max, give_way)
     }
 
     fn start_with(

@@ -16,6 +16,7 @@ use klamm_replication::ReplicaId;
 use klamm_storage::{CopyError, LogCopy};
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::background;
 use crate::clock::Clock;
 use crate::config::ThrottleConfig;
 use crate::controller::{self, METADATA_TOPIC};
@@ -128,6 +129,7 @@ impl Shard {
         let (sender, receiver) = oneshot::channel();
         let thread = std::thread::Builder::new().name("klamm-copy-in".to_owned());
         let work = move || {
+            background::give_way();
             // Nobody may be waiting any more: the process ends.
             sender.send(pull(&wanted)).ok();
         };

@@ -1,8 +1,8 @@
 //! The bulk connection: by it a broker copies logs of another, while the links between them carry what
 //! is urgent.
 //!
-//! Either end is a thread of its own ([`serving`], [`pulling`]): nothing but a look at the log is done on
-//! the data plane. Whoever copies asks, for one thing at a time; what it gets carries a checksum, and
+//! Either end is a thread of its own ([`serving`], [`pulling`]), which runs when no other wants to: nothing
+//! but a look at the log is done on the data plane. Whoever copies asks, for one thing at a time; what it gets carries a checksum, and
 //! what it has got is checked as a whole before anybody uses it.
 
 mod pulling;

@@ -16,6 +16,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::throttle::Throttle;
 use super::wire::{REQUEST_BYTES_MAX, Reply, Wanted};
+use crate::background;
 use crate::peer::socket::LinkError;
 use crate::peer::wire::Group;
 use crate::shard::Shard;
@@ -48,6 +49,7 @@ pub(in crate::peer) async fn serve(shard: &Rc<Shard>, stream: tokio::net::TcpStr
     let (ended, end) = tokio::sync::oneshot::channel();
     let thread = std::thread::Builder::new().name("klamm-copy-out".to_owned());
     let work = move || {
+        background::give_way();
         // Nobody may be waiting any more: the process ends.
         ended.send(converse(stream, &asks)).ok();
     };

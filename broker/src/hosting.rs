@@ -11,6 +11,7 @@ use klamm_storage::{Log, LogConfig, Offline, OpenLogError};
 use crate::background::Background;
 use crate::clock::Clock;
 use crate::config::BrokerConfig;
+use crate::controller::METADATA_TOPIC;
 use crate::entropy;
 use crate::log_dirs::{LogDirs, OpeningLog};
 use crate::metrics::counters::Counters;
@@ -99,7 +100,7 @@ impl Opener<'_> {
             life: entropy::seed(),
             recovering,
             message_bytes: PartitionDriver::MESSAGE_BYTES,
-            begin_by_copy_bytes: PartitionDriver::BEGIN_BY_COPY_BYTES,
+            begin_by_copy_bytes: begin_by_copy_bytes(&wanted.id),
         };
         let mut driver = PartitionDriver::open(params, log)?;
         let mut outcomes = Vec::new();
@@ -146,6 +147,15 @@ impl Opener<'_> {
                 partition.take_in(&mut outcomes);
             }
         }
+    }
+}
+
+/// From which size on a new replica begins with a copy of the log: never with the metadata's, which is
+/// followed from its beginning and is open all the time.
+fn begin_by_copy_bytes(id: &TopicPartition) -> u64 {
+    match id.topic.as_str() {
+        METADATA_TOPIC => u64::MAX,
+        _ => PartitionDriver::BEGIN_BY_COPY_BYTES,
     }
 }
 
@@ -278,4 +288,14 @@ pub(crate) fn log_config(topic: &TopicConfig, broker: &BrokerConfig) -> LogConfi
         producer_id_expiration_ms: i64::try_from(broker.producers.id_expiration.as_millis())
             .unwrap_or(i64::MAX),
     }
+}
+
+#[test]
+fn a_large_log_of_metadata_is_followed_and_not_copied() {
+    let partition = |topic: &str| {
+        let topic = klamm_model::TopicName::new(topic).expect("a legal name");
+        TopicPartition::new(topic, PartitionIndex(0))
+    };
+    assert_eq!(begin_by_copy_bytes(&partition(METADATA_TOPIC)), u64::MAX);
+    assert!(begin_by_copy_bytes(&partition("t")) < u64::MAX);
 }

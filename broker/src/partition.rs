@@ -105,7 +105,7 @@ pub(crate) struct Partition {
     is_deleted: Arc<AtomicBool>,
     /// What is under way on other threads, and will touch its files.
     works: Cell<usize>,
-    /// The last of them has ended, or it has gone out of service.
+    /// One of them has ended, or a write, or it has gone out of service.
     stirred: Notify,
     has_left: Cell<bool>,
     touched: Cell<bool>,
@@ -480,7 +480,11 @@ impl Partition {
 
     /// Takes a write back; whether it has begun a segment.
     pub(crate) fn write_finished(&self, now: Instant, done: AppendDone) -> bool {
-        self.drive(|driver, outcomes| driver.write_finished(now, done, outcomes))
+        let rolled = self.drive(|driver, outcomes| driver.write_finished(now, done, outcomes));
+        if self.is_deleted() {
+            self.stirred.notify_waiters();
+        }
+        rolled
     }
 
     /// Lets the replica do what its time has come for.

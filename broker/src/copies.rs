@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use klamm_metadata::topic_config::ThrottledReplicas;
 use klamm_model::TopicPartition;
 use klamm_replication::ReplicaId;
 use klamm_storage::{CopyError, LogCopy};
@@ -21,7 +22,7 @@ use crate::clock::Clock;
 use crate::config::ThrottleConfig;
 use crate::controller::{self, METADATA_TOPIC};
 use crate::partition::Partition;
-use crate::peer::bulk::{Pull, PullError, Throttle, pull};
+use crate::peer::bulk::{self, Pull, PullError, Throttle, pull};
 use crate::shard::Shard;
 use crate::tasks;
 
@@ -83,16 +84,30 @@ impl Copies {
 impl Shard {
     /// What holds back the copies that others take of a replica here, if anything does.
     pub(crate) fn leader_throttle(&self, partition: &Partition) -> Option<Arc<Throttle>> {
-        let (index, config) = (partition.id().partition, partition.config());
-        let is_throttled = config.leader_throttled.covers(index, self.node_id);
-        is_throttled.then(|| self.copies.sent.clone())
+        self.throttle(
+            partition,
+            &partition.config().leader_throttled,
+            &self.copies.sent,
+        )
     }
 
     /// What holds back the copies for a replica here, if anything does.
     fn follower_throttle(&self, partition: &Partition) -> Option<Arc<Throttle>> {
-        let (index, config) = (partition.id().partition, partition.config());
-        let is_throttled = config.follower_throttled.covers(index, self.node_id);
-        is_throttled.then(|| self.copies.received.clone())
+        self.throttle(
+            partition,
+            &partition.config().follower_throttled,
+            &self.copies.received,
+        )
+    }
+
+    fn throttle(
+        &self,
+        partition: &Partition,
+        throttled: &ThrottledReplicas,
+        throttle: &Arc<Throttle>,
+    ) -> Option<Arc<Throttle>> {
+        let is_throttled = throttled.covers(partition.id().partition, self.node_id);
+        is_throttled.then(|| throttle.clone())
     }
 
     /// Has a copy taken if the partition's replica wants one and none is under way.
@@ -167,8 +182,8 @@ impl Shard {
     ) -> Result<(), CopyingError> {
         if !self.retire(partition, &copy).await {
             tracing::info!(partition = %partition.id(), "a copy of the log is not needed any more");
-            let discarded = self.background.run(move || copy.discard()).await;
-            return discarded.map_err(|error| CopyError::NoSpace(error).into());
+            self.background.run(move || bulk::discard(copy)).await;
+            return Ok(());
         }
         partition.at_rest().await;
         partition.driver_mut().retire();

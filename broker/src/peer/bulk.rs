@@ -10,7 +10,7 @@ mod serving;
 mod throttle;
 mod wire;
 
-pub(crate) use self::pulling::{Pull, PullError, pull};
+pub(crate) use self::pulling::{Pull, PullError, discard, pull};
 pub(super) use self::serving::serve;
 pub(crate) use self::throttle::Throttle;
 

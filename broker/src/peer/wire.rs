@@ -443,7 +443,7 @@ pub(super) fn finished(mut out: BytesMut) -> Bytes {
     out.freeze()
 }
 
-fn put_length(out: &mut BytesMut, length: usize) {
+pub(super) fn put_length(out: &mut BytesMut, length: usize) {
     out.put_u32(u32::try_from(length).expect("a batch is far smaller"));
 }
 

@@ -77,11 +77,17 @@ pub(crate) fn pull(pull: &Pull) -> Result<LogCopy, PullError> {
     match take_in(pull, &mut source, &mut copy) {
         Ok(()) => Ok(copy),
         Err(error) => {
-            if let Err(error) = copy.discard() {
-                tracing::warn!(partition = %pull.partition, %error, "what is left of a copy cannot be removed");
-            }
+            discard(copy);
             Err(error)
         }
+    }
+}
+
+/// Removes a copy that nobody wants. Waits for the disk.
+pub(crate) fn discard(copy: LogCopy) {
+    let partition = copy.topic_partition().clone();
+    if let Err(error) = copy.discard() {
+        tracing::warn!(%partition, %error, "what is left of a copy cannot be removed");
     }
 }
 

@@ -18,8 +18,8 @@ use klamm_model::{LogIndex, Offset};
 use klamm_storage::{CopiedSegment, Part, WantedPart};
 
 use crate::peer::wire::{
-    Group, WireError, end, finished, frame, put_group, put_text, take_group, take_id, take_text,
-    take_u8,
+    Group, WireError, end, finished, frame, put_group, put_length, put_text, take_group, take_id,
+    take_text, take_u8,
 };
 
 /// What a request takes at most.
@@ -138,10 +138,6 @@ impl Reply {
             other => return Err(WireError::Kind(other)),
         })
     }
-}
-
-fn put_length(out: &mut BytesMut, length: usize) {
-    out.put_u32(u32::try_from(length).expect("a part is far smaller"));
 }
 
 fn put_part(out: &mut BytesMut, wanted: &WantedPart) {

@@ -283,6 +283,18 @@ impl Cluster {
         })
     }
 
+    /// Of three brokers: the port of the one that led the topic, and a client of another, which has been
+    /// connected all the time.
+    fn create_topic_and_kill_its_leader(&mut self, topic: &str) -> (i32, Client) {
+        self.create_topic(topic, 1);
+        let leader = self.leader(topic, 0);
+        let dead = i32::from(self.seats[leader].client_port);
+        let other = (0..3).find(|at| *at != leader).expect("there are three");
+        let client = self.client(other);
+        self.kill(leader);
+        (dead, client)
+    }
+
     /// Everything a partition holds, as its leader says.
     fn values(&self, topic: &str, partition: i32) -> Vec<String> {
         let leader = self.leader(topic, partition);

@@ -16,18 +16,48 @@ const SHORT_LIVED: &[(&str, &str)] = &[
     ("file.delete.delay.ms", "0"),
 ];
 
+/// A cluster of three with a topic of short-lived segments, one of which has been killed.
+struct OneAway {
+    cluster: Cluster,
+    producer: i64,
+    /// How many records there are.
+    sent: i32,
+    /// The seats of the broker that leads, and of the one that was killed.
+    leader: usize,
+    away: usize,
+}
+
+impl OneAway {
+    fn after(records: usize) -> Self {
+        let mut cluster = Cluster::start();
+        cluster.create_topic_with("t", 1, SHORT_LIVED);
+        let mut follower = Follower::new(&cluster, "t");
+        for _ in 0..records {
+            follower.produce();
+        }
+        let (producer, sent) = (follower.producer, follower.sent);
+        let leader = cluster.leader("t", 0);
+        let away = (leader + 1) % 3;
+        cluster.kill(away);
+        Self {
+            cluster,
+            producer,
+            sent,
+            leader,
+            away,
+        }
+    }
+}
+
 #[test]
 fn a_broker_that_was_away_while_the_log_was_shortened_takes_a_copy_and_goes_on() {
-    let mut cluster = Cluster::start();
-    cluster.create_topic_with("t", 1, SHORT_LIVED);
-    let mut follower = Follower::new(&cluster, "t");
-    for _ in 0..50 {
-        follower.produce();
-    }
-    let (producer, sent) = (follower.producer, follower.sent);
-    let leader = cluster.leader("t", 0);
-    let away = (leader + 1) % 3;
-    cluster.kill(away);
+    let OneAway {
+        mut cluster,
+        producer,
+        sent,
+        leader,
+        away,
+    } = OneAway::after(50);
     let mut follower = Follower::resumed(&cluster, "t", producer, sent);
     for _ in 0..250 {
         follower.produce();
@@ -105,17 +135,14 @@ fn a_new_replica_begins_with_a_copy_of_a_large_log_no_faster_than_it_may_while_r
 
 #[test]
 fn what_was_deleted_is_not_there_again_with_another_leader() {
-    let mut cluster = Cluster::start();
-    cluster.create_topic_with("t", 1, SHORT_LIVED);
-    let mut follower = Follower::new(&cluster, "t");
-    for _ in 0..100 {
-        follower.produce();
-    }
-    let (producer, sent) = (follower.producer, follower.sent);
-    let first = cluster.leader("t", 0);
     // One is not there to be told.
-    let away = (first + 1) % 3;
-    cluster.kill(away);
+    let OneAway {
+        mut cluster,
+        producer,
+        sent,
+        leader: first,
+        away,
+    } = OneAway::after(100);
     let deleted = cluster.client(first).delete_records("t", 70);
     assert_eq!(deleted, (0, 70));
     cluster.start_one(away);

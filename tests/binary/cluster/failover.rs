@@ -44,12 +44,7 @@ fn a_partition_goes_on_after_its_leader_was_killed_and_every_record_is_there_onc
 #[test]
 fn a_client_that_asks_as_soon_as_a_leader_is_dead_is_told_of_its_successor() {
     let mut cluster = Cluster::start();
-    cluster.create_topic("t", 1);
-    let leader = cluster.leader("t", 0);
-    let dead = i32::from(cluster.seats[leader].client_port);
-    let other = (0..3).find(|at| *at != leader).expect("there are three");
-    let mut client = cluster.client(other);
-    cluster.kill(leader);
+    let (dead, mut client) = cluster.create_topic_and_kill_its_leader("t");
     // The broker may not have seen yet that the connection to the leader has ended.
     let mut told = (0..).map(|_| leader_as_told(&mut client, "t", 0));
     let told = told.find(|told| *told != Some(dead)).flatten();

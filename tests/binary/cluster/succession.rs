@@ -89,12 +89,7 @@ fn a_leader_that_gives_its_place_away_does_not_name_itself() {
 #[test]
 fn a_broker_that_died_is_named_until_clients_have_turned_to_other_leaders() {
     let mut cluster = Cluster::start();
-    cluster.create_topic("t", 1);
-    let leader = cluster.leader("t", 0);
-    let dead = i32::from(cluster.seats[leader].client_port);
-    let other = (0..3).find(|at| *at != leader).expect("there are three");
-    let mut client = cluster.client(other);
-    cluster.kill(leader);
+    let (dead, mut client) = cluster.create_topic_and_kill_its_leader("t");
     let is_over = |client: &mut Client| {
         let told = leader_as_told(client, "t", 0);
         told.is_some_and(|told| told != dead)

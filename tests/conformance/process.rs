@@ -42,6 +42,8 @@ impl Process {
             .args(["--pdeathsig", "KILL", "--"])
             .arg(&program.program)
             .args(&program.args);
+        // What the runner is told is no setting of a broker.
+        command.env_remove("KLAMM_BINARY");
         command.envs(program.env.iter().map(|(key, value)| (key, value)));
         if let Some(dir) = &program.dir {
             command.current_dir(dir);

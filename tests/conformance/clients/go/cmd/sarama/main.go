@@ -200,6 +200,8 @@ func (c *client) OffsetForTime(topic string, partition int32, ms int64) (int64, 
 }
 
 type member struct {
+	client   *client
+	name     string
 	group    sarama.ConsumerGroup
 	cancel   context.CancelFunc
 	ended    chan struct{}
@@ -210,13 +212,14 @@ type member struct {
 	topic    string
 }
 
-func (*client) Join(group, topic string, o checks.MemberOptions) checks.Member {
-	c := config()
-	c.Consumer.Group.InstanceId = o.Instance
-	c.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{sarama.NewBalanceStrategyRange()}
+func (c *client) Join(group, topic string, o checks.MemberOptions) checks.Member {
+	settings := config()
+	settings.Consumer.Group.InstanceId = o.Instance
+	settings.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{sarama.NewBalanceStrategyRange()}
 	running, cancel := context.WithCancel(context.Background())
 	m := &member{
-		group:  checks.Get(sarama.NewConsumerGroup([]string{checks.Bootstrap}, group, c)),
+		client: c, name: group,
+		group:  checks.Get(sarama.NewConsumerGroup([]string{checks.Bootstrap}, group, settings)),
 		cancel: cancel, ended: make(chan struct{}), records: make(chan checks.Record, 10000), topic: topic,
 	}
 	go func() {
@@ -267,15 +270,28 @@ func (m *member) Assigned() []int32 {
 	return m.assigned
 }
 
+// Commit repeats until the group has the offset: sarama asks once, and keeps to itself that the coordinator
+// has just moved.
 func (m *member) Commit(topic string, partition int32, offset int64) error {
+	checks.Await("the offset is committed", func() bool {
+		if !m.flush(topic, partition, offset) {
+			return false
+		}
+		found, err := m.client.Committed(m.name, topic, partition)
+		return err == nil && found == offset
+	})
+	return nil
+}
+
+func (m *member) flush(topic string, partition int32, offset int64) bool {
 	m.lock.Lock()
 	defer m.lock.Unlock()
 	if m.session == nil {
-		return errors.New("no session")
+		return false
 	}
 	m.session.MarkOffset(topic, partition, offset, "")
 	m.session.Commit()
-	return nil
+	return true
 }
 
 func (m *member) Close() {

@@ -176,6 +176,12 @@ impl Peers {
         link.map_or(Duration::ZERO, |link| link.down_for(now))
     }
 
+    /// Whether a broker has been reached for so long without a break. This one always has.
+    pub(crate) fn has_been_reached(&self, broker: BrokerId, time: Duration, now: Instant) -> bool {
+        let lasts = |link: Rc<Link>| link.is_up() && link.up_for(now) >= time;
+        broker == self.own.broker || self.link(broker).is_some_and(lasts)
+    }
+
     /// Whether a broker is reached, or was within this time. One that this process has not reached yet
     /// may have been until it began.
     pub(crate) fn was_reached(&self, broker: BrokerId, within: Duration, now: Instant) -> bool {

@@ -71,7 +71,7 @@ const MOVE_INTERVAL: Duration = Duration::from_millis(200);
 /// How often leaders look who is in sync.
 const IN_SYNC_INTERVAL: Duration = Duration::from_millis(500);
 /// How often it is looked whether preferred leaders can lead again.
-const BALANCE_INTERVAL: Duration = Duration::from_secs(5);
+const BALANCE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often it is looked whether followers know where logs begin.
 const LOG_START_INTERVAL: Duration = Duration::from_secs(5);
 /// How often it is looked whether all replicas have caught up after a loss of power.

@@ -153,6 +153,9 @@ impl Resolver<'_> {
             )
             .ok()
             .map(Duration::from_millis),
+            leaders_restored_after: self
+                .flag("auto.leader.rebalance.enable")
+                .then(|| self.millis("klamm.leader.restore.delay.ms")),
             seeds,
         }))
     }

@@ -29,8 +29,8 @@ pub(crate) struct Link {
     broker: BrokerId,
     address: RefCell<Address>,
     up: RefCell<Option<Up>>,
-    /// Since when there is no connection.
-    down_since: Cell<Instant>,
+    /// Since when there is a connection, or none.
+    since: Cell<Instant>,
     state: RefCell<LinkState>,
     /// To be connected at once, to be written, or to be closed.
     stirred: Notify,
@@ -75,7 +75,7 @@ impl Link {
             broker,
             address: RefCell::new(address),
             up: RefCell::default(),
-            down_since: Cell::new(now),
+            since: Cell::new(now),
             state: RefCell::default(),
             stirred: Notify::new(),
             is_closed: Cell::new(false),
@@ -123,7 +123,15 @@ impl Link {
     pub(super) fn down_for(&self, now: Instant) -> Duration {
         match self.is_up() {
             true => Duration::ZERO,
-            false => now.since(self.down_since.get()),
+            false => now.since(self.since.get()),
+        }
+    }
+
+    /// How long there has been this connection.
+    pub(super) fn up_for(&self, now: Instant) -> Duration {
+        match self.is_up() {
+            true => now.since(self.since.get()),
+            false => Duration::ZERO,
         }
     }
 
@@ -242,6 +250,7 @@ impl Link {
         let (reader, writer) = stream.into_split();
         let writer = Rc::new(writer);
         self.is_broken.set(false);
+        self.since.set(shard.clock.now());
         self.state.borrow_mut().connections += 1;
         self.up.replace(Some(Up {
             writer: writer.clone(),
@@ -299,7 +308,7 @@ impl Link {
 
     fn lost(&self, shard: &Rc<Shard>, end: &LinkError) {
         self.up.take();
-        self.down_since.set(shard.clock.now());
+        self.since.set(shard.clock.now());
         self.asked.take();
         tracing::warn!(broker = self.broker.0, reason = %end, "the connection to a broker is lost");
         shard.link_is_down(self.broker);

@@ -137,10 +137,18 @@ impl Standing<'_> {
     }
 }
 
-/// Gives the leadership of partitions to their preferred leaders, where these are reached and have
-/// caught up.
+/// Gives the leadership of partitions to their preferred leaders, where these have been reached for a
+/// while and have caught up.
 pub(crate) fn restore_preferred_leaders(shard: &Rc<Shard>) {
-    let image = shard.image();
+    let config = shard.config();
+    let Some(delay) = config
+        .cluster
+        .as_ref()
+        .and_then(|cluster| cluster.leaders_restored_after)
+    else {
+        return;
+    };
+    let (image, now) = (shard.image(), shard.clock.now());
     let heirs = super::partitions(shard)
         .into_iter()
         .filter_map(|partition| {
@@ -153,8 +161,8 @@ pub(crate) fn restore_preferred_leaders(shard: &Rc<Shard>) {
                 return None;
             }
             let replica = partition.replica_on(preferred)?;
-            (shard.peers.is_alive(preferred) && driver.has_caught_up(replica))
-                .then(|| (partition.group(), preferred))
+            let is_back = shard.peers.has_been_reached(preferred, delay, now);
+            (is_back && driver.has_caught_up(replica)).then(|| (partition.group(), preferred))
         });
     let heirs: Vec<_> = heirs.take(TRANSFERS_MAX).collect();
     for (group, heir) in heirs {

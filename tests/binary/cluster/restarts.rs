@@ -1,6 +1,6 @@
 //! Planned moves: brokers that are stopped hand over what they lead, and get it back.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Cluster, Follower, numbers};
 
@@ -55,8 +55,9 @@ fn all_are_killed_at_once_and_everything_acknowledged_is_there() {
 }
 
 #[test]
-fn a_broker_that_is_back_leads_again_what_it_should_lead() {
-    let mut cluster = Cluster::start();
+fn a_broker_that_has_been_back_for_a_while_leads_again_what_it_should_lead() {
+    let delay = Duration::from_secs(2);
+    let mut cluster = Cluster::start_with(&[("klamm.leader.restore.delay.ms", "2000")]);
     cluster.create_topic("t", 3);
     let before: Vec<_> = (0..3)
         .map(|partition| cluster.leader("t", partition))
@@ -66,8 +67,10 @@ fn a_broker_that_is_back_leads_again_what_it_should_lead() {
     assert_eq!(leaders, [0, 1, 2], "leadership is spread");
     cluster.kill(before[0]);
     assert_ne!(cluster.leader("t", 0), before[0]);
+    let started = Instant::now();
     cluster.start_one(before[0]);
     crate::support::eventually("the preferred leader leads", || {
         (cluster.leader("t", 0) == before[0]).then_some(())
     });
+    assert!(started.elapsed() >= delay, "clients may not reach it yet");
 }

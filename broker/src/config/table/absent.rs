@@ -109,7 +109,6 @@ pub(super) const ROWS: &[Setting] = &[
     absent("replica.socket.timeout.ms", REPLICATION),
     absent("follower.fetch.last.tiered.offset.enable", REMOTE),
     absent("inter.broker.listener.name", OTHER_BROKERS),
-    absent("auto.leader.rebalance.enable", LEADERS),
     absent("leader.imbalance.check.interval.seconds", LEADERS),
     absent("leader.imbalance.per.broker.percentage", LEADERS),
     absent("unclean.leader.election.interval.ms", LEADERS),

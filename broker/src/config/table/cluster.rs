@@ -2,7 +2,7 @@
 
 use klamm_metadata::setting::{Kind, Setting, Valid, setting};
 
-use super::{int, long, string, unset};
+use super::{boolean, int, long, string, unset};
 
 pub(super) const ROWS: &[Setting] = &[
     setting("klamm.seed.brokers", Kind::List, Some(""))
@@ -35,4 +35,9 @@ pub(super) const ROWS: &[Setting] = &[
     long("klamm.metadata.voter.replacement.ms", "300000")
         .valid(Valid::AtLeast(-1))
         .says("How long a broker that votes on the cluster's metadata may not be reached by the controller before another one that is reached and has caught up gets its vote, if there is any and a majority votes without it. The broker follows when it is back. -1 is never."),
+    boolean("auto.leader.rebalance.enable", "true")
+        .says("Whether a broker that is back gets the partitions that it is the preferred leader of by itself. Otherwise only on order (`kafka-leader-election.sh --election-type preferred`)."),
+    long("klamm.leader.restore.delay.ms", "12000")
+        .valid(Valid::AtLeast(0))
+        .says("How long a broker must have been reached before it gets them. Clients that were refused while it was down try it again only after a while: librdkafka waits up to 10 s (`reconnect.backoff.max.ms`), and would not find the leader for as long."),
 ];

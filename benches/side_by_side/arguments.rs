@@ -22,6 +22,7 @@ usage: cargo bench-kafka [OPTION…]
   --size N             bytes per message (200)
   --kills N            failover: how often a leader is killed (20)
   --strict             replicated: the same again with flush.messages=1
+  --throttle MIB       moving: at most so many MiB/s leave a broker, or reach one (no limit)
   --klamm FILE         the binary (target/release/klamm)
 To keep other work of the machine out of the figures: chrt -r 1 target/release/bench-kafka";
 
@@ -36,6 +37,7 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Plan,
         rates: None,
         kills: 20,
         strict: false,
+        throttle_mib: None,
         size_bytes: 200,
         klamm: root().join("target/release/klamm"),
     };
@@ -53,6 +55,7 @@ pub(crate) fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Plan,
             "--rates" => plan.rates = Some(rates(&value()?)?),
             "--kills" => plan.kills = number::<u32>(&value()?)?.max(1),
             "--strict" => plan.strict = true,
+            "--throttle" => plan.throttle_mib = Some(number::<u64>(&value()?)?.max(1)),
             "--measure" => plan.parts = value()?.split(',').map(part).collect::<Result<_, _>>()?,
             "--size" => plan.size_bytes = number::<usize>(&value()?)?.max(16),
             "--klamm" => plan.klamm = PathBuf::from(value()?),

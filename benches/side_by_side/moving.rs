@@ -27,7 +27,11 @@ const MOVE_LIMIT: Duration = Duration::from_secs(600);
 const POLL: Duration = Duration::from_millis(100);
 
 /// What was measured in the life of a cluster.
-pub(crate) fn run(contestant: Contestant, setting: &Setting) -> Result<Vec<(String, f64)>, String> {
+pub(crate) fn run(
+    contestant: Contestant,
+    setting: &Setting,
+    throttle_mib: Option<u64>,
+) -> Result<Vec<(String, f64)>, String> {
     let cluster = Cluster::start(contestant, setting)?;
     admin::create_topic(&cluster, BESIDE, PARTITIONS, &[])?;
     admin::create_topic_with(&cluster, TOPIC, 1, 1, &[])?;
@@ -35,18 +39,20 @@ pub(crate) fn run(contestant: Contestant, setting: &Setting) -> Result<Vec<(Stri
     load_beside(&cluster, WARM_UP)?;
     let alone = load_beside(&cluster, MEASURED)?;
     let watcher = cluster.watcher()?;
-    assign_to_all(&cluster, setting, &watcher)?;
+    assign_to_all(&cluster, setting, &watcher, throttle_mib)?;
     let (took, beside) = watch(&cluster, &watcher)?;
     let bytes = (RECORDS * RECORD_BYTES as u64) as f64;
     let copied = bytes * (BROKERS - 1) as f64;
-    let what = |when| format!("{RATE}/s, RF 3, {when}");
+    let what = |when: &str| format!("{RATE}/s, RF 3, {when}");
     let mut figures = alone.percentiles(&what("alone"), &[50.0, 99.0]);
-    let moving = what("while a log of 5 GiB goes to two more brokers");
+    let limit = throttle_mib.map_or(String::new(), |limit| format!(" at {limit} MiB/s at most"));
+    let move_of = format!("{:.0} GiB to two more brokers{limit}", bytes / GIB);
+    let moving = what(&format!("beside a move of {move_of}"));
     for outcome in &beside {
         figures.extend(outcome.percentiles(&moving, &[50.0, 99.0]));
     }
     figures.push((
-        format!("{:.0} GiB to two more brokers: MiB/s", bytes / GIB),
+        format!("{move_of}: MiB/s"),
         copied / MIB / took.as_secs_f64(),
     ));
     Ok(figures)
@@ -62,6 +68,7 @@ fn assign_to_all(
     cluster: &Cluster<'_>,
     setting: &Setting,
     watcher: &Watcher,
+    throttle_mib: Option<u64>,
 ) -> Result<(), String> {
     let leader = watcher.partitions(TOPIC).first().map(|one| one.leader);
     let leader = leader.ok_or(format!("{TOPIC} has no leader"))?;
@@ -77,6 +84,9 @@ fn assign_to_all(
         .args(["--bootstrap-server", &cluster.addresses(), "--execute"])
         .arg("--reassignment-json-file")
         .arg(plan);
+    if let Some(limit) = throttle_mib {
+        command.args(["--throttle", &(limit << 20).to_string()]);
+    }
     let output = command.output().map_err(|error| error.to_string())?;
     match output.status.success() {
         true => Ok(()),

@@ -28,6 +28,8 @@ pub(crate) struct Plan {
     pub(crate) kills: u32,
     /// Whether three brokers are measured once more where acknowledged means synced.
     pub(crate) strict: bool,
+    /// How many MiB a second are moved at most.
+    pub(crate) throttle_mib: Option<u64>,
     /// Bytes of a message's value.
     pub(crate) size_bytes: usize,
     /// Klamm's binary.
@@ -230,7 +232,7 @@ impl Plan {
                 Part::Replicated => self.measure_replicated(contestant, setting)?,
                 Part::Failover => failover::run(contestant, setting, self.kills)?,
                 Part::Idle => idle::run(contestant, setting)?,
-                Part::Moving => moving::run(contestant, setting)?,
+                Part::Moving => moving::run(contestant, setting, self.throttle_mib)?,
             };
             for (name, value) in figures {
                 record(name, value);

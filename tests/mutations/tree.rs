@@ -18,7 +18,13 @@ impl Tree {
         let sources = workspace();
         let root = sources.join("target/mutations/sources");
         let known = Command::new("git")
-            .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+            .args([
+                "ls-files",
+                "-z",
+                "--cached",
+                "--others",
+                "--exclude-standard",
+            ])
             .current_dir(&sources)
             .output()
             .expect("git is needed");

@@ -9,6 +9,9 @@
 //! back by one is what a follower looks like that has not heard of the commit: either the older of the
 //! two is joint and asks for more than the newer, or the newer is and holds the older's majority.
 //! Falling back by two would let a set of voters decide that others have replaced.
+//!
+//! After an unclean election the configuration that it began with is in force as soon as it is in the log:
+//! no majority of the one before will ever say that it is committed.
 
 use std::collections::VecDeque;
 
@@ -38,6 +41,7 @@ impl Configurations {
         while configurations.following.len() > 1
             || configurations.next_is_committed(past.hard_state.commit)
             || configurations.in_force.has_lone_voter(own)
+            || configurations.next_is_forced()
         {
             if configurations.enforce().is_none() {
                 break;
@@ -79,6 +83,11 @@ impl Configurations {
     fn next_is_committed(&self, committed: LogIndex) -> bool {
         let next = self.following.front();
         next.is_some_and(|(index, _)| *index <= committed)
+    }
+
+    fn next_is_forced(&self) -> bool {
+        let next = self.following.front();
+        next.is_some_and(|(_, next)| next.unclean_elections > self.in_force.unclean_elections)
     }
 
     fn enforce(&mut self) -> Option<LogIndex> {
@@ -141,6 +150,21 @@ mod tests {
         assert!(!configurations.is_changing());
         let of_another = restored(voters(&[2]), &[&[1, 2]], 0);
         assert_eq!(of_another.in_force(), &voters(&[2]));
+    }
+
+    #[test]
+    fn after_an_unclean_election_nobody_is_asked_who_was_given_up() {
+        let mut past = Restored {
+            members: voters(&[1, 2, 3]),
+            ..Restored::empty()
+        };
+        let forced = voters(&[1]).after_unclean_elections(1);
+        past.memberships.push((LogIndex(5), forced.clone()));
+        for own in [1, 2] {
+            let configurations = Configurations::restored(&past, id(own));
+            assert_eq!(configurations.in_force(), &forced);
+            assert_eq!(configurations.since(), LogIndex(5));
+        }
     }
 
     #[test]

@@ -12,7 +12,8 @@
 //! - `commit` (fsynced by a majority) ≤ `visible` (written by a majority) ≤ last written.
 //! - The first entry of a term is its no-op; it is fsynced before a batch of the term is appended.
 //! - A configuration of the group is in force when it is committed, and the next one is proposed only
-//!   then, by a leader that has committed an entry of its own term.
+//!   then, by a leader that has committed an entry of its own term; but for the one that an unclean
+//!   election has begun with, which is in force when it is in the log.
 //! - What is kept in memory per entry is dropped once the entry is committed.
 //!
 //! Start with [`Replica`].
@@ -37,6 +38,7 @@ mod sequence;
 mod sleep;
 mod standing;
 mod terms;
+mod unclean;
 
 pub use effect::{Effect, JournalTicket};
 pub use envelope::{Configuration, EntryId, Envelope, PeerMessage};
@@ -45,6 +47,7 @@ pub use members::{Members, MembersError};
 pub use position::Position;
 pub use replica::{Replica, ReplicaSettings};
 pub use restored::{RestoreError, Restored};
+pub use unclean::{Forced, LogFate, UncleanElection};
 
 /// A replica's number within its group; never 0. Each assignment of a partition to a log directory
 /// gets a number of its own, so that a wiped disk never speaks for the replica it once held.

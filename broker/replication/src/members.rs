@@ -19,6 +19,9 @@ pub struct Members {
     /// Those that are given the log and have no say, ascending; none of them is among `voters`. One
     /// that is among `outgoing` becomes a learner when the joint configuration is left.
     pub learners: Vec<ReplicaId>,
+    /// How many unclean elections the group has been through: what it held before the last of them
+    /// may differ from what replicas hold that were given up then.
+    pub unclean_elections: u64,
 }
 
 /// Why bytes are no configuration.
@@ -36,9 +39,11 @@ pub enum MembersError {
 }
 
 impl Members {
-    /// The first byte of the only encoding so far: then the three lists, each as its length (2 bytes)
-    /// and its ids (8 bytes), big-endian.
-    const VERSION: u8 = 1;
+    /// The first byte of a configuration before any unclean election: then the three lists, each as its
+    /// length (2 bytes) and its ids (8 bytes), big-endian.
+    const CLEAN: u8 = 1;
+    /// The first byte of any other: the same, and then the number of unclean elections (8 bytes).
+    const UNCLEAN: u8 = 2;
 
     /// These vote, and nobody else belongs to the group.
     pub fn of_voters(voters: impl IntoIterator<Item = ReplicaId>) -> Self {
@@ -54,6 +59,14 @@ impl Members {
         let votes = |learner: &ReplicaId| self.voters.contains(learner);
         assert!(!learners.iter().any(votes), "a learner does not vote");
         Self { learners, ..self }
+    }
+
+    /// The same members, in a group that has been through so many unclean elections.
+    pub fn after_unclean_elections(self, unclean_elections: u64) -> Self {
+        Self {
+            unclean_elections,
+            ..self
+        }
     }
 
     /// Whether two sets of voters decide.
@@ -99,10 +112,16 @@ impl Members {
     pub fn encode(&self) -> Bytes {
         assert!(!self.voters.is_empty(), "somebody votes");
         let mut bytes = BytesMut::new();
-        bytes.put_u8(Self::VERSION);
+        bytes.put_u8(match self.unclean_elections {
+            0 => Self::CLEAN,
+            _ => Self::UNCLEAN,
+        });
         for list in [&self.voters, &self.outgoing, &self.learners] {
             bytes.put_u16(u16::try_from(list.len()).expect("a few replicas"));
             list.iter().for_each(|id| bytes.put_u64(id.get()));
+        }
+        if self.unclean_elections > 0 {
+            bytes.put_u64(self.unclean_elections);
         }
         bytes.freeze()
     }
@@ -111,13 +130,17 @@ impl Members {
     /// from another broker.
     pub fn decode(mut bytes: &[u8]) -> Result<Self, MembersError> {
         let version = bytes.try_get_u8().map_err(|_| MembersError::Length)?;
-        if version != Self::VERSION {
+        if !matches!(version, Self::CLEAN | Self::UNCLEAN) {
             return Err(MembersError::Version(version));
         }
         let members = Self {
             voters: take_list(&mut bytes)?,
             outgoing: take_list(&mut bytes)?,
             learners: take_list(&mut bytes)?,
+            unclean_elections: match version {
+                Self::CLEAN => 0,
+                _ => take_count(&mut bytes)?,
+            },
         };
         if !bytes.is_empty() {
             return Err(MembersError::Length);
@@ -151,8 +174,18 @@ fn take_list(bytes: &mut &[u8]) -> Result<Vec<ReplicaId>, MembersError> {
     Ok(ids)
 }
 
+/// Of unclean elections; there was one at least.
+fn take_count(bytes: &mut &[u8]) -> Result<u64, MembersError> {
+    match bytes.try_get_u64() {
+        Ok(0) => Err(MembersError::Impossible),
+        Ok(count) => Ok(count),
+        Err(_) => Err(MembersError::Length),
+    }
+}
+
 impl fmt::Display for Members {
-    /// `1,2,4|1,2,3+5`: 1, 2 and 4 vote together with 1, 2 and 3, and 5 learns.
+    /// `1,2,4|1,2,3+5`: 1, 2 and 4 vote together with 1, 2 and 3, and 5 learns. `1!2`: 1 votes, after two
+    /// unclean elections.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |ids: &[ReplicaId]| {
             let ids: Vec<_> = ids.iter().map(|id| id.get().to_string()).collect();
@@ -164,6 +197,9 @@ impl fmt::Display for Members {
         }
         if !self.learners.is_empty() {
             write!(f, "+{}", list(&self.learners))?;
+        }
+        if self.unclean_elections > 0 {
+            write!(f, "!{}", self.unclean_elections)?;
         }
         Ok(())
     }
@@ -205,7 +241,9 @@ mod tests {
 
     #[test]
     fn what_is_encoded_is_decoded_and_nothing_else_is() {
-        for members in [joint(), Members::of_voters(ids(&[7]))] {
+        let after = joint().after_unclean_elections(300);
+        assert_eq!(after.to_string(), "1,4|1,2,3+3,5!300");
+        for members in [joint(), Members::of_voters(ids(&[7])), after] {
             let bytes = members.encode();
             assert_eq!(Members::decode(&bytes), Ok(members));
             for cut in 0..bytes.len() {
@@ -216,6 +254,12 @@ mod tests {
             assert_eq!(Members::decode(&longer), Err(MembersError::Length));
         }
         assert_eq!(Members::decode(&[9]), Err(MembersError::Version(9)));
+        let mut none = Members::of_voters(ids(&[7]))
+            .after_unclean_elections(1)
+            .encode()
+            .to_vec();
+        *none.last_mut().unwrap() = 0;
+        assert_eq!(Members::decode(&none), Err(MembersError::Impossible));
         // A count that promises more than there is reserves nothing.
         let promised = [1, 0xff, 0xff];
         assert_eq!(Members::decode(&promised), Err(MembersError::Length));

@@ -9,13 +9,21 @@ use klamm_model::LogIndex;
 use klamm_model::raft::{LogEntry, MetaEntry, MetaKind};
 
 use super::Replica;
-use crate::{Effect, Members};
+use crate::{Configuration, Effect, Members};
 
 impl Replica {
     /// The members in force: those of the last configuration that is known to be committed. None if
     /// this replica has not been told yet.
     pub fn members(&self) -> &Members {
         self.configurations.in_force()
+    }
+
+    /// The same, and the entry since which they are in force.
+    pub fn configuration(&self) -> Configuration {
+        Configuration {
+            since: self.configurations.since(),
+            members: self.members().clone(),
+        }
     }
 
     /// Whether [`Event::ChangeMembers`](crate::Event::ChangeMembers) would be taken now.
@@ -43,7 +51,10 @@ impl Replica {
     pub(super) fn change_members(&mut self, wanted: Members, effects: &mut Vec<Effect>) {
         assert!(!wanted.is_joint(), "whoever leads makes it joint");
         assert!(!wanted.voters.is_empty(), "somebody votes");
-        let mut wanted = Members::of_voters(wanted.voters).with_learners(wanted.learners);
+        let unclean_elections = self.members().unclean_elections;
+        let mut wanted = Members::of_voters(wanted.voters)
+            .with_learners(wanted.learners)
+            .after_unclean_elections(unclean_elections);
         if !self.can_change_members() || wanted == *self.members() {
             return;
         }

@@ -101,10 +101,7 @@ impl Replica {
                 life,
                 last: self.last_entry(),
                 commit: self.committed_entry(),
-                configuration: Box::new(Configuration {
-                    since: self.configurations.since(),
-                    members: self.members().clone(),
-                }),
+                configuration: Box::new(self.configuration()),
             },
         };
         effects.push(self.say(from, message));

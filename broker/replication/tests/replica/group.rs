@@ -8,6 +8,7 @@ mod disk;
 mod links;
 mod node;
 mod oracle;
+mod unclean;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -61,7 +62,7 @@ fn histories_of(name: &str, faults: Faults) -> Option<(u64, Counts)> {
     for seed in 0..seeds {
         match history(seed, faults) {
             Ok(world) => {
-                visible += world.oracle.visible();
+                visible += world.shown();
                 counts.add(&world.counts);
             }
             Err(trace) => {
@@ -136,6 +137,21 @@ fn a_group_that_lost_power_as_a_whole_elects_the_one_that_has_most() {
         ..Faults::NONE
     };
     histories("together", faults);
+}
+
+const UNCLEAN: Faults = Faults {
+    unclean: true,
+    ..POWER
+};
+
+#[test]
+fn after_unclean_elections_there_is_one_group_and_one_log_and_nothing_else_is_lost() {
+    histories("unclean", UNCLEAN);
+}
+
+#[test]
+fn a_replica_that_keeps_a_log_that_was_given_up_is_noticed() {
+    is_noticed(Sabotage::GivenUpLogsGoOn, UNCLEAN);
 }
 
 #[test]

@@ -151,6 +151,11 @@ fn who_votes_is_learnt_from_those_who_know() {
     );
 }
 
+#[test]
+fn after_an_unclean_election_nobody_waits_for_those_that_were_given_up() {
+    check("unclean.txt", include_str!("../../testdata/unclean.txt"));
+}
+
 /// raft-rs stops when 256 messages have not been acknowledged, and an acknowledgement to it is an
 /// fsync.
 #[test]
@@ -582,17 +587,20 @@ fn entry_id(text: &str) -> EntryId {
     }
 }
 
-/// As members are shown: `1,2,4|1,2,3+5`.
+/// As members are shown: `1,2,4|1,2,3+5`, or `1!2` after two unclean elections.
 fn members(text: &str) -> Members {
     let ids = |text: &str| -> Vec<ReplicaId> {
         let ids = text.split(',').filter(|id| !id.is_empty());
         ids.map(|id| ReplicaId::new(number(id)).unwrap()).collect()
     };
+    let (text, unclean_elections) = text.split_once('!').unwrap_or((text, "0"));
     let (text, learners) = text.split_once('+').unwrap_or((text, ""));
     let (voters, outgoing) = text.split_once('|').unwrap_or((text, ""));
     Members {
         outgoing: ids(outgoing),
-        ..Members::of_voters(ids(voters)).with_learners(ids(learners))
+        ..Members::of_voters(ids(voters))
+            .with_learners(ids(learners))
+            .after_unclean_elections(number(unclean_elections))
     }
 }
 

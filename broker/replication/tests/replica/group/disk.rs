@@ -2,7 +2,7 @@
 
 use klamm_model::raft::{HardState, LogEntry, MetaEntry, MetaKind};
 use klamm_model::{LogIndex, Offset, Term};
-use klamm_replication::{EntryId, JournalTicket, Members, Position, Restored};
+use klamm_replication::{EntryId, Forced, JournalTicket, Members, Position, Restored};
 
 use super::world::Random;
 
@@ -51,6 +51,18 @@ impl Disk {
     ) {
         let step = Record::Step(ticket, hard_state, metas);
         self.unsynced.push(step);
+    }
+
+    /// The replica is about to go on alone. Of what is to be remembered so much becomes durable; whether
+    /// that was all.
+    pub(super) fn force(&mut self, forced: &Forced, durable: u64) -> bool {
+        if durable > 0 {
+            self.hard_state = forced.hard_state;
+        }
+        let metas = durable.saturating_sub(1) as usize;
+        let metas = forced.metas.iter().take(metas);
+        self.metas.extend(metas.cloned());
+        durable > 2
     }
 
     /// Remembers that much is committed.
@@ -146,7 +158,7 @@ impl Disk {
         entries
     }
 
-    fn last(&self) -> Position {
+    pub(super) fn last(&self) -> Position {
         let last = self.entries().pop();
         last.map_or(Position::START, |entry| Position {
             index: entry.index(),

@@ -33,7 +33,7 @@ impl World {
                 self.links.silent[at][of] = 0;
                 continue;
             }
-            let peer = self.nodes[of].id;
+            let peer = self.id_as_known_by(of, at);
             let before = self.links.silent[at][of];
             if self.nodes[of].replica.is_none() || self.is_cut(of, at) {
                 self.links.silent[at][of] = before + 1;

@@ -11,6 +11,7 @@ use klamm_replication::{
 use super::disk::{Disk, membership};
 
 pub(super) struct Node {
+    /// Another one after each unclean election that it has not won.
     pub(super) id: ReplicaId,
     /// `None` while its process is down.
     pub(super) replica: Option<Replica>,
@@ -25,6 +26,8 @@ pub(super) struct Node {
     /// What it may have lost has not come back yet.
     pub(super) recovering: bool,
     pub(super) flush_wanted: bool,
+    /// How many unclean elections it has heard of.
+    pub(super) known: usize,
 }
 
 /// What is to be done to the disk, in order.
@@ -59,6 +62,7 @@ impl Node {
             known_lives: vec![1; nodes as usize],
             recovering: false,
             flush_wanted: false,
+            known: 0,
         }
     }
 

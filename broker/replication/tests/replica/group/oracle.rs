@@ -15,6 +15,7 @@ pub(super) struct Oracle {
 }
 
 /// An entry, and the term in which it was first known to stay: leaders of later terms must have it.
+#[derive(Clone)]
 struct Known {
     fact: Fact,
     term: Term,
@@ -63,6 +64,20 @@ impl Oracle {
 
     pub(super) fn shows(&mut self, term: Term, log: &[LogEntry], through: LogIndex) {
         learn(&mut self.visible, term, log, through, "visible");
+    }
+
+    /// What is left if a replica goes on alone with this log: what it has of it.
+    pub(super) fn as_far_as(&self, log: &[LogEntry]) -> Self {
+        let left = |known: &[Known]| {
+            let agrees = |(known, entry): &(&Known, &LogEntry)| known.fact == Fact::from(*entry);
+            let left = known.iter().zip(log).take_while(agrees);
+            left.map(|(known, _)| known.clone()).collect()
+        };
+        Self {
+            leaders: BTreeMap::new(),
+            committed: left(&self.committed),
+            visible: left(&self.visible),
+        }
     }
 
     /// What was acknowledged and not fsynced by a majority may be gone.

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use klamm_model::raft::LogEntry;
 use klamm_model::{Instant, LogIndex};
 use klamm_replication::{
-    Effect, EntryId, Envelope, Event, Members, PeerMessage, Position, Replica, ReplicaId, frame,
+    Effect, EntryId, Envelope, Event, Members, PeerMessage, Position, Replica, ReplicaId,
+    UncleanElection, frame,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_core::{RngCore, SeedableRng};
@@ -31,6 +32,8 @@ pub(super) struct Faults {
     pub(super) strict: bool,
     /// Replicas join and leave the group.
     pub(super) changes: bool,
+    /// A replica is told to go on alone, whoever else there is.
+    pub(super) unclean: bool,
     /// A guard that is left out.
     pub(super) sabotage: Option<Sabotage>,
 }
@@ -50,6 +53,8 @@ pub(super) enum Sabotage {
     MembersAreForgotten,
     /// It is not told that a connection has ended.
     LostLinksGoUnnoticed,
+    /// It keeps a log that an unclean election has given up.
+    GivenUpLogsGoOn,
 }
 
 /// How much has happened.
@@ -62,6 +67,8 @@ pub(super) struct Counts {
     pub(super) configurations: u64,
     /// How often a replica fell asleep.
     pub(super) sleeps: u64,
+    /// Logs that unclean elections have given up.
+    pub(super) given_up: u64,
 }
 
 impl Counts {
@@ -71,6 +78,7 @@ impl Counts {
         self.recoveries += other.recoveries;
         self.configurations += other.configurations;
         self.sleeps += other.sleeps;
+        self.given_up += other.given_up;
     }
 }
 
@@ -81,6 +89,7 @@ impl Faults {
         together: false,
         strict: false,
         changes: false,
+        unclean: false,
         sabotage: None,
     };
 }
@@ -110,11 +119,12 @@ struct Pace {
     changes: u64,
     starts: u64,
     lulls: u64,
+    unclean: u64,
 }
 
 impl Pace {
-    fn draw(random: &mut Random, changes: bool) -> Self {
-        let changes = u64::from(changes);
+    fn draw(random: &mut Random, faults: Faults) -> Self {
+        let changes = u64::from(faults.changes);
         Self {
             propose: 20 + random.below(150),
             deliver: 200 + random.below(500),
@@ -126,6 +136,7 @@ impl Pace {
             changes: changes * (10 + random.below(60)),
             starts: 10 + changes * 20,
             lulls: random.below(3),
+            unclean: u64::from(faults.unclean),
         }
     }
 }
@@ -138,7 +149,7 @@ struct Packet {
 
 pub(super) struct World {
     faults: Faults,
-    random: Random,
+    pub(super) random: Random,
     pace: Pace,
     now: Instant,
     /// Whether one of the nodes should lead.
@@ -152,7 +163,9 @@ pub(super) struct World {
     /// What the first of two says does not come to the second.
     one_way: Option<(usize, usize)>,
     pub(super) links: Links,
-    pub(super) oracle: Oracle,
+    /// By the number of unclean elections that have been.
+    pub(super) oracles: Vec<Oracle>,
+    pub(super) elections: Vec<UncleanElection>,
     pub(super) trace: Vec<String>,
     pub(super) counts: Counts,
 }
@@ -173,7 +186,7 @@ impl World {
         };
         Self {
             faults,
-            pace: Pace::draw(&mut random, faults.changes),
+            pace: Pace::draw(&mut random, faults),
             preferred: random.one_in(2),
             random,
             now: Instant::START,
@@ -183,7 +196,8 @@ impl World {
             isolated: None,
             one_way: None,
             links: Links::new(size),
-            oracle: Oracle::default(),
+            oracles: vec![Oracle::default()],
+            elections: Vec::new(),
             trace: Vec::new(),
             counts: Counts::default(),
         }
@@ -212,6 +226,7 @@ impl World {
             changes,
             starts,
             lulls,
+            unclean,
         } = self.pace;
         let mut choice = self.random.below(
             propose
@@ -223,7 +238,8 @@ impl World {
                 + 6 * faults
                 + changes
                 + starts
-                + lulls,
+                + lulls
+                + 11 * unclean,
         );
         let mut is = |weight: u64| match choice.checked_sub(weight) {
             Some(rest) => {
@@ -246,6 +262,8 @@ impl World {
             () if is(faults) && self.faults.kills => self.kill(node),
             () if is(faults) => self.lose_power(node),
             () if is(lulls) => self.live_through_a_lull(),
+            () if is(unclean) => self.elect_uncleanly(node),
+            () if is(10 * unclean) => self.learn(node),
             () => self.start(node),
         }
     }
@@ -267,7 +285,18 @@ impl World {
         }
     }
 
-    fn sabotages(&self, sabotage: Sabotage) -> bool {
+    /// How many entries were shown that were not given up.
+    pub(super) fn shown(&self) -> u64 {
+        let known = self.oracles.iter().map(Oracle::visible);
+        known.max().unwrap_or(0)
+    }
+
+    fn oracle(&mut self, at: usize) -> (&mut Oracle, &Node) {
+        let node = &self.nodes[at];
+        (&mut self.oracles[node.known], node)
+    }
+
+    pub(super) fn sabotages(&self, sabotage: Sabotage) -> bool {
         self.faults.sabotage == Some(sabotage)
     }
 
@@ -314,7 +343,8 @@ impl World {
             Effect::Send(envelope) => self.send(at, envelope),
             Effect::BecameLeader { term, .. } => {
                 self.counts.elections += 1;
-                self.oracle.leads(at, term, &self.nodes[at].log);
+                let (oracle, node) = self.oracle(at);
+                oracle.leads(at, term, &node.log);
             }
             Effect::Recovered => {
                 self.counts.recoveries += 1;
@@ -329,12 +359,12 @@ impl World {
             }
             Effect::Visible(position) => {
                 self.check_held(at, position);
-                let node = &self.nodes[at];
-                self.oracle.shows(node.term(), &node.log, position.index);
+                let (oracle, node) = self.oracle(at);
+                oracle.shows(node.term(), &node.log, position.index);
             }
             Effect::Commit(position) => {
-                let node = &self.nodes[at];
-                self.oracle.commits(node.term(), &node.log, position.index);
+                let (oracle, node) = self.oracle(at);
+                oracle.commits(node.term(), &node.log, position.index);
             }
             Effect::TakeCopy { .. } => unreachable!("no log is shortened"),
             Effect::LostLeadership { .. } | Effect::ProposalDropped => {}
@@ -343,8 +373,11 @@ impl World {
 
     /// Adds the entries that a message speaks of; sometimes not all of them.
     fn send(&mut self, at: usize, mut envelope: Envelope) {
+        let to = self.seat_of(envelope.to);
+        if self.id_as_known_by(to, at) != envelope.to {
+            return;
+        }
         let node = &self.nodes[at];
-        let to = envelope.to.get() as usize - 1;
         let lives = (node.life, node.known_lives[to]);
         let mut entries = Vec::new();
         let mut cut = None;
@@ -397,11 +430,12 @@ impl World {
     fn arrive(&mut self, packet: Packet) {
         let Packet { bytes, lives, .. } = packet;
         let (envelope, entries) = frame::decode(bytes).unwrap();
-        let from = envelope.from.get() as usize - 1;
-        let to = envelope.to.get() as usize - 1;
+        let from = self.seat_of(envelope.from);
+        let to = self.seat_of(envelope.to);
         if self.is_cut(from, to) {
             return;
         }
+        let peer = self.id_as_known_by(from, to);
         let receiver = &mut self.nodes[to];
         let (sent_in, for_life) = lives;
         if receiver.replica.is_none() || sent_in < receiver.known_lives[from] {
@@ -409,16 +443,19 @@ impl World {
         }
         if sent_in > receiver.known_lives[from] {
             receiver.known_lives[from] = sent_in;
-            let peer = envelope.from;
             self.handle(to, Event::PeerRestarted(peer));
         }
+        let is_known = envelope.from == peer && envelope.to == self.nodes[to].id;
         if for_life == self.nodes[to].life {
+            if !is_known {
+                return;
+            }
             self.trace.push(format!("{}: got {envelope}", to + 1));
             self.handle(to, Event::Received(envelope, entries));
         } else {
             // A new connection: the sender learns whom it talks to.
             let life = self.nodes[to].life;
-            let peer = self.nodes[to].id;
+            let peer = self.id_as_known_by(to, from);
             if self.nodes[from].life == sent_in && self.nodes[from].known_lives[to] < life {
                 self.nodes[from].known_lives[to] = life;
                 self.handle(from, Event::PeerRestarted(peer));
@@ -498,7 +535,7 @@ impl World {
         if let Some(leader) = self.leader() {
             self.trace
                 .push(format!("{}: transfers to {}", leader + 1, to + 1));
-            let to = self.nodes[to].id;
+            let to = self.id_as_known_by(to, leader);
             self.handle(leader, Event::TransferLeadership(to));
         }
     }
@@ -541,15 +578,17 @@ impl World {
 
     /// A node takes another for gone.
     fn miss(&mut self, at: usize, gone: usize) {
-        let gone = self.nodes[gone].id;
+        let gone = self.id_as_known_by(gone, at);
         self.trace
             .push(format!("{}: misses {}", at + 1, gone.get()));
         self.handle(at, Event::LeaderUnreachable(gone));
     }
 
-    fn leader(&self) -> Option<usize> {
+    /// Of those who know most of the unclean elections.
+    pub(super) fn leader(&self) -> Option<usize> {
         let leads = |node: &Node| node.replica.as_ref().is_some_and(Replica::is_leading);
-        self.nodes.iter().position(leads)
+        let leading = (0..self.nodes.len()).filter(|at| leads(&self.nodes[*at]));
+        leading.max_by_key(|at| (self.nodes[*at].known, std::cmp::Reverse(*at)))
     }
 
     /// A node takes the leader for gone, and need not be right.
@@ -567,7 +606,7 @@ impl World {
         };
         let replica = self.nodes[leader].replica.as_ref().unwrap();
         let members = replica.members().clone();
-        let wanted = self.draw_members(&members);
+        let wanted = self.draw_members(leader, &members);
         if wanted.voters.is_empty() || !self.faults.strict && self.is_too_lossy(&wanted, None) {
             return;
         }
@@ -575,8 +614,9 @@ impl World {
         self.handle(leader, Event::ChangeMembers(wanted));
     }
 
-    fn draw_members(&mut self, now: &Members) -> Members {
-        let any = self.nodes[self.random.below(self.nodes.len() as u64) as usize].id;
+    fn draw_members(&mut self, leader: usize, now: &Members) -> Members {
+        let any = self.random.below(self.nodes.len() as u64) as usize;
+        let any = self.id_as_known_by(any, leader);
         let without = |list: &[ReplicaId]| -> Vec<_> {
             list.iter().copied().filter(|id| *id != any).collect()
         };
@@ -587,7 +627,10 @@ impl World {
             2 | 3 => voters.push(any),
             4 => voters = vec![any],
             _ => {
-                voters = self.nodes.iter().map(|node| node.id).collect();
+                let seats = 0..self.nodes.len();
+                voters = seats
+                    .map(|seat| self.id_as_known_by(seat, leader))
+                    .collect();
                 voters.retain(|_| self.random.one_in(2));
                 learners.retain(|id| !voters.contains(id));
             }
@@ -600,7 +643,7 @@ impl World {
     /// Whether more than a minority of those who decide lack what they had not fsynced, with one more.
     fn is_too_lossy(&self, members: &Members, more: Option<usize>) -> bool {
         let lossy = |id: &&ReplicaId| {
-            let at = id.get() as usize - 1;
+            let at = self.seat_of(**id);
             self.nodes[at].recovering || more == Some(at)
         };
         let too_many = |voters: &[ReplicaId]| {
@@ -618,8 +661,11 @@ impl World {
         }
         let entry = EntryId::of(&self.nodes[at].log[shown.index.0 as usize - 1]);
         let holds = |id: &&ReplicaId| {
-            let node = &self.nodes[id.get() as usize - 1];
-            node.recovering
+            let node = &self.nodes[self.seat_of(**id)];
+            // It has gone on as another one, and given up what it held.
+            let has_gone = node.id != **id;
+            has_gone
+                || node.recovering
                 || node
                     .disk
                     .entries()
@@ -643,7 +689,9 @@ impl World {
         if self.faults.together {
             if self.random.one_in(4) {
                 (0..self.nodes.len()).for_each(|node| self.lose_power_of(node));
-                self.oracle.lost_power_as_a_whole();
+                self.oracles
+                    .iter_mut()
+                    .for_each(Oracle::lost_power_as_a_whole);
             }
             return;
         }
@@ -662,19 +710,19 @@ impl World {
         self.trace.push(format!("{}: lost power", at + 1));
     }
 
-    fn start(&mut self, at: usize) {
+    pub(super) fn start(&mut self, at: usize) {
+        if self.nodes[at].replica.is_some() || !self.settle(at) {
+            return;
+        }
         let start = Start {
             strict: self.faults.strict,
             preferred: at == 0 && self.preferred,
             seed: self.random.below(1 << 32),
             forgets_members: self.sabotages(Sabotage::MembersAreForgotten),
         };
-        let node = &mut self.nodes[at];
-        if node.replica.is_none() {
-            node.start(start);
-            self.trace.push(format!("{}: started", at + 1));
-            self.handle(at, Event::Start);
-        }
+        self.nodes[at].start(start);
+        self.trace.push(format!("{}: started", at + 1));
+        self.handle(at, Event::Start);
     }
 
     /// Faults end; the group must come to rest, with one leader and one log.
@@ -683,9 +731,15 @@ impl World {
         self.isolated = None;
         self.one_way = None;
         for node in 0..self.nodes.len() {
-            self.start(node);
+            self.learn(node);
+            while self.nodes[node].replica.is_none() {
+                self.start(node);
+            }
         }
-        self.rest(300);
+        match self.faults.unclean {
+            true => self.restore_members(),
+            false => self.rest(300),
+        }
         self.close_those_who_left();
         self.rest(100);
         self.check_rest();
@@ -705,7 +759,7 @@ impl World {
     }
 
     /// So many ticks in which everything arrives and is written.
-    fn rest(&mut self, ticks: usize) {
+    pub(super) fn rest(&mut self, ticks: usize) {
         for _ in 0..ticks {
             self.tick();
             for _ in 0..12 {
@@ -780,7 +834,8 @@ impl World {
         let (last, members) = (leader.last(), leader.members());
         assert!(!members.is_joint(), "every joint configuration is left");
         for id in members.all() {
-            let node = &self.nodes[id.get() as usize - 1];
+            let node = &self.nodes[self.seat_of(id)];
+            assert_eq!(node.id, id, "nobody is who it was before");
             let replica = node.replica.as_ref().unwrap();
             assert_eq!(replica.last(), last, "one log in the end");
             assert_eq!(replica.commit(), last, "all of it committed");

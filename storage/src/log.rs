@@ -270,6 +270,13 @@ impl Log {
         &self.raft.metas
     }
 
+    /// Makes durable what the journal has been told, of this log and of all others. Waits for the disk.
+    pub fn sync_journal(&mut self) -> Result<(), AppendError> {
+        self.online()?;
+        let synced = self.place.journal.sync();
+        self.journaled(synced)
+    }
+
     /// Appends an entry without records at the end. The journal has to be synced before a batch of
     /// its term is appended. Panics if it does not follow the last entry.
     pub fn append_meta(&mut self, entry: &MetaEntry) -> Result<(), AppendError> {

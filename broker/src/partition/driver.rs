@@ -35,6 +35,7 @@ mod peers;
 mod staging;
 mod steps;
 mod types;
+pub mod unclean;
 mod writes;
 
 use std::collections::VecDeque;
@@ -55,7 +56,7 @@ pub use peers::Outgoing;
 use peers::Recent;
 use staging::Staging;
 use steps::Steps;
-pub use types::{AppendOrigin, OfflineReason, OpenError, Outcome, StageError, Staged};
+pub use types::{AppendOrigin, Holding, OfflineReason, OpenError, Outcome, StageError, Staged};
 use writes::Writes;
 
 /// How many entries a follower that has caught up may be behind.
@@ -477,6 +478,28 @@ impl PartitionDriver {
         self.commit.index.max(before_first)
     }
 
+    /// This replica.
+    pub fn replica_id(&self) -> ReplicaId {
+        self.id
+    }
+
+    /// What the replica holds; `None` when it is offline. Entries that are written count.
+    pub fn holding(&self) -> Option<Holding> {
+        let replica = self.replica.get().filter(|_| self.offline.is_none())?;
+        Some(Holding {
+            replica: self.id,
+            last: EntryId {
+                index: self.log.last_index(),
+                term: self.log.last_term(),
+            },
+            end_offset: self.log.log_end_offset(),
+            term: replica.term(),
+            leads: replica.is_leading(),
+            may_vote: !replica.is_recovering(),
+            configuration: replica.configuration(),
+        })
+    }
+
     /// The members in force; none if this replica has not been told yet.
     pub fn members(&self) -> &Members {
         &self.members
@@ -541,6 +564,19 @@ impl PartitionDriver {
         self.replica.stop();
         self.log.retire();
         self.offline = Some(OfflineReason::Replaced);
+    }
+
+    /// Closes the log, of which no ticket is out, to be opened as another replica's, or with other members:
+    /// nothing happens to it any more.
+    ///
+    /// # Errors
+    /// If what is in memory cannot be made durable. It is recovered then as after a crash.
+    pub fn close(&mut self) -> Result<(), AppendError> {
+        self.replica.stop();
+        self.offline.get_or_insert(OfflineReason::Replaced);
+        let closed = self.log.close();
+        self.log.retire();
+        closed
     }
 
     // ---- Time and settings ----

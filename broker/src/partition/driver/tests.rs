@@ -9,11 +9,12 @@ use klamm_model::{
     TopicPartition,
 };
 use klamm_storage::log_dir::{LogDirIdentity, LogDirOptions};
-use klamm_storage::{Crash, Fault, LogDir, MemDisk};
+use klamm_storage::{Crash, Fault, LogDir, MemDisk, OpenLogError};
 
 use super::*;
 
 mod members;
+mod unclean;
 mod writes;
 
 const WALL: Timestamp = Timestamp(1_700_000_000_000);
@@ -48,13 +49,17 @@ impl Fixture {
         self.driver_of(partition, config, Members::of_voters(ReplicaId::new(1)))
     }
 
-    fn driver_of(&self, partition: i32, config: LogConfig, members: Members) -> PartitionDriver {
+    fn log(&self, partition: i32, config: LogConfig) -> Result<Log, OpenLogError> {
         let name = TopicPartition {
             topic: TopicName::new("topic").unwrap(),
             partition: PartitionIndex(partition),
         };
         let id = TopicId::from_bytes([2; 16]);
-        let log = self.dir.open_log(&name, id, config, WALL).unwrap();
+        self.dir.open_log(&name, id, config, WALL)
+    }
+
+    fn driver_of(&self, partition: i32, config: LogConfig, members: Members) -> PartitionDriver {
+        let log = self.log(partition, config).unwrap();
         let replica = ReplicaId::new(1).unwrap();
         let params = DriverParams {
             replica,

@@ -1,7 +1,7 @@
 //! What goes into a partition's driver and what comes out of it.
 
-use klamm_model::{LeaderEpoch, LogIndex, Offset, Timestamp};
-use klamm_replication::{Members, MembersError, ReplicaId, RestoreError};
+use klamm_model::{LeaderEpoch, LogIndex, Offset, Term, Timestamp};
+use klamm_replication::{Configuration, EntryId, Members, MembersError, ReplicaId, RestoreError};
 use klamm_storage::{AppendError, JournalError, Offline, ProducerRefusal};
 
 /// Who wants a batch appended.
@@ -70,6 +70,25 @@ pub enum StageError {
     /// See [`PartitionDriver::offline`](super::PartitionDriver::offline): `KAFKA_STORAGE_ERROR`.
     #[error("the partition is offline")]
     Offline,
+}
+
+/// What a replica says of itself when nobody leads its group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// Which one it is.
+    pub replica: ReplicaId,
+    /// The last entry in its log.
+    pub last: EntryId,
+    /// The offset behind it.
+    pub end_offset: Offset,
+    /// The latest term that it knows.
+    pub term: Term,
+    /// Whether it leads.
+    pub leads: bool,
+    /// Whether it takes part in elections.
+    pub may_vote: bool,
+    /// The members in force, as far as it knows, and since when.
+    pub configuration: Configuration,
 }
 
 /// What has happened to the partition, in order.
@@ -165,4 +184,7 @@ pub enum OpenError {
     /// What was found in the log could not be made durable.
     #[error(transparent)]
     Log(#[from] Offline),
+    /// The journal could not be told how the group goes on.
+    #[error(transparent)]
+    Journal(#[from] AppendError),
 }

@@ -23,6 +23,7 @@ mod configs;
 mod partitions;
 mod reassignments;
 mod topics;
+mod unclean;
 
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ pub use reassignments::{
     OngoingReassignment, Reassignment, TopicReassignments, list_reassignments,
 };
 pub use topics::{CreateReply, CreatedTopic, DeletedTopic, METADATA_TOPIC, NewTopic, TopicRef};
+pub use unclean::{Contender, UncleanOutcome};
 
 /// What decisions are made from; made anew for each.
 #[derive(Debug)]

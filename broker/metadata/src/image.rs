@@ -16,12 +16,14 @@ use crate::topic_config::Configs;
 
 mod partition;
 
-pub use partition::{PartitionImage, ReplicaImage};
+pub use partition::{LogEnd, PartitionImage, ReplicaImage, UncleanElection};
 
 /// The feature whose level says which records may be written and what brokers tell each other.
 pub const KLAMM_VERSION: &str = "klamm.version";
 /// The highest level of [`KLAMM_VERSION`] that this broker understands.
-pub const KLAMM_VERSION_LEVEL: u16 = 1;
+pub const KLAMM_VERSION_LEVEL: u16 = 2;
+/// The level of [`KLAMM_VERSION`] from which on there are unclean elections.
+pub const UNCLEAN_ELECTIONS_LEVEL: u16 = 2;
 
 /// The cluster at one position of the metadata log. A clone is a few counters.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -291,12 +293,14 @@ impl MetadataImage {
                 adding,
                 removing,
                 last_replica_id,
+                unclean_election,
             } => {
                 let partition = PartitionImage {
                     replicas: replicas.clone(),
                     adding: adding.clone(),
                     removing: removing.clone(),
                     last_replica_id: *last_replica_id,
+                    unclean_election: *unclean_election,
                 };
                 return self.set_partition(*topic, *index, partition);
             }

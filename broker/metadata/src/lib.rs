@@ -30,8 +30,8 @@ pub use controller::{Controller, Decision, NewTopic, Registration, TopicRules};
 pub use describe::{ConfigEntry, Describer};
 pub use group_config::GROUP_SETTINGS;
 pub use image::{
-    BrokerImage, ConfigResource, KLAMM_VERSION, KLAMM_VERSION_LEVEL, MetadataImage, OutOfPlace,
-    PartitionImage, ReplicaImage, ResourceKind, TopicImage,
+    BrokerImage, ConfigResource, KLAMM_VERSION, KLAMM_VERSION_LEVEL, LogEnd, MetadataImage,
+    OutOfPlace, PartitionImage, ReplicaImage, ResourceKind, TopicImage, UncleanElection,
 };
 pub use layers::{BrokerLayers, ConfigSource, ConfigSynonym};
 pub use record::{CorruptRecord, ListenerAddress, MetadataRecord, PeerAddress};

@@ -18,6 +18,8 @@
 //!         11 remove broker  id i32
 //!         12 feature        name text, level u16
 //!         13 broker number  id i32
+//!         14 partition      as 10, then the last unclean election: number u64, survivor u64, term u64, index u64,
+//!                           offset i64, leader epoch i32
 //! listeners                 count, count x (name text, host text, port u16)
 //! ```
 //! Counts and lengths are LEB128 (at most 5 bytes); other numbers have fixed width and are
@@ -26,12 +28,12 @@
 //! an optional limit with 0 or 1. An incarnation of zeros is none. Nothing may follow. A new kind is a
 //! new number, and so is a changed body: the old kind is read for ever, since it lies on disks.
 //!
-//! A broker of kind 2 has no incarnation, disks or peer; the replicas of kind 4 are numbered from 1.
+//! Kind 14 is written of partitions that have been through an unclean election, 10 of all others. A broker of kind 2 has no incarnation, disks or peer; the replicas of kind 4 are numbered from 1.
 
 use klamm_model::{BrokerId, PartitionIndex, ProducerId, TopicId, TopicName};
 
 use crate::client_quota::{EntityName, QuotaEntity, QuotaKey, QuotaLimit};
-use crate::image::{ConfigResource, PartitionImage, ReplicaImage, ResourceKind};
+use crate::image::{ConfigResource, PartitionImage, ReplicaImage, ResourceKind, UncleanElection};
 
 mod decode;
 
@@ -87,6 +89,8 @@ pub enum MetadataRecord {
         removing: Vec<BrokerId>,
         /// The highest replica id ever given out in this partition.
         last_replica_id: u64,
+        /// The last unclean election, if there was one.
+        unclean_election: Option<UncleanElection>,
     },
     /// A topic was deleted, with its partitions and settings.
     RemoveTopic {
@@ -191,6 +195,7 @@ const PARTITION: u8 = 10;
 const UNREGISTER_BROKER: u8 = 11;
 const FEATURE: u8 = 12;
 const BROKER_NUMBER: u8 = 13;
+const PARTITION_AFTER_UNCLEAN_ELECTION: u8 = 14;
 
 const NO_NAME: u8 = 0;
 const DEFAULT_NAME: u8 = 1;
@@ -248,8 +253,12 @@ impl MetadataRecord {
                 adding,
                 removing,
                 last_replica_id,
+                unclean_election,
             } => {
-                out.push(PARTITION);
+                out.push(match unclean_election {
+                    None => PARTITION,
+                    Some(_) => PARTITION_AFTER_UNCLEAN_ELECTION,
+                });
                 out.extend(topic.as_bytes());
                 out.extend(index.0.to_be_bytes());
                 put_count(&mut out, replicas.len());
@@ -260,6 +269,9 @@ impl MetadataRecord {
                 put_brokers(&mut out, adding);
                 put_brokers(&mut out, removing);
                 out.extend(last_replica_id.to_be_bytes());
+                if let Some(election) = unclean_election {
+                    put_unclean_election(&mut out, election);
+                }
             }
             Self::RemoveTopic { id } => {
                 out.push(REMOVE_TOPIC);
@@ -306,6 +318,7 @@ impl MetadataRecord {
             adding: image.adding,
             removing: image.removing,
             last_replica_id: image.last_replica_id,
+            unclean_election: image.unclean_election,
         }
     }
 }
@@ -343,6 +356,15 @@ fn put_brokers(out: &mut Vec<u8>, brokers: &[BrokerId]) {
     out.extend(brokers.iter().flat_map(|broker| broker.0.to_be_bytes()));
 }
 
+fn put_unclean_election(out: &mut Vec<u8>, election: &UncleanElection) {
+    out.extend(election.number.to_be_bytes());
+    out.extend(election.survivor.to_be_bytes());
+    out.extend(election.log_end.term.get().to_be_bytes());
+    out.extend(election.log_end.index.0.to_be_bytes());
+    out.extend(election.log_end.offset.get().to_be_bytes());
+    out.extend(election.leader_epoch.0.to_be_bytes());
+}
+
 fn put_listeners(out: &mut Vec<u8>, listeners: &[ListenerAddress]) {
     put_count(out, listeners.len());
     for listener in listeners {
@@ -375,7 +397,10 @@ fn put_optional(out: &mut Vec<u8>, text: Option<&str>) {
 
 #[cfg(test)]
 mod tests {
+    use klamm_model::{LeaderEpoch, LogIndex, Offset, Term};
+
     use super::*;
+    use crate::image::LogEnd;
 
     fn listener() -> ListenerAddress {
         ListenerAddress {
@@ -398,7 +423,20 @@ mod tests {
             adding: vec![BrokerId(3)],
             removing: vec![BrokerId(2)],
             last_replica_id: 4,
+            unclean_election: None,
         }
+    }
+
+    /// Of brokers 1 and 2, after the second was told to go on alone.
+    fn gone_on_alone(topic: TopicId) -> MetadataRecord {
+        let before = PartitionImage::of_brokers([BrokerId(1), BrokerId(2)]);
+        let log_end = LogEnd {
+            term: Term::new(5),
+            index: LogIndex(258),
+            offset: Offset::new(257),
+        };
+        let after = before.after_unclean_election(2, log_end, LeaderEpoch(1_005));
+        MetadataRecord::partition(topic, PartitionIndex(3), after)
     }
 
     fn examples() -> Vec<MetadataRecord> {
@@ -444,6 +482,7 @@ mod tests {
                 PartitionImage::of_brokers([BrokerId(1), BrokerId(2)]),
             ),
             moving(topic),
+            gone_on_alone(topic),
             MetadataRecord::RemoveTopic { id: topic },
             MetadataRecord::Config {
                 resource: ConfigResource::new(ResourceKind::Topic, "orders"),
@@ -542,6 +581,24 @@ mod tests {
         expected.extend([0, 0, 0, 0, 0, 0, 0, 4]);
         assert_eq!(moving(TopicId::from_bytes([7; 16])).encode(), expected);
 
+        let mut expected = vec![1, 14];
+        expected.extend([7; 16]);
+        expected.extend([0, 0, 0, 3, 2]);
+        expected.extend([0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 3]);
+        expected.extend([0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 2]);
+        expected.extend([0, 0]);
+        expected.extend([0, 0, 0, 0, 0, 0, 0, 3]);
+        expected.extend([0, 0, 0, 0, 0, 0, 0, 1]);
+        expected.extend([0, 0, 0, 0, 0, 0, 0, 2]);
+        expected.extend([0, 0, 0, 0, 0, 0, 0, 5]);
+        expected.extend([0, 0, 0, 0, 0, 0, 1, 2]);
+        expected.extend([0, 0, 0, 0, 0, 0, 1, 1]);
+        expected.extend([0, 0, 3, 237]);
+        assert_eq!(
+            gone_on_alone(TopicId::from_bytes([7; 16])).encode(),
+            expected
+        );
+
         let record = MetadataRecord::RegisterBroker {
             id: BrokerId(1),
             incarnation: Some(TopicId::from_bytes([8; 16])),
@@ -625,5 +682,13 @@ mod tests {
             image.removing = image.broker_ids().collect();
         });
         check(|image| image.removing = vec![BrokerId(4)]);
+        check(|image| {
+            let log_end = LogEnd {
+                term: Term::ZERO,
+                index: LogIndex::ZERO,
+                offset: Offset::ZERO,
+            };
+            *image = image.after_unclean_election(9, log_end, LeaderEpoch(1));
+        });
     }
 }

@@ -204,6 +204,20 @@ pub enum Refusal {
         "A leader is elected by a majority of the partition's replicas, as soon as it is there; with fewer of them none is, since records would be lost."
     )]
     NoEligibleLeader,
+    #[error("No replica of the partition is reached that could lead it.")]
+    NoReplicaReached,
+    #[error(
+        "A majority of the partition's voters is reached, or all of them are: they elect a leader by themselves in a moment, and no record is given up."
+    )]
+    CleanElectionPossible,
+    #[error(
+        "Broker {broker} is reached and does not say what its replica holds: {reason}. Wait until it does, or stop the broker if it never will."
+    )]
+    ReplicaIsSilent { broker: i32, reason: String },
+    #[error(
+        "Broker {0} runs a version of Klamm that knows no unclean elections: update it, or unregister it if it is gone for good."
+    )]
+    BrokerTooOld(i32),
     #[error("Unknown election type {0}")]
     UnknownElectionType(i8),
     #[error("No partition reassignment is in progress.")]
@@ -225,8 +239,12 @@ impl Refusal {
             | Self::NoTopicToReassign(_)
             | Self::NoPartitionToReassign { .. } => 3,
             Self::NoLeader => 5,
-            Self::NoEligibleLeader => 83,
-            Self::UnsupportedLevel { .. } => 35,
+            // Not ELECTION_NOT_NEEDED for the second: tools report that as success.
+            Self::NoEligibleLeader
+            | Self::NoReplicaReached
+            | Self::CleanElectionPossible
+            | Self::ReplicaIsSilent { .. } => 83,
+            Self::UnsupportedLevel { .. } | Self::BrokerTooOld(_) => 35,
             Self::InvalidTopicName(_) | Self::LooksAlike { .. } => 17,
             Self::TopicExists(_) => 36,
             Self::PartitionCount | Self::NotAnIncrease { .. } | Self::SamePartitionCount(_) => 37,

@@ -14,6 +14,7 @@ mod configs;
 mod model;
 mod reassignments;
 mod topics;
+mod unclean;
 
 /// A few broker settings: the real table is the broker's.
 const ROWS: &[Setting] = &[
@@ -180,6 +181,11 @@ impl World {
     }
 }
 
+#[track_caller]
+pub(super) fn refused<T>(outcome: Result<T, Refusal>, code: i16, text: &str) {
+    assert_eq!(told(outcome), (code, text.to_owned()));
+}
+
 /// A broker with a disk of its own.
 pub(super) fn registration(id: i32) -> Registration {
     Registration {
@@ -189,7 +195,7 @@ pub(super) fn registration(id: i32) -> Registration {
         peer: None,
         rack: None,
         listeners: Vec::new(),
-        version: 1,
+        version: KLAMM_VERSION_LEVEL,
     }
 }
 
@@ -242,10 +248,13 @@ fn a_cluster_gets_its_identity_once() {
     assert_eq!(world.image.feature(KLAMM_VERSION), None);
     assert_eq!(world.with(found), 2);
     assert_eq!(world.with(found), 0);
-    assert_eq!(world.image.feature(KLAMM_VERSION), Some(1));
+    assert_eq!(
+        world.image.feature(KLAMM_VERSION),
+        Some(KLAMM_VERSION_LEVEL)
+    );
     assert_eq!(
         world.image.features().collect::<Vec<_>>(),
-        [(KLAMM_VERSION, 1)]
+        [(KLAMM_VERSION, KLAMM_VERSION_LEVEL)]
     );
     let id = world.image.cluster_id().expect("founded");
     assert!(TopicId::parse(id).is_some(), "{id}");

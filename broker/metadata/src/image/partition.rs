@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use klamm_model::BrokerId;
+use klamm_model::{BrokerId, LeaderEpoch, LogIndex, Offset, Term};
 
 /// A partition. Its leader and in-sync replicas are its own affair.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,33 @@ pub struct PartitionImage {
     pub removing: Vec<BrokerId>,
     /// The highest replica id ever given out here.
     pub last_replica_id: u64,
+    /// The last time that a replica was told to go on alone, if that ever was.
+    pub unclean_election: Option<UncleanElection>,
+}
+
+/// What was decided when a majority of a partition's replicas was given up: one of those that were left
+/// leads with the log that it has, and all others begin anew, as other replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UncleanElection {
+    /// The first one of a partition has number 1.
+    pub number: u64,
+    /// The replica that goes on.
+    pub survivor: u64,
+    /// Where its log ended.
+    pub log_end: LogEnd,
+    /// It leads in no earlier epoch.
+    pub leader_epoch: LeaderEpoch,
+}
+
+/// Where a replica's log ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogEnd {
+    /// The term of its last entry.
+    pub term: Term,
+    /// The last entry.
+    pub index: LogIndex,
+    /// The offset after the last record.
+    pub offset: Offset,
 }
 
 /// One assignment of a partition to a broker.
@@ -43,6 +70,7 @@ impl PartitionImage {
             replicas,
             adding: Vec::new(),
             removing: Vec::new(),
+            unclean_election: None,
         }
     }
 
@@ -121,6 +149,7 @@ impl PartitionImage {
             adding,
             removing,
             last_replica_id,
+            unclean_election: self.unclean_election,
         }
     }
 
@@ -143,11 +172,42 @@ impl PartitionImage {
             adding: Vec::new(),
             removing: Vec::new(),
             last_replica_id: self.last_replica_id,
+            unclean_election: self.unclean_election,
         }
     }
 
+    /// How many unclean elections there have been.
+    pub fn unclean_elections(&self) -> u64 {
+        self.unclean_election.map_or(0, |election| election.number)
+    }
+
+    /// The partition after `survivor` was told to go on alone. The same brokers are to hold it, the others
+    /// by replicas that nobody knows: whatever comes from those that were given up is of nobody then.
+    #[must_use]
+    pub fn after_unclean_election(
+        &self,
+        survivor: u64,
+        log_end: LogEnd,
+        leader_epoch: LeaderEpoch,
+    ) -> Self {
+        let mut after = self.clone();
+        for replica in &mut after.replicas {
+            if replica.id != survivor {
+                after.last_replica_id += 1;
+                replica.id = after.last_replica_id;
+            }
+        }
+        after.unclean_election = Some(UncleanElection {
+            number: self.unclean_elections() + 1,
+            survivor,
+            log_end,
+            leader_epoch,
+        });
+        after
+    }
+
     /// Whether a partition can be so: no broker and no id twice, none but ids given out, and
-    /// replicas both before and after a reassignment.
+    /// replicas both before and after a reassignment; also in unclean elections.
     pub(crate) fn is_sound(&self) -> bool {
         let ids: BTreeSet<_> = self.replicas.iter().map(|replica| replica.id).collect();
         let brokers: BTreeSet<_> = self.broker_ids().collect();
@@ -166,16 +226,25 @@ impl PartitionImage {
             && are_given_out
             && self.adding.len() < brokers.len()
             && self.removing.len() < brokers.len()
+            && self.unclean_election.is_none_or(|election| {
+                election.number > 0 && (1..=self.last_replica_id).contains(&election.survivor)
+            })
     }
 
     /// Whether a partition that was `before` can be so now: ids given out before belong to the
-    /// replicas they belonged to, or to none.
+    /// replicas they belonged to, or to none; and no unclean election is forgotten.
     pub(super) fn follows(&self, before: &Self) -> bool {
         let is_new_or_same = |replica: &ReplicaImage| {
             replica.id > before.last_replica_id
                 || before.broker_of(replica.id) == Some(replica.broker)
         };
-        self.last_replica_id >= before.last_replica_id && self.replicas.iter().all(is_new_or_same)
+        let goes_on = match self.unclean_elections() == before.unclean_elections() {
+            true => self.unclean_election == before.unclean_election,
+            false => self.unclean_elections() > before.unclean_elections(),
+        };
+        self.last_replica_id >= before.last_replica_id
+            && self.replicas.iter().all(is_new_or_same)
+            && goes_on
     }
 }
 
@@ -253,5 +322,50 @@ mod tests {
         let mut taken = before.clone();
         taken.replicas[0].broker = BrokerId(7);
         assert!(taken.is_sound() && !taken.follows(&before));
+    }
+
+    fn log_end(index: u64) -> LogEnd {
+        LogEnd {
+            term: Term::new(3),
+            index: LogIndex(index),
+            offset: Offset::new(5),
+        }
+    }
+
+    #[test]
+    fn after_an_unclean_election_only_the_survivor_is_who_it_was() {
+        let before = PartitionImage::of_brokers(ids(&[1, 2, 3]));
+        let epoch = LeaderEpoch(1_003);
+        let after = before.after_unclean_election(2, log_end(9), epoch);
+        check(&after, &[(1, 4), (2, 2), (3, 5)], &[], &[]);
+        assert!(after.follows(&before) && !before.follows(&after));
+        let first = UncleanElection {
+            number: 1,
+            survivor: 2,
+            log_end: log_end(9),
+            leader_epoch: epoch,
+        };
+        assert_eq!(after.unclean_election, Some(first));
+        let moved = after.reassigned_to(&ids(&[2, 4])).completed();
+        assert_eq!(moved.unclean_election, Some(first));
+        let again = moved.after_unclean_election(6, log_end(12), epoch);
+        check(&again, &[(2, 7), (4, 6)], &[], &[]);
+        assert_eq!(again.unclean_elections(), 2);
+        let mut other = after.clone();
+        other.unclean_election = Some(UncleanElection {
+            survivor: 4,
+            ..first
+        });
+        assert!(other.is_sound() && !other.follows(&after));
+    }
+
+    #[test]
+    fn a_reassignment_goes_on_after_an_unclean_election() {
+        let before = PartitionImage::of_brokers(ids(&[1, 2, 3]));
+        let moving = before.reassigned_to(&ids(&[1, 2, 4]));
+        let after = moving.after_unclean_election(1, log_end(9), LeaderEpoch(7));
+        let all = [(1, 1), (2, 5), (4, 6), (3, 7)];
+        check(&after, &all, &[4], &[3]);
+        check(&after.completed(), &[(1, 1), (2, 5), (4, 6)], &[], &[]);
     }
 }

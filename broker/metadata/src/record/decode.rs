@@ -1,16 +1,20 @@
 //! From bytes on disk to a record. Nothing here trusts a length: texts and lists are cut out of
 //! what is there, and grow element by element.
 
-use klamm_model::{BrokerId, PartitionIndex, ProducerId, TopicId, TopicName};
+use klamm_model::{
+    BrokerId, LeaderEpoch, LogIndex, Offset, PartitionIndex, ProducerId, Term, TopicId, TopicName,
+};
 
 use super::{
     BROKER_NUMBER, CLIENT_QUOTA, CLUSTER, CONFIG, CorruptRecord, DEFAULT_NAME, FEATURE,
-    ListenerAddress, MetadataRecord, NAMED, NO_NAME, PARTITION, PARTITION_OF_BROKERS, PRODUCER_IDS,
-    PeerAddress, REGISTER_BROKER, REGISTER_BROKER_ALONE, REMOVE_TOPIC, TOPIC, UNREGISTER_BROKER,
-    VERSION,
+    ListenerAddress, MetadataRecord, NAMED, NO_NAME, PARTITION, PARTITION_AFTER_UNCLEAN_ELECTION,
+    PARTITION_OF_BROKERS, PRODUCER_IDS, PeerAddress, REGISTER_BROKER, REGISTER_BROKER_ALONE,
+    REMOVE_TOPIC, TOPIC, UNREGISTER_BROKER, VERSION,
 };
 use crate::client_quota::{EntityName, QuotaEntity, QuotaKey, QuotaLimit};
-use crate::image::{ConfigResource, PartitionImage, ReplicaImage, ResourceKind};
+use crate::image::{
+    ConfigResource, LogEnd, PartitionImage, ReplicaImage, ResourceKind, UncleanElection,
+};
 
 impl MetadataRecord {
     /// Reads exactly one record.
@@ -54,7 +58,8 @@ impl MetadataRecord {
                 id: input.topic_id()?,
             },
             PARTITION_OF_BROKERS => input.partition_of_brokers()?,
-            PARTITION => input.partition()?,
+            PARTITION => input.partition(false)?,
+            PARTITION_AFTER_UNCLEAN_ELECTION => input.partition(true)?,
             REMOVE_TOPIC => Self::RemoveTopic {
                 id: input.topic_id()?,
             },
@@ -221,7 +226,10 @@ impl Input<'_> {
         self.sound(topic, index, image)
     }
 
-    fn partition(&mut self) -> Result<MetadataRecord, CorruptRecord> {
+    fn partition(
+        &mut self,
+        is_after_unclean_election: bool,
+    ) -> Result<MetadataRecord, CorruptRecord> {
         let topic = self.topic_id()?;
         let index = PartitionIndex(self.number_from_zero("partition")?);
         let replica = |input: &mut Self| {
@@ -233,8 +241,33 @@ impl Input<'_> {
             adding: self.list(Self::broker)?,
             removing: self.list(Self::broker)?,
             last_replica_id: self.long()?,
+            unclean_election: match is_after_unclean_election {
+                true => Some(self.unclean_election()?),
+                false => None,
+            },
         };
         self.sound(topic, index, image)
+    }
+
+    fn unclean_election(&mut self) -> Result<UncleanElection, CorruptRecord> {
+        let (number, survivor) = (self.long()?, self.long()?);
+        let term = self.long()?;
+        let term = i32::try_from(term).map(|term| Term::new(term as u64));
+        let term = term.map_err(|_| self.invalid("term"))?;
+        let index = LogIndex(self.long()?);
+        let offset = Offset::checked(i64::from_be_bytes(self.array()?));
+        let offset = offset.ok_or_else(|| self.invalid("offset"))?;
+        let leader_epoch = LeaderEpoch(self.number_from_zero("leader epoch")?);
+        Ok(UncleanElection {
+            number,
+            survivor,
+            log_end: LogEnd {
+                term,
+                index,
+                offset,
+            },
+            leader_epoch,
+        })
     }
 
     fn sound(

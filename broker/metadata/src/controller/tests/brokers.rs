@@ -1,7 +1,7 @@
 //! Brokers register and are unregistered.
 
 use super::super::*;
-use super::{World, disk, registration, told};
+use super::{World, disk, refused, registration, told};
 use crate::image::{ConfigResource, ResourceKind};
 use crate::record::{ListenerAddress, PeerAddress};
 use klamm_model::TopicId;
@@ -12,11 +12,6 @@ fn without_number(number: u8) -> Registration {
         disks: vec![disk(number)],
         ..registration(1)
     }
-}
-
-#[track_caller]
-fn refused<T>(outcome: Result<T, Refusal>, code: i16, text: &str) {
-    assert_eq!(told(outcome), (code, text.to_owned()));
 }
 
 #[test]
@@ -205,7 +200,7 @@ fn a_broker_too_old_for_the_cluster_stays_outside() {
         records: c.finalize_features().into_iter().collect(),
         reply: (),
     });
-    let text = "Unable to register because the broker does not support finalized version 1 of \
+    let text = "Unable to register because the broker does not support finalized version 2 of \
                 klamm.version. The broker wants a version between 1 and 0, inclusive.";
     refused(world.register(old), 35, text);
     let name = KLAMM_VERSION.to_owned();

@@ -10,6 +10,7 @@ mod effects;
 mod follow;
 mod load;
 pub(crate) mod requests;
+mod unclean;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -34,6 +35,7 @@ pub(crate) use self::duties::{broker_of_metadata_replica, metadata_replica, perf
 pub(crate) use self::follow::{follow, follow_quietly};
 pub use self::load::LoadError;
 pub(crate) use self::load::read_all;
+pub(crate) use self::unclean::holding;
 
 /// The only partition of [`METADATA_TOPIC`].
 pub(crate) const METADATA_PARTITION: i32 = 0;

@@ -74,6 +74,11 @@ impl Copies {
         self.replacing.borrow().contains(partition)
     }
 
+    /// A partition is closed, to be opened anew in a moment: nobody else may do so meanwhile.
+    pub(crate) fn begin_replacing(&self, partition: &TopicPartition) {
+        self.replacing.borrow_mut().insert(partition.clone());
+    }
+
     /// The limits on rates are these from now on.
     pub(crate) fn set_rates(&self, rates: &ThrottleConfig) {
         self.sent.set_rate(rates.leader);
@@ -206,8 +211,7 @@ impl Shard {
         if partition.is_deleted() || !partition.driver().wants_copy(end) {
             return false;
         }
-        let id = partition.id().clone();
-        self.copies.replacing.borrow_mut().insert(id);
+        self.copies.begin_replacing(partition.id());
         controller::retire(self, partition);
         true
     }

@@ -3,9 +3,11 @@
 
 use std::rc::Rc;
 
-use klamm_metadata::{MetadataImage, PartitionImage, ResourceKind, TopicConfig, TopicImage};
-use klamm_model::{BrokerId, PartitionIndex, Timestamp, TopicId, TopicPartition};
-use klamm_replication::{Members, ReplicaId};
+use klamm_metadata::{
+    LogEnd, MetadataImage, PartitionImage, ResourceKind, TopicConfig, TopicImage,
+};
+use klamm_model::{BrokerId, Offset, PartitionIndex, Timestamp, TopicId, TopicPartition};
+use klamm_replication::{EntryId, Members, ReplicaId, UncleanElection};
 use klamm_storage::{Log, LogConfig, Offline, OpenLogError};
 
 use crate::background::Background;
@@ -15,6 +17,7 @@ use crate::controller::METADATA_TOPIC;
 use crate::entropy;
 use crate::log_dirs::{LogDirs, OpeningLog};
 use crate::metrics::counters::Counters;
+use crate::partition::driver::unclean::{self, Settled};
 use crate::partition::driver::{DriverParams, OpenError, PartitionDriver};
 use crate::partition::{Holders, Partition};
 
@@ -42,6 +45,15 @@ pub(crate) struct Wanted {
     pub(crate) members: Members,
     /// Whether this replica is the one that should lead.
     pub(crate) is_preferred: bool,
+    /// The last unclean election of the group, if there was one.
+    pub(crate) unclean_election: Option<UncleanElection>,
+}
+
+impl Wanted {
+    /// Which replica it is, and which unclean election it has been told of: another one is another log.
+    pub(crate) fn identity(&self) -> (ReplicaId, Option<UncleanElection>) {
+        (self.replica, self.unclean_election)
+    }
 }
 
 /// What partitions are opened with.
@@ -73,7 +85,11 @@ impl Opener<'_> {
         let mut opened = Vec::with_capacity(opening.len());
         for (wanted, log) in opening {
             let id = wanted.id.clone();
-            match log.await.and_then(|log| self.start(wanted, log)) {
+            let settled = match log.await {
+                Ok(log) => self.settle(&wanted, log).await,
+                Err(error) => Err(error),
+            };
+            match settled.and_then(|log| self.start(wanted, log)) {
                 Ok(partition) => opened.push(Rc::new(partition)),
                 Err(error) => {
                     tracing::error!(partition = %id, %error, "partition cannot be opened");
@@ -82,6 +98,52 @@ impl Opener<'_> {
         }
         self.sync_journals(&opened).await;
         opened
+    }
+
+    /// The log with which a replica goes on after the last unclean election of its group: the one that was
+    /// found, or a new one in its place.
+    async fn settle(&self, wanted: &Wanted, mut log: Log) -> Result<Log, HostError> {
+        let Some(election) = &wanted.unclean_election else {
+            return Ok(log);
+        };
+        match unclean::settle(&mut log, wanted.replica, election)? {
+            Settled::GoesOn => Ok(log),
+            Settled::GoesOnAlone => {
+                tracing::error!(partition = %wanted.id, offset = %log.log_end_offset(),
+                    "unclean election: this replica goes on alone with the log that it has; \
+                     what others held from this offset on is lost");
+                Ok(log)
+            }
+            Settled::IsGivenUp { lost_from } => {
+                self.report_given_up(&wanted.id, &log, lost_from);
+                log.retire();
+                drop(log);
+                self.begin_anew(wanted).await
+            }
+        }
+    }
+
+    fn report_given_up(&self, partition: &TopicPartition, log: &Log, lost_from: Offset) {
+        let end = log.log_end_offset();
+        if lost_from < end {
+            self.counters.acknowledged_losses.add(1);
+            tracing::error!(%partition, from = %lost_from, %end,
+                "the log here was given up by an unclean election: acknowledged records are lost");
+        } else {
+            tracing::warn!(%partition, "the log here was given up by an unclean election, with no record in it that may be lost");
+        }
+    }
+
+    /// The log is given up: a new one takes its place, which others fill.
+    async fn begin_anew(&self, wanted: &Wanted) -> Result<Log, HostError> {
+        if let Some(files) = self.dirs.delete_log(&wanted.id, wanted.topic_id)? {
+            let removed = self.background.run(move || files.run()).await;
+            removed.map_err(OpenLogError::from)?;
+        }
+        let config = log_config(&wanted.config, self.config);
+        let open = self.dirs.opening(&wanted.id, wanted.topic_id, config);
+        let now = self.clock.wall();
+        self.background.run(move || open_log(open, now)).await
     }
 
     fn start(&self, wanted: Wanted, log: Log) -> Result<Partition, HostError> {
@@ -232,6 +294,23 @@ pub(crate) fn wanted(
         holders: holders(partition),
         members: first_members(partition),
         is_preferred: partition.preferred_leader() == Some(broker),
+        unclean_election: partition.unclean_election.and_then(unclean_election),
+    })
+}
+
+/// As replicas know it.
+fn unclean_election(decided: klamm_metadata::UncleanElection) -> Option<UncleanElection> {
+    let LogEnd {
+        term,
+        index,
+        offset,
+    } = decided.log_end;
+    Some(UncleanElection {
+        number: decided.number,
+        survivor: ReplicaId::new(decided.survivor)?,
+        last: EntryId { index, term },
+        end_offset: offset,
+        term: decided.leader_epoch.term()?,
     })
 }
 

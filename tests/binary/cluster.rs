@@ -12,6 +12,7 @@ mod refusals;
 mod removal;
 mod restarts;
 mod succession;
+mod unclean;
 mod voters;
 
 use std::collections::BTreeSet;

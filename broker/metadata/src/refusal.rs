@@ -200,10 +200,6 @@ pub enum Refusal {
     ElectionNotNeeded,
     #[error("Unable to find any leader for the partition.")]
     NoLeader,
-    #[error(
-        "A leader is elected by a majority of the partition's replicas, as soon as it is there; with fewer of them none is, since records would be lost."
-    )]
-    NoEligibleLeader,
     #[error("No replica of the partition is reached that could lead it.")]
     NoReplicaReached,
     #[error(
@@ -240,10 +236,9 @@ impl Refusal {
             | Self::NoPartitionToReassign { .. } => 3,
             Self::NoLeader => 5,
             // Not ELECTION_NOT_NEEDED for the second: tools report that as success.
-            Self::NoEligibleLeader
-            | Self::NoReplicaReached
-            | Self::CleanElectionPossible
-            | Self::ReplicaIsSilent { .. } => 83,
+            Self::NoReplicaReached | Self::CleanElectionPossible | Self::ReplicaIsSilent { .. } => {
+                83
+            }
             Self::UnsupportedLevel { .. } | Self::BrokerTooOld(_) => 35,
             Self::InvalidTopicName(_) | Self::LooksAlike { .. } => 17,
             Self::TopicExists(_) => 36,

@@ -4,13 +4,16 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use klamm_metadata::image::ConfigResource;
-use klamm_metadata::{MetadataImage, MetadataRecord, ResourceKind};
+use klamm_metadata::{
+    MetadataImage, MetadataRecord, PartitionImage, ResourceKind, UncleanElection,
+};
 use klamm_model::{BrokerId, PartitionIndex, TopicId, TopicPartition};
 
 use crate::hosting::{self, Wanted};
 use crate::partition::Partition;
 use crate::peer::Address;
 use crate::shard::Shard;
+use crate::tasks;
 use crate::topics::Topic;
 
 /// Opens the partitions that are new in `image`, and those of which this broker is to hold a replica
@@ -147,9 +150,39 @@ fn rearrange(shard: &Rc<Shard>, topic: TopicId, index: PartitionIndex) {
         return;
     };
     held.set_holders(hosting::holders(partition));
-    if partition.replica_on(shard.node_id).is_none() {
-        remove_partition(shard, &held);
+    match partition.replica_on(shard.node_id) {
+        None => remove_partition(shard, &held),
+        // Whatever has failed is not tried again before a restart.
+        Some(_) if held.driver().offline().is_some() => {}
+        Some(replica) if !is_up_to_date(&held, replica, partition) => open_anew(shard, held),
+        Some(_) => {}
     }
+}
+
+/// Whether a partition that is open is the replica that it should be, and, if an unclean election was won by
+/// it, goes on alone.
+fn is_up_to_date(held: &Partition, replica: u64, wanted: &PartitionImage) -> bool {
+    let driver = held.driver();
+    let is_told = |election: UncleanElection| {
+        election.survivor != replica || driver.members().unclean_elections >= election.number
+    };
+    driver.replica_id().get() == replica && wanted.unclean_election.is_none_or(is_told)
+}
+
+/// The partition is open as a replica that there is no more, or with members that were given up: it is closed,
+/// and opened as the metadata now says.
+fn open_anew(shard: &Rc<Shard>, held: Rc<Partition>) {
+    tracing::warn!(partition = %held.id(), "the replica here is opened anew, as the metadata now says");
+    shard.copies.begin_replacing(held.id());
+    retire(shard, &held);
+    let shard = shard.clone();
+    tasks::spawn(async move {
+        held.at_rest().await;
+        if let Err(error) = held.driver_mut().close() {
+            tracing::error!(partition = %held.id(), %error, "log cannot be closed");
+        }
+        reopen(&shard, held.id(), held.topic_id()).await;
+    });
 }
 
 /// Takes a partition out of service: whoever waits is told to look elsewhere.
@@ -162,21 +195,29 @@ pub(crate) fn retire(shard: &Rc<Shard>, partition: &Rc<Partition>) {
 
 /// Opens a partition that was retired, as the metadata now says. Nobody else may do so meanwhile.
 pub(crate) async fn reopen(shard: &Rc<Shard>, partition: &TopicPartition, topic_id: TopicId) {
-    let wanted = wanted_now(shard, partition, topic_id);
-    let replica = wanted.as_ref().map(|wanted| wanted.replica);
-    let wanted = Vec::from_iter(wanted);
-    let opened = shard.opener(&shard.config()).open(wanted).await;
-    // The metadata may have changed.
-    let _unchanged = shard.controller.opening.lock().await;
-    shard.replaced(partition);
-    let wanted = wanted_now(shard, partition, topic_id);
-    if wanted.map(|wanted| wanted.replica) != replica || replica.is_none() {
-        drop(opened);
-        return delete_files(shard, partition, topic_id, Duration::ZERO);
-    }
-    shard.note_unopened(1 - opened.len());
-    for partition in opened {
-        shard.host(partition);
+    loop {
+        let wanted = wanted_now(shard, partition, topic_id);
+        let sought = wanted.as_ref().map(Wanted::identity);
+        let wanted = Vec::from_iter(wanted);
+        let opened = shard.opener(&shard.config()).open(wanted).await;
+        // The metadata may have changed.
+        let _unchanged = shard.controller.opening.lock().await;
+        let wanted = wanted_now(shard, partition, topic_id);
+        if wanted.map(|wanted| wanted.identity()) != sought {
+            for partition in opened {
+                partition.driver_mut().retire();
+            }
+            continue;
+        }
+        shard.replaced(partition);
+        if sought.is_none() {
+            return delete_files(shard, partition, topic_id, Duration::ZERO);
+        }
+        shard.note_unopened(1 - opened.len());
+        for partition in opened {
+            shard.host(partition);
+        }
+        return;
     }
 }
 

@@ -89,9 +89,11 @@ pub(crate) async fn answer(shard: &Rc<Shard>, request: Request) -> Answer {
         Request::CreateOnFirstUse(names) => create_on_first_use(shard, &names).await,
         Request::Moved { group, members } => complete_reassignment(shard, group, &members).await,
         Request::Unregister(broker) => unregister(shard, broker).await,
+        Request::ElectUncleanly(group) => super::unclean::elect(shard, group).await,
         Request::LetFound { .. }
         | Request::HandOver { .. }
         | Request::BeginWith { .. }
+        | Request::Hold(_)
         | Request::AwaitKnown { .. } => Ok(Answer::Refused {
             code: ErrorCode::InvalidRequest.code(),
             reason: "this is not for the controller".to_owned(),
@@ -107,7 +109,7 @@ pub(crate) async fn answer(shard: &Rc<Shard>, request: Request) -> Answer {
     }
 }
 
-fn refused(refusal: &Refusal) -> Answer {
+pub(super) fn refused(refusal: &Refusal) -> Answer {
     Answer::Refused {
         code: refusal.code(),
         reason: refusal.to_string(),

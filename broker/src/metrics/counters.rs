@@ -37,6 +37,8 @@ pub(crate) struct Counters {
     pub(crate) compacted_bytes_after: Count,
     /// Replicas here that were elected.
     pub(crate) elections: Count,
+    /// Unclean elections that this broker held as the controller.
+    pub(crate) unclean_elections: Count,
     /// Replicas that have left, and come to, those in sync with a leader here.
     pub(crate) in_sync_left: Count,
     pub(crate) in_sync_came: Count,
@@ -194,6 +196,7 @@ impl Default for Counters {
             elections: Count::default(),
             in_sync_left: Count::default(),
             in_sync_came: Count::default(),
+            unclean_elections: Count::default(),
             acknowledged_losses: Count::default(),
         }
     }

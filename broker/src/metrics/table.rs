@@ -346,6 +346,10 @@ pub const METRICS: &[Metric] = &[
         to.add(&[], from.counters.elections.get());
     })
     .says("How often a replica of this broker was elected."),
+    counter("klamm_unclean_elections_total", |from, to| {
+        to.add(&[], from.counters.unclean_elections.get());
+    })
+    .says("Unclean elections that this broker held as the controller (`UncleanLeaderElectionsPerSec`): each gives records up. Must be 0."),
     counter("klamm_isr_shrinks_total", |from, to| {
         to.add(&[], from.counters.in_sync_left.get());
     })
@@ -357,7 +361,7 @@ pub const METRICS: &[Metric] = &[
     counter("klamm_acknowledged_losses_total", |from, to| {
         to.add(&[], from.counters.acknowledged_losses.get());
     })
-    .says("How often a log here was cut below what consumers had been shown: acknowledged records are lost. Must be 0."),
+    .says("How often a log here was cut below what consumers had been shown, or given up after an unclean election with records that the survivor may not have: acknowledged records are lost. Must be 0."),
     gauge("klamm_controller", |from, to| {
         to.add(&[], u64::from(from.survey.cluster.is_controller));
     })

@@ -26,6 +26,9 @@ pub(super) async fn answer(shard: &Rc<Shard>, request: Request) -> Answer {
             false => refused("the replica here does not reach so far"),
         };
     }
+    if let Request::Hold(group) = request {
+        return controller::holding(shard, group);
+    }
     if !controller::leads(shard) {
         return Answer::NotController {
             controller: shard.peers.controller_and_address(),

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use klamm_model::{BrokerId, Instant, TopicId};
+use klamm_protocol::ErrorCode;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::{Notify, oneshot};
@@ -19,7 +20,9 @@ use tokio::time::MissedTickBehavior;
 use super::request::{Answer, Request};
 use super::socket::{self, Frames, LinkError, SIGN_INTERVAL};
 use super::unsent::Unsent;
-use super::wire::{self, Address, FRAME_BYTES_MAX, Frame, Greeting, Group, Led, Purpose};
+use super::wire::{
+    self, Address, FRAME_BYTES_MAX, Frame, Greeting, Group, Led, Levels, Purpose, Welcome,
+};
 use crate::net::occasional::Occasional;
 use crate::shard::Shard;
 
@@ -58,6 +61,8 @@ struct Up {
     writer: Rc<OwnedWriteHalf>,
     unsent: Unsent,
     incarnation: TopicId,
+    /// What is spoken.
+    level: u8,
 }
 
 /// Between two attempts to connect.
@@ -208,6 +213,9 @@ impl Link {
         if !self.is_up() {
             return None;
         }
+        if self.level() < request.level() {
+            return Some(self.not_understood());
+        }
         let (sender, receiver) = oneshot::channel();
         self.asked.borrow_mut().insert(number, sender);
         let frame = wire::request(number, &request.encode());
@@ -216,6 +224,22 @@ impl Link {
         let answer = receiver.await.ok();
         self.asked.borrow_mut().remove(&number);
         answer
+    }
+
+    /// What is spoken with the other.
+    fn level(&self) -> u8 {
+        let up = self.up.borrow();
+        up.as_ref().map_or(Levels::FIRST, |up| up.level)
+    }
+
+    fn not_understood(&self) -> Answer {
+        Answer::Refused {
+            code: ErrorCode::UnsupportedVersion.code(),
+            reason: format!(
+                "broker {} runs a version of Klamm that does not know this request: update it",
+                self.broker.0
+            ),
+        }
     }
 
     // ---- Its task ----
@@ -230,7 +254,7 @@ impl Link {
                 Ok((stream, welcome)) => {
                     wait = RETRY_FIRST;
                     shard.peers.heard_of_controller(&shard, &welcome);
-                    let end = self.serve(&shard, stream, welcome.incarnation).await;
+                    let end = self.serve(&shard, stream, &welcome).await;
                     self.lost(&shard, &end);
                 }
                 Err(error) => {
@@ -246,7 +270,7 @@ impl Link {
         }
     }
 
-    async fn serve(&self, shard: &Rc<Shard>, stream: TcpStream, incarnation: TopicId) -> LinkError {
+    async fn serve(&self, shard: &Rc<Shard>, stream: TcpStream, welcome: &Welcome) -> LinkError {
         let (reader, writer) = stream.into_split();
         let writer = Rc::new(writer);
         self.is_broken.set(false);
@@ -255,7 +279,8 @@ impl Link {
         self.up.replace(Some(Up {
             writer: writer.clone(),
             unsent: Unsent::default(),
-            incarnation,
+            incarnation: welcome.incarnation,
+            level: welcome.level,
         }));
         tracing::info!(broker = self.broker.0, address = %self.address(), "connected to a broker");
         shard.link_is_up(self);

@@ -2,12 +2,14 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use klamm_metadata::MetadataRecord;
-use klamm_model::{BrokerId, Offset, TopicId};
+use klamm_model::{BrokerId, LogIndex, Offset, Term, TopicId};
+use klamm_replication::{Configuration, EntryId, Members, ReplicaId};
 
 use super::wire::{
-    Address, Group, WireError, end, put_address, put_broker, put_group, put_text, take_address,
-    take_broker, take_group, take_id, take_text, take_u8,
+    Address, Group, Levels, WireError, end, put_address, put_broker, put_group, put_text,
+    take_address, take_broker, take_group, take_id, take_text, take_u8,
 };
+use crate::partition::driver::Holding;
 
 /// Asked of any broker; most of it is answered by the controller alone.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +62,10 @@ pub(crate) enum Request {
     },
     /// A broker is to leave the cluster for ever.
     Unregister(BrokerId),
+    /// A partition without a leader is to get one, whatever is lost by that.
+    ElectUncleanly(Group),
+    /// The other is to say what its replica of a partition holds.
+    Hold(Group),
 }
 
 /// What is answered.
@@ -95,6 +101,8 @@ pub(crate) enum Answer {
         /// The first after it.
         end: i64,
     },
+    /// What the replica holds that was asked about.
+    Holds(Box<Holding>),
 }
 
 mod kind {
@@ -108,6 +116,8 @@ mod kind {
     pub(super) const AWAIT_KNOWN: u8 = 8;
     pub(super) const UNREGISTER: u8 = 9;
     pub(super) const BEGIN_WITH: u8 = 10;
+    pub(super) const ELECT_UNCLEANLY: u8 = 11;
+    pub(super) const HOLD: u8 = 12;
 
     pub(super) const DONE: u8 = 1;
     pub(super) const NOT_CONTROLLER: u8 = 2;
@@ -115,9 +125,18 @@ mod kind {
     pub(super) const ADMITTED: u8 = 4;
     pub(super) const PRODUCER_ID_BLOCK: u8 = 5;
     pub(super) const CREATED: u8 = 6;
+    pub(super) const HOLDS: u8 = 7;
 }
 
 impl Request {
+    /// The level from which on it is understood.
+    pub(super) fn level(&self) -> u8 {
+        match self {
+            Self::ElectUncleanly(_) | Self::Hold(_) => Levels::UNCLEAN_ELECTIONS,
+            _ => Levels::FIRST,
+        }
+    }
+
     pub(super) fn encode(&self) -> Bytes {
         let mut out = BytesMut::new();
         match self {
@@ -161,6 +180,14 @@ impl Request {
             Self::Unregister(broker) => {
                 out.put_u8(kind::UNREGISTER);
                 put_broker(&mut out, Some(*broker));
+            }
+            Self::ElectUncleanly(group) => {
+                out.put_u8(kind::ELECT_UNCLEANLY);
+                put_group(&mut out, *group);
+            }
+            Self::Hold(group) => {
+                out.put_u8(kind::HOLD);
+                put_group(&mut out, *group);
             }
         }
         out.freeze()
@@ -210,6 +237,8 @@ impl Request {
                 let broker = take_broker(bytes)?;
                 Self::Unregister(broker.ok_or(WireError::Truncated)?)
             }
+            kind::ELECT_UNCLEANLY => Self::ElectUncleanly(take_group(bytes)?),
+            kind::HOLD => Self::Hold(take_group(bytes)?),
             other => return Err(WireError::Kind(other)),
         };
         end(bytes).map(|()| request)
@@ -247,6 +276,10 @@ impl Answer {
                 out.put_i64(*start);
                 out.put_i64(*end);
             }
+            Self::Holds(held) => {
+                out.put_u8(kind::HOLDS);
+                put_holding(&mut out, held);
+            }
         }
         out.freeze()
     }
@@ -275,10 +308,62 @@ impl Answer {
                 start: number(bytes)?,
                 end: number(bytes)?,
             },
+            kind::HOLDS => Self::Holds(Box::new(take_holding(bytes)?)),
             other => return Err(WireError::Kind(other)),
         };
         end(bytes).map(|()| answer)
     }
+}
+
+fn put_holding(out: &mut BytesMut, held: &Holding) {
+    out.put_u64(held.replica.get());
+    out.put_u64(held.last.index.0);
+    out.put_u64(held.last.term.get());
+    out.put_i64(held.end_offset.get());
+    out.put_u64(held.term.get());
+    out.put_u8(u8::from(held.leads));
+    out.put_u8(u8::from(held.may_vote));
+    out.put_u64(held.configuration.since.0);
+    let members = &held.configuration.members;
+    if !members.voters.is_empty() {
+        out.put_slice(&members.encode());
+    }
+}
+
+fn take_holding(bytes: &mut Bytes) -> Result<Holding, WireError> {
+    let number = |bytes: &mut Bytes| bytes.try_get_u64().map_err(|_| WireError::Truncated);
+    let term = |bytes: &mut Bytes| {
+        let term = number(bytes)?;
+        let fits = i32::try_from(term).is_ok();
+        fits.then(|| Term::new(term))
+            .ok_or(WireError::Number("term"))
+    };
+    let flag = |bytes: &mut Bytes| match take_u8(bytes)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(WireError::Number("flag")),
+    };
+    let replica = ReplicaId::new(number(bytes)?).ok_or(WireError::Number("replica"))?;
+    let last = EntryId {
+        index: LogIndex(number(bytes)?),
+        term: term(bytes)?,
+    };
+    let end_offset = bytes.try_get_i64().map_err(|_| WireError::Truncated)?;
+    Ok(Holding {
+        replica,
+        last,
+        end_offset: Offset::checked(end_offset).ok_or(WireError::Number("offset"))?,
+        term: term(bytes)?,
+        leads: flag(bytes)?,
+        may_vote: flag(bytes)?,
+        configuration: Configuration {
+            since: LogIndex(number(bytes)?),
+            members: match bytes.split_to(bytes.len()) {
+                none if none.is_empty() => Members::default(),
+                some => Members::decode(&some).map_err(|_| WireError::Number("members"))?,
+            },
+        },
+    })
 }
 
 fn take_texts(bytes: &mut Bytes) -> Result<Vec<String>, WireError> {
@@ -329,6 +414,8 @@ mod tests {
                 topics: vec!["a".to_owned()],
             },
             Request::Unregister(BrokerId(3)),
+            Request::ElectUncleanly(group),
+            Request::Hold(group),
         ];
         for request in requests {
             let bytes = request.encode();
@@ -336,6 +423,35 @@ mod tests {
             let cut = Request::decode(bytes.slice(..bytes.len() - 1));
             assert_ne!(cut, Ok(request));
         }
+    }
+
+    fn holding() -> Holding {
+        let replica = ReplicaId::new(4).expect("not 0");
+        Holding {
+            replica,
+            last: EntryId {
+                index: LogIndex(9),
+                term: Term::new(2),
+            },
+            end_offset: Offset::new(7),
+            term: Term::new(3),
+            leads: false,
+            may_vote: true,
+            configuration: Configuration {
+                since: LogIndex(5),
+                members: Members::of_voters([replica]).after_unclean_elections(1),
+            },
+        }
+    }
+
+    #[test]
+    fn a_replica_that_knows_no_members_says_so() {
+        let held = Holding {
+            configuration: Configuration::default(),
+            ..holding()
+        };
+        let answer = Answer::Holds(Box::new(held));
+        assert_eq!(Answer::decode(answer.encode()), Ok(answer));
     }
 
     #[test]
@@ -360,6 +476,7 @@ mod tests {
             },
             Answer::ProducerIds { start: 0, end: 9 },
             Answer::Created(vec!["a".to_owned(), "b".to_owned()]),
+            Answer::Holds(Box::new(holding())),
         ];
         for answer in answers {
             let bytes = answer.encode();

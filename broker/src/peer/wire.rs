@@ -82,8 +82,12 @@ impl Levels {
     /// Of this version.
     pub(crate) const OWN: Self = Self {
         oldest: 1,
-        newest: 1,
+        newest: 2,
     };
+    /// What every version speaks.
+    pub(crate) const FIRST: u8 = 1;
+    /// From which on unclean elections are spoken of.
+    pub(crate) const UNCLEAN_ELECTIONS: u8 = 2;
 
     /// What two brokers speak; `None` if there is nothing that both understand.
     pub(super) fn common(self, other: Self) -> Option<u8> {
@@ -619,9 +623,9 @@ mod tests {
         let error = Greeting::decode(newer.into()).unwrap_err();
         assert_eq!(error, WireError::Format(9));
         let mut newer = payload(&greeting().encode()).to_vec();
-        newer[MAGIC.len() + 1..][..2].copy_from_slice(&[2, 3]);
+        newer[MAGIC.len() + 1..][..2].copy_from_slice(&[3, 4]);
         let error = Greeting::decode(newer.into()).unwrap_err();
-        let said = "the other broker speaks levels 2 to 3, this one 1 to 1";
+        let said = "the other broker speaks levels 3 to 4, this one 1 to 2";
         assert!(error.to_string().starts_with(said), "{error}");
     }
 

@@ -186,6 +186,7 @@ async fn open_metadata(
             false => Members::default(),
         },
         is_preferred: false,
+        unclean_election: None,
     };
     let mut opened = opener.open(vec![wanted]).await;
     opened.pop().ok_or(ServeError::MetadataPartition)

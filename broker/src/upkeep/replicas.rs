@@ -100,7 +100,10 @@ impl Standing<'_> {
                 .collect::<Vec<_>>()
         };
         let target = ids(wanted.target().map(|replica| replica.id).collect());
-        let settled = Members::of_voters(target.clone());
+        let with_voters = |voters: Vec<ReplicaId>| {
+            Members::of_voters(voters).after_unclean_elections(self.members.unclean_elections)
+        };
+        let settled = with_voters(target.clone());
         if *self.members == settled {
             let members = target.iter().map(|replica| replica.get()).collect();
             // Then the replicas that are left over are closed. Their votes may be needed until then.
@@ -112,12 +115,18 @@ impl Standing<'_> {
             .copied()
             .filter(|replica| !self.members.voters.contains(replica))
             .collect();
-        let learning = Members::of_voters(self.members.voters.clone()).with_learners(new.clone());
+        let voters = self.members.voters.clone();
+        let learning = with_voters(voters.clone()).with_learners(new.clone());
         if *self.members != learning {
             return Some(Step::Change(learning));
         }
-        if !new.iter().all(|replica| (self.is_ready)(*replica)) {
-            return None;
+        let is_ready = |replica: &ReplicaId| (self.is_ready)(*replica);
+        let (ready, late): (Vec<_>, Vec<_>) = new.into_iter().partition(is_ready);
+        if !late.is_empty() {
+            // After an unclean election whoever is back votes: others may never be.
+            let helps = !wanted.is_reassigning() && !ready.is_empty();
+            let more = with_voters([voters, ready].concat()).with_learners(late);
+            return helps.then_some(Step::Change(more));
         }
         let stays = wanted.target().any(|replica| replica.broker == self.own);
         if !stays && let Some(heir) = self.heir(wanted) {
@@ -210,6 +219,9 @@ fn best_heir(shard: &Shard, partition: &Partition) -> Option<BrokerId> {
 
 #[cfg(test)]
 mod tests {
+    use klamm_metadata::LogEnd;
+    use klamm_model::{LeaderEpoch, LogIndex, Offset, Term};
+
     use super::*;
 
     fn members(voters: &[u64], learners: &[u64]) -> Members {
@@ -257,6 +269,36 @@ mod tests {
         assert_eq!(not_everywhere.next_step(&moving), None);
         assert_eq!(step(&moving.completed(), 1, &settled, &[2, 4]), None);
         assert_eq!(step(&before, 1, &old, &[]), None, "nothing is to move");
+    }
+
+    #[test]
+    fn after_an_unclean_election_each_replica_votes_as_soon_as_it_is_ready() {
+        let log_end = LogEnd {
+            term: Term::new(3),
+            index: LogIndex(9),
+            offset: Offset::new(7),
+        };
+        let before = PartitionImage::of_brokers(brokers(&[1, 2, 3]));
+        let after = before.after_unclean_election(2, log_end, LeaderEpoch(1_003));
+        let members = |voters, learners| members(voters, learners).after_unclean_elections(1);
+        let alone = members(&[2], &[]);
+        let check = |members: &Members, ready: &[u64], expected| {
+            assert_eq!(step(&after, 2, members, ready), expected);
+        };
+        let learning = members(&[2], &[4, 5]);
+        check(&alone, &[], Some(Step::Change(learning.clone())));
+        check(&learning, &[], None);
+        let two = members(&[2, 5], &[4]);
+        check(&learning, &[5], Some(Step::Change(two.clone())));
+        check(&two, &[5], None);
+        let all = members(&[2, 4, 5], &[]);
+        check(&two, &[4, 5], Some(Step::Change(all.clone())));
+        check(&all, &[4, 5], None);
+        // The one that is gone for good is replaced.
+        let moving = after.reassigned_to(&brokers(&[1, 2, 4]));
+        let wanted = members(&[2, 4], &[6]);
+        let four = members(&[2, 4], &[5]);
+        assert_eq!(step(&moving, 2, &four, &[4]), Some(Step::Change(wanted)));
     }
 
     #[test]

@@ -14,20 +14,23 @@ fn await_ready(cluster: &Cluster, at: usize) {
 
 /// The sum of a metric over all brokers that run, whatever its labels are.
 fn sum(cluster: &Cluster, metric: &str) -> u64 {
-    let of_one = |at| {
-        let answer = ask(cluster.admin_port(at), "GET", "/metrics", "").expect("an answer");
-        let lines = answer.body.lines();
-        let samples = lines.filter_map(|line| {
-            let (name, value) = line.rsplit_once(' ')?;
-            let name = name.split('{').next()?;
-            (name == metric).then(|| value.parse::<u64>().expect("a number"))
-        });
-        samples.sum::<u64>()
-    };
-    cluster.running().map(of_one).sum()
+    let running = cluster.running();
+    running.map(|at| of_one(cluster, at, metric)).sum()
 }
 
-fn becomes(cluster: &Cluster, metric: &str, expected: u64) {
+/// The same of one broker.
+pub(super) fn of_one(cluster: &Cluster, at: usize, metric: &str) -> u64 {
+    let answer = ask(cluster.admin_port(at), "GET", "/metrics", "").expect("an answer");
+    let lines = answer.body.lines();
+    let samples = lines.filter_map(|line| {
+        let (name, value) = line.rsplit_once(' ')?;
+        let name = name.split('{').next()?;
+        (name == metric).then(|| value.parse::<u64>().expect("a number"))
+    });
+    samples.sum()
+}
+
+pub(super) fn becomes(cluster: &Cluster, metric: &str, expected: u64) {
     eventually(&format!("{metric} is {expected}"), || {
         (sum(cluster, metric) == expected).then_some(())
     });

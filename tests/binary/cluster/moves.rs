@@ -48,7 +48,7 @@ pub(super) fn ongoing(client: &mut Client) -> usize {
 }
 
 /// Four brokers, of which three founded the cluster.
-fn four() -> Cluster {
+pub(super) fn four() -> Cluster {
     let mut cluster = Cluster::start_three_of_four();
     cluster.start_one(3);
     cluster
@@ -135,41 +135,6 @@ fn the_preferred_leader_is_elected_on_order() {
     // It may lead again by itself already.
     assert!(matches!(error, 0 | 84), "{error}");
     assert_eq!(cluster.leader("t", 0), preferred);
-}
-
-const UNCLEAN: i8 = 1;
-const ELIGIBLE_LEADERS_NOT_AVAILABLE: i16 = 83;
-const ELECTION_NOT_NEEDED: i16 = 84;
-
-#[test]
-fn an_unclean_election_is_refused_and_nothing_is_lost() {
-    let mut cluster = Cluster::start();
-    cluster.create_topic("t", 1);
-    let leader = cluster.leader("t", 0);
-    let mut follower = Follower::new(&cluster, "t");
-    (0..10).for_each(|_| follower.produce());
-    let partitions = TopicPartitions::default()
-        .with_topic(TopicName(text("t")))
-        .with_partitions(vec![0]);
-    let request = ElectLeadersRequest::default()
-        .with_election_type(UNCLEAN)
-        .with_topic_partitions(Some(vec![partitions]))
-        .with_timeout_ms(20_000);
-    let last = (0..3).find(|at| *at != leader).expect("there are three");
-    let mut client = cluster.client(last);
-    let mut refused = || {
-        let answer = client.call(2, &request);
-        answer.replica_election_results[0].partition_result[0].error_code
-    };
-    assert_eq!(refused(), ELECTION_NOT_NEEDED);
-    (0..3)
-        .filter(|at| *at != last)
-        .for_each(|at| cluster.kill(at));
-    eventually("there is nobody to elect", || {
-        (refused() == ELIGIBLE_LEADERS_NOT_AVAILABLE).then_some(())
-    });
-    cluster.start_all();
-    assert_eq!(cluster.values("t", 0), numbers(10));
 }
 
 /// The seat of the broker that coordinates a group.

@@ -159,7 +159,7 @@ const REPLICATION: &[Setting] = &[
         .says("How many replicas must have written a record before `acks=all` is answered, and never fewer than a majority; with fewer in sync, such a produce is refused. Consumers see what a majority has."),
     topic("unclean.leader.election.enable", Kind::Boolean, Some("false"))
         .synonyms(&[Synonym::same("unclean.leader.election.enable")])
-        .ignored("a leader is always elected by a majority of its replicas, and never loses what they acknowledged")
+        .ignored("an unclean election is held on order only (`kafka-leader-election.sh --election-type unclean`), and then whatever this says")
         .says("Whether a replica that lacks acknowledged records may lead when no other is left."),
     topic("leader.replication.throttled.replicas", Kind::List, Some(""))
         .valid(Valid::ThrottledReplicas)

@@ -162,7 +162,7 @@ pub(super) const ROWS: &[Setting] = &[
         .says("The default of the topic setting of the same name."),
     boolean("unclean.leader.election.enable", "false")
         .at_once()
-        .ignored("a leader is always elected by a majority of its replicas, and never loses what they acknowledged")
+        .ignored("an unclean election is held on order only (`kafka-leader-election.sh --election-type unclean`), and then whatever this says")
         .says("The default of the topic setting of the same name."),
     long("log.local.retention.ms", "-2")
         .unit(Unit::Millis)

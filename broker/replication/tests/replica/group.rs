@@ -145,8 +145,13 @@ const UNCLEAN: Faults = Faults {
 };
 
 #[test]
-fn after_unclean_elections_there_is_one_group_and_one_log_and_nothing_else_is_lost() {
-    histories("unclean", UNCLEAN);
+fn what_was_acknowledged_since_an_unclean_election_survives_those_that_come_back() {
+    for (name, changes) in [("unclean", false), ("unclean, changing", true)] {
+        let faults = Faults { changes, ..UNCLEAN };
+        if let Some((seeds, counts)) = histories_of(name, faults) {
+            assert!(counts.given_up > seeds, "few logs are given up");
+        }
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use klamm_model::raft::{DataEntry, HardState, MetaEntry, MetaKind};
+use klamm_model::raft::{DataEntry, HardState, MetaEntry, MetaKind, Placement};
 use klamm_model::record_batch::{BatchBuilder, Compression};
 use klamm_model::{
     BrokerId, PartitionIndex, RecordBatch, Term, Timestamp, TopicId, TopicName, TopicPartition,
@@ -109,7 +109,12 @@ impl Disk {
             index = index.next();
             offset = batch.next_offset();
             let term = TERM;
-            DataEntry { index, term, batch }
+            DataEntry {
+                index,
+                term,
+                batch,
+                placement: Placement::Undecided,
+            }
         });
         let ticket = self.log.begin_append(entries.collect(), NOW);
         let done = ticket.expect("there is room").run();

@@ -468,9 +468,9 @@ impl Partition {
     }
 
     /// Proposes what was staged.
-    pub(crate) fn turn(&self, now: Instant) {
+    pub(crate) fn turn(&self, now: Instant, wall: Timestamp) {
         self.touched.set(false);
-        self.drive(|driver, outcomes| driver.turn(now, outcomes));
+        self.drive(|driver, outcomes| driver.turn(now, wall, outcomes));
     }
 
     /// What has to be written, unless a write is under way.

@@ -33,6 +33,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use klamm_metadata::MetadataImage;
 use klamm_model::{BrokerId, Instant, PartitionIndex, TopicId};
+use klamm_replication::frame::Format;
 use tokio::sync::Notify;
 
 use self::incoming::Incoming;
@@ -204,6 +205,11 @@ impl Peers {
         for link in self.links.borrow().values() {
             link.flush();
         }
+    }
+
+    /// How replicas on another broker are spoken to; `None` while there is no connection to it.
+    fn format(&self, to: BrokerId) -> Option<Format> {
+        self.links.borrow().get(&to)?.format()
     }
 
     fn send(&self, to: BrokerId, group: Group, envelope: Vec<Bytes>) {

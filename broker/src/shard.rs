@@ -416,7 +416,7 @@ impl Shard {
         let mut written = staged;
         // Followers write while this broker does.
         for partition in &touched {
-            partition.turn(written);
+            partition.turn(written, wall);
             self.send_outgoing(partition);
         }
         self.peers.flush();

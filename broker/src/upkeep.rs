@@ -142,8 +142,7 @@ fn apply_retention(shard: &Rc<Shard>) {
     for partition in partitions(shard) {
         let dropped = {
             let mut driver = partition.driver_mut();
-            let bound = driver.committed_offset();
-            driver.log_mut().apply_retention(now, bound)
+            driver.apply_retention(now)
         };
         match dropped {
             Ok(None) => {}

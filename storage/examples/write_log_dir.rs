@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use klamm_model::raft::{DataEntry, MetaEntry, MetaKind};
+use klamm_model::raft::{DataEntry, MetaEntry, MetaKind, Placement};
 use klamm_model::record_batch::BatchBuilder;
 use klamm_model::{
     BrokerId, PartitionIndex, ProducerEpoch, ProducerId, RecordBatch, Term, Timestamp, TopicId,
@@ -145,7 +145,12 @@ fn append(log: &mut Log, batches: Vec<RecordBatch>) -> Result<(), Box<dyn std::e
         batch.stamp(offset, term.leader_epoch());
         offset = batch.next_offset();
         index = index.next();
-        entries.push(DataEntry { index, term, batch });
+        entries.push(DataEntry {
+            index,
+            term,
+            batch,
+            placement: Placement::Undecided,
+        });
     }
     log.append(&entries, Timestamp(START))?;
     Ok(())

@@ -88,6 +88,8 @@ pub struct Log {
     spares_made: u64,
     /// An append's ticket is out.
     appending: bool,
+    /// If entries have a place that are not appended yet.
+    placed: Option<plan::Placed>,
     /// Room for the plan of the next append: nearly all have one run.
     spare_runs: Vec<plan::Run>,
     /// Everything before was compacted.

@@ -32,7 +32,7 @@ pub(crate) use entry::{parse_pair, parse_time};
 use index_file::IndexFile;
 use mappings::{MappingKey, Mappings};
 pub(crate) use read::active_mapping_bytes;
-pub(crate) use roll::{Planned, RollRule};
+pub(crate) use roll::Filling;
 use transaction_index::TransactionIndex;
 use walk::Verified;
 pub(crate) use write::allocation_target;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use klamm_model::raft::{DataEntry, MetaEntry, MetaKind};
+use klamm_model::raft::{DataEntry, MetaEntry, MetaKind, Placement};
 use klamm_model::record_batch::BatchBuilder;
 use klamm_model::{
     BrokerId, Offset, PartitionIndex, ProducerEpoch, ProducerId, RecordBatch, Term, Timestamp,
@@ -170,7 +170,12 @@ pub(crate) fn entries(log: &Log, batches: Vec<RecordBatch>) -> Vec<DataEntry> {
         batch.stamp(offset, term.leader_epoch());
         offset = batch.next_offset();
         index = index.next();
-        DataEntry { index, term, batch }
+        DataEntry {
+            index,
+            term,
+            batch,
+            placement: Placement::Undecided,
+        }
     };
     batches.into_iter().map(entry).collect()
 }

@@ -78,7 +78,7 @@ impl Partition {
         for batch in batches {
             driver.stage(batch, AppendOrigin::Client).expect("it leads");
         }
-        driver.turn(NOW, outcomes);
+        driver.turn(NOW, WALL, outcomes);
         while let Some(ticket) = driver.begin_write(WALL, outcomes) {
             driver.write_finished(NOW, ticket.run(), outcomes);
         }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use klamm_model::raft::{DataEntry, MetaEntry, MetaKind};
+use klamm_model::raft::{DataEntry, MetaEntry, MetaKind, Placement};
 use klamm_model::record_batch::BatchBuilder;
 use klamm_model::{
     BrokerId, LogIndex, Offset, PartitionIndex, RecordBatch, Term, Timestamp, TopicId, TopicName,
@@ -179,6 +179,7 @@ fn fill(log: &mut Log, term: u64) {
             index: log.last_index().next(),
             term: Term::new(term),
             batch,
+            placement: Placement::Undecided,
         };
         log.append(&[entry], NOW).expect("nothing fails");
     }

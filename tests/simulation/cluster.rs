@@ -9,6 +9,7 @@ mod copying;
 mod ledger;
 mod links;
 mod node;
+mod segments;
 mod world;
 
 use world::{Lived, Sabotage, World};

@@ -5,8 +5,12 @@
 //! fields of the kind,
 //! append: count 4 B, then each entry: 0 and its record batch,
 //!                                     1, term 4 B, offset 8 B: a no-op,
-//!                                     2, term 4 B, offset 8 B, length 4 B, bytes: a membership
+//!                                     2, term 4 B, offset 8 B, length 4 B, bytes: a membership,
+//!                                     3 and its record batch, with which a segment begins,
+//!                                     4 and its record batch, with which none does
 //! ```
+//!
+//! Format 1 has no 3 and 4: where a segment begins is everybody's own matter then.
 //!
 //! Numbers are big-endian, as everywhere on Kafka's wire. A batch is as it lies in the log: it says
 //! itself how long it is, which offset and term it has, and its checksum is verified. Its bytes are
@@ -22,8 +26,23 @@ use crate::MembersError;
 pub use decode::decode;
 pub use encode::encode;
 
-/// The only format so far; any other is refused.
-const FORMAT: u8 = 1;
+/// What a message can say. Which one another broker understands is agreed upon when brokers connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Nothing of segments.
+    One,
+    /// Which entries begin a segment ([`Placement`](klamm_model::raft::Placement)).
+    Two,
+}
+
+impl Format {
+    fn number(self) -> u8 {
+        match self {
+            Self::One => 1,
+            Self::Two => 2,
+        }
+    }
+}
 
 /// What is said.
 mod kind {
@@ -56,6 +75,8 @@ mod entry {
     pub(super) const RECORDS: u8 = 0;
     pub(super) const NOOP: u8 = 1;
     pub(super) const MEMBERSHIP: u8 = 2;
+    pub(super) const BEGINS: u8 = 3;
+    pub(super) const CONTINUES: u8 = 4;
 }
 
 /// Why bytes of another broker are no message.

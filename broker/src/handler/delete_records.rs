@@ -70,9 +70,8 @@ async fn delete(
         if before > high_watermark {
             return Err(ErrorCode::OffsetOutOfRange);
         }
-        let committed = driver.committed_offset();
-        let log = driver.log_mut();
-        log.delete_records(before, committed).map_err(of_log)?
+        let wall = shard.clock.wall();
+        driver.delete_records(before, wall).map_err(of_log)?
     };
     if let Some(ticket) = ticket {
         shard

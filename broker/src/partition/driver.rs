@@ -10,7 +10,7 @@
 //!
 //! ```text
 //! for driver in touched {
-//!     driver.turn(now, outcomes)
+//!     driver.turn(now, wall, outcomes)
 //!     while let Some(ticket) = driver.begin_write(wall, outcomes) {
 //!         driver.write_finished(now, ticket.run(), outcomes)
 //!     }
@@ -48,7 +48,8 @@ use klamm_replication::{
     ReplicaSettings, Restored, VisibleWhen,
 };
 use klamm_storage::{
-    AppendDone, AppendError, AppendTicket, JournalError, Log, LogConfig, SyncDone, SyncTicket,
+    AppendDone, AppendError, AppendTicket, DeleteTicket, JournalError, Log, LogConfig, SyncDone,
+    SyncTicket,
 };
 
 use guarded::GuardedReplica;
@@ -90,6 +91,8 @@ pub struct PartitionDriver {
     epoch: LeaderEpoch,
     /// Where the records of the epoch begin that this replica leads, or led last.
     epoch_start: Offset,
+    /// As of the last turn.
+    wall: Timestamp,
     offline: Option<OfflineReason>,
     effects: Vec<Effect>,
 }
@@ -169,6 +172,7 @@ impl PartitionDriver {
             commit: replica.commit(),
             epoch: replica.term().leader_epoch(),
             epoch_start: Offset::ZERO,
+            wall: Timestamp::NONE,
             offline: None,
             effects: Vec::new(),
             replica: GuardedReplica::new(replica),
@@ -243,9 +247,11 @@ impl PartitionDriver {
         })
     }
 
-    /// Proposes everything staged, for [`begin_write`](Self::begin_write) to append. To be called also after the log was used otherwise (a read, a
-    /// roll, retention), which may have found its disk failing.
-    pub fn turn(&mut self, now: Instant, outcomes: &mut Vec<Outcome>) {
+    /// Proposes everything staged, for [`begin_write`](Self::begin_write) to append, and decides which of
+    /// it begins a segment; `wall` is for the age of segments. To be called also after the log was used
+    /// otherwise (a read, retention), which may have found its disk failing.
+    pub fn turn(&mut self, now: Instant, wall: Timestamp, outcomes: &mut Vec<Outcome>) {
+        self.wall = wall;
         self.notice_log(now, outcomes);
         if self.staging.is_empty() {
             return;
@@ -417,6 +423,37 @@ impl PartitionDriver {
             }
             Err(error) => self.go_offline(AppendError::from(error).into(), outcomes),
         }
+    }
+
+    // ---- The beginning of the log ----
+
+    /// Drops the oldest segments that retention does not keep ([`Log::apply_retention`]), as far as they are
+    /// committed. The active one only a leader drops: where it ends, a segment begins on all replicas.
+    pub fn apply_retention(
+        &mut self,
+        wall: Timestamp,
+    ) -> Result<Option<DeleteTicket>, AppendError> {
+        let rolls = self.is_leader() && self.is_at_rest();
+        self.log.apply_retention(wall, self.commit.offset, rolls)
+    }
+
+    /// Raises the log start offset ([`Log::delete_records`]). If nothing is left, a segment ends, so that
+    /// its file can go: there every replica's does. Panics beyond the log end.
+    pub fn delete_records(
+        &mut self,
+        before: Offset,
+        wall: Timestamp,
+    ) -> Result<Option<DeleteTicket>, AppendError> {
+        if before == self.log.log_end_offset() && self.is_at_rest() {
+            self.log.roll(wall)?;
+        }
+        self.log.delete_records(before, self.commit.offset)
+    }
+
+    /// Whether the log ends where the replica says.
+    fn is_at_rest(&self) -> bool {
+        let end = self.replica.get().map(|replica| replica.last().offset);
+        end == Some(self.log.log_end_offset()) && self.steps.are_done()
     }
 
     // ---- The other replicas ----
@@ -700,7 +737,7 @@ impl PartitionDriver {
         &self.log
     }
 
-    /// The log, for reads and upkeep (retention, rolls, checkpoints). Not for appending.
+    /// The log, for reads and upkeep (compaction, checkpoints). Not for appending.
     pub fn log_mut(&mut self) -> &mut Log {
         &mut self.log
     }

@@ -205,8 +205,10 @@ impl Shard {
     pub(crate) fn send_outgoing(&self, partition: &Partition) {
         let outgoing = partition.driver_mut().take_outgoing();
         for message in outgoing {
-            if let Some(broker) = partition.broker_of(message.envelope.to) {
-                let bytes = frame::encode(&message.envelope, &message.entries);
+            if let Some(broker) = partition.broker_of(message.envelope.to)
+                && let Some(format) = self.peers.format(broker)
+            {
+                let bytes = frame::encode(&message.envelope, &message.entries, format);
                 self.peers.send(broker, partition.group(), bytes);
             }
         }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use klamm_model::{BrokerId, Instant, TopicId};
 use klamm_protocol::ErrorCode;
+use klamm_replication::frame::Format;
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::{Notify, oneshot};
@@ -122,6 +123,13 @@ impl Link {
     /// Whether there is a connection.
     pub(crate) fn is_up(&self) -> bool {
         self.up.borrow().is_some() && !self.is_broken.get()
+    }
+
+    /// How replicas there are spoken to; `None` while there is no connection.
+    pub(super) fn format(&self) -> Option<Format> {
+        let up = self.up.borrow();
+        let up = up.as_ref().filter(|_| !self.is_broken.get())?;
+        Some(Levels::format(up.level))
     }
 
     /// How long there has been no connection.

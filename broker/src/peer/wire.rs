@@ -20,6 +20,7 @@
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use klamm_model::{BrokerId, LeaderEpoch, PartitionIndex, TopicId};
+use klamm_replication::frame::Format;
 
 /// Of greetings, and their answers. It never changes: by these brokers of different versions find out
 /// whether they understand each other.
@@ -72,6 +73,8 @@ pub(crate) struct Address {
 /// A new kind of message, request or field makes a new level. A version of Klamm speaks the level of the
 /// version before as well, so that brokers are updated one after the other: two speak the newest level
 /// that both know.
+///
+/// Level 2 says of entries whether a segment begins with them ([`Format::Two`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Levels {
     pub(crate) oldest: u8,
@@ -93,6 +96,14 @@ impl Levels {
     pub(super) fn common(self, other: Self) -> Option<u8> {
         let newest = self.newest.min(other.newest);
         (newest >= self.oldest.max(other.oldest)).then_some(newest)
+    }
+
+    /// How replicas speak on a level that is understood here.
+    pub(super) fn format(level: u8) -> Format {
+        match level {
+            1 => Format::One,
+            _ => Format::Two,
+        }
     }
 }
 
@@ -601,6 +612,19 @@ mod tests {
         check(levels(1, 1), levels(1, 2), Some(1));
         check(levels(2, 3), levels(1, 2), Some(2));
         check(levels(1, 1), levels(2, 3), None);
+    }
+
+    #[test]
+    fn a_broker_of_the_version_before_is_spoken_to_as_it_understands() {
+        let before = Greeting {
+            levels: Levels {
+                oldest: 1,
+                newest: 1,
+            },
+            ..greeting()
+        };
+        assert_eq!(Levels::format(before.level()), Format::One);
+        assert_eq!(Levels::format(greeting().level()), Format::Two);
     }
 
     #[test]

@@ -85,8 +85,7 @@ pub(crate) async fn follow(shard: &Rc<Shard>, group: Group, offset: Offset) -> b
         if offset > driver.high_watermark() {
             return false;
         }
-        let committed = driver.committed_offset();
-        driver.log_mut().delete_records(offset, committed)
+        driver.delete_records(offset, shard.clock.wall())
     };
     let durable = match deleted {
         Ok(None) => Ok(()),

@@ -18,6 +18,21 @@ pub struct DataEntry {
     pub term: Term,
     /// The records.
     pub batch: RecordBatch,
+    /// Among the log's segments.
+    pub placement: Placement,
+}
+
+/// Where an entry with records goes. The leader decides it once, so that the segments of all replicas
+/// are the same, byte for byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Placement {
+    /// Nobody has decided: whoever appends it does, by its own settings.
+    #[default]
+    Undecided,
+    /// A segment begins with it.
+    Begins,
+    /// It goes to the segment of the entry before it.
+    Continues,
 }
 
 /// One Raft entry that holds no record and takes no offset.

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use klamm_model::Timestamp;
-use klamm_model::raft::DataEntry;
+use klamm_model::raft::{DataEntry, Placement};
 
 use super::plan::Run;
 use super::write::{AppendDone, AppendTicket, Rolling};
@@ -56,9 +56,9 @@ impl Log {
     }
 
     /// Takes entries with records, to be written when the ticket is run: one write, or one per
-    /// segment if a segment fills up. The log ends where it did until
-    /// [`append_done`](Self::append_done). `now` is for the age of segments. Panics if offsets,
-    /// indexes or terms do not follow on, or if another append is on its way.
+    /// segment. The log ends where it did until [`append_done`](Self::append_done). Segments begin where
+    /// the entries say so; where they do not say, the log decides, and `now` is for the age of segments.
+    /// Panics if offsets, indexes or terms do not follow on, or if another append is on its way.
     pub fn begin_append(
         &mut self,
         entries: Vec<DataEntry>,
@@ -67,6 +67,10 @@ impl Log {
         self.online()?;
         assert!(!self.appending, "one append at a time");
         self.assert_follows(&entries);
+        let first = entries.first().map(|entry| entry.placement);
+        if first == Some(Placement::Continues) {
+            self.reopen().map_err(|error| self.failed(error))?;
+        }
         let room = std::mem::take(&mut self.spare_runs);
         let runs = self.plan(&entries, now, room);
         let active = match self.active_end(&runs) {
@@ -123,6 +127,7 @@ impl Log {
             // The records are there and the memory does not know: only opening anew helps.
             return Err(self.failed(error).into());
         }
+        self.note_arrived();
         Ok(Appended {
             log_end_offset: self.log_end_offset(),
             last_index: self.last_index(),
@@ -229,10 +234,10 @@ impl Log {
         }
     }
 
-    /// Ends the active segment and begins another, unless it is empty or an append is on its way.
+    /// Ends the active segment and begins another, unless it is empty or more is on its way to it.
     pub fn roll(&mut self, now: Timestamp) -> Result<(), AppendError> {
         self.online()?;
-        if self.appending || self.active().is_empty() && self.active().holes().is_empty() {
+        if self.is_ahead() || self.active().is_empty() && self.active().holes().is_empty() {
             return Ok(());
         }
         let base_offset = self.log_end_offset();

@@ -39,8 +39,10 @@ impl Log {
         // leader must not be found among those of the new one.
         self.journaled(journal.sync())?;
         self.raft = journal.group(self.place.group);
-        self.cut_end(at, position, offset, index)
-            .map_err(|error| self.failed(error).into())
+        let cut = self
+            .cut_end(at, position, offset, index)
+            .and_then(|()| self.reopen());
+        cut.map_err(|error| self.failed(error).into())
     }
 
     /// Where the first batch at or after an index begins: segment, position, offset.
@@ -81,6 +83,7 @@ impl Log {
             self.durable.directory_changed();
         }
         self.next_index = index;
+        self.placed = None;
         self.cursors.clear();
         self.tail.cut();
         self.cuts += 1;
@@ -108,18 +111,22 @@ impl Log {
     /// Drops the oldest segments that `retention.ms` and `retention.bytes` no longer keep, or that
     /// lie below the log start; only segments that end at or before `bound` (what is committed).
     /// They are gone from the log at once, and from the disk when the ticket has run.
+    ///
+    /// The active segment goes only if `rolls`, which is for the leader: where it ends, the leader's next
+    /// segment begins.
     pub fn apply_retention(
         &mut self,
         now: Timestamp,
         bound: Offset,
+        rolls: bool,
     ) -> Result<Option<DeleteTicket>, AppendError> {
         self.online()?;
         let mut count = match self.count_deletable(now, bound) {
             Ok(count) => count,
             Err(error) => return Err(self.unreadable(error).into()),
         };
-        if count == self.segments.len() && self.is_appending() {
-            // The active segment is about to get younger records.
+        // If more is on its way, the active segment is about to get younger records.
+        if count == self.segments.len() && (!rolls || self.is_ahead()) {
             count -= 1;
         }
         count = count.min(self.before_swap());

@@ -78,6 +78,7 @@ impl OpenLog {
             spare_wanted: true,
             spares_made: 0,
             appending: false,
+            placed: None,
             spare_runs: Vec::new(),
             cleaned_to: self.cleaned_to,
             uncleanable: false,

@@ -11,6 +11,7 @@ mod cold;
 mod crashes;
 mod damage;
 mod model;
+mod segments;
 
 fn offsets(log: &mut Log) -> Vec<i64> {
     read_all(log)
@@ -396,21 +397,25 @@ fn retention_by_size_drops_the_oldest_segments_but_not_what_is_uncommitted() {
     });
     append_many(&mut world.log, 60);
     let bound = Offset::new(15);
-    let ticket = world.log.apply_retention(NOW, bound).unwrap().unwrap();
+    let ticket = world
+        .log
+        .apply_retention(NOW, bound, true)
+        .unwrap()
+        .unwrap();
     let start = world.log.log_start_offset();
     assert!(start > Offset::ZERO && start <= bound);
     ticket.run().unwrap();
     let end = world.log.log_end_offset();
     world
         .log
-        .apply_retention(NOW, end)
+        .apply_retention(NOW, end, true)
         .unwrap()
         .unwrap()
         .run()
         .unwrap();
     let start = world.log.log_start_offset();
     assert!(world.log.size_bytes() >= 3000 && world.log.size_bytes() < 4500);
-    assert!(world.log.apply_retention(NOW, end).unwrap().is_none());
+    assert!(world.log.apply_retention(NOW, end, true).unwrap().is_none());
     assert!(world.log.read(Offset::ZERO, end, 100, true).is_err());
     assert_eq!(
         offsets(&mut world.log),
@@ -467,11 +472,14 @@ fn retention_by_time_may_empty_the_log() {
     assert!(
         world
             .log
-            .apply_retention(Timestamp(1000), end)
+            .apply_retention(Timestamp(1000), end, true)
             .unwrap()
             .is_none()
     );
-    let ticket = world.log.apply_retention(Timestamp(9000), end).unwrap();
+    let ticket = world
+        .log
+        .apply_retention(Timestamp(9000), end, true)
+        .unwrap();
     ticket.unwrap().run().unwrap();
     assert_eq!(world.log.log_start_offset(), end);
     assert_eq!(world.log.segment_count(), 1);
@@ -496,7 +504,7 @@ fn records_are_deleted_at_once_but_what_is_not_committed_stays_on_the_disk() {
     assert_eq!(world.log.segment_count(), segments - 1);
     assert_eq!(offsets(&mut world.log), (25..40).collect::<Vec<_>>());
     let end = world.log.log_end_offset();
-    let ticket = world.log.apply_retention(Timestamp(0), end).unwrap();
+    let ticket = world.log.apply_retention(Timestamp(0), end, true).unwrap();
     ticket.unwrap().run().unwrap();
     assert!(world.log.segments[0].base_offset() <= Offset::new(25));
     assert!(world.log.segments[1].base_offset() > Offset::new(25));

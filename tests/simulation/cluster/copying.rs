@@ -5,7 +5,8 @@ use klamm_replication::ReplicaId;
 use klamm_storage::{LogCopy, LogManifest, PartError};
 
 use super::node::{Process, TOPIC_ID, partition};
-use super::world::{World, place};
+use super::segments;
+use super::world::{WALL, World, place};
 
 /// A copy of another replica's log that is being taken.
 pub(super) struct Copying {
@@ -36,7 +37,7 @@ impl World<'_> {
         }
         self.trace.note(format!("{}: begins at {before}", at + 1));
         self.drive(at, |process, now, outcomes| {
-            process.driver.turn(now, outcomes);
+            process.driver.turn(now, WALL, outcomes);
         });
     }
 
@@ -90,7 +91,7 @@ impl World<'_> {
     /// The copy is the log from now on, unless that has gone on without it.
     fn install(&mut self, at: usize, mut copy: LogCopy) {
         let seed = self.random.number() >> 1;
-        let config = self.config.clone();
+        let config = segments::config_of(at, &self.config);
         let node = &mut self.nodes[at];
         let Some(mut process) = node.process.take() else {
             return;

@@ -13,6 +13,7 @@ use klamm_storage::{Crash, Disk, LogConfig};
 use super::ledger::{Ledger, content};
 use super::links::Links;
 use super::node::{Node, Process};
+use super::segments;
 use crate::disk::{Lie, LyingDisk};
 use crate::random::Random;
 use crate::trace::Trace;
@@ -266,7 +267,7 @@ impl<'a> World<'a> {
                 .note(format!("{}: send {}", at + 1, outgoing.envelope));
             let to = outgoing.envelope.to.get() as usize - 1;
             let lives = (node.life, node.known_lives[to]);
-            let bytes = frame::encode(&outgoing.envelope, &outgoing.entries);
+            let bytes = frame::encode(&outgoing.envelope, &outgoing.entries, frame::Format::Two);
             let bytes = bytes.concat().into();
             self.network.push(Packet { bytes, lives });
         }
@@ -345,7 +346,7 @@ impl<'a> World<'a> {
             self.stage(at);
         }
         self.drive(at, |process, now, outcomes| {
-            process.driver.turn(now, outcomes)
+            process.driver.turn(now, WALL, outcomes)
         });
     }
 
@@ -358,7 +359,8 @@ impl<'a> World<'a> {
                 self.produced,
                 "v".repeat(self.random.below(200) as usize)
             );
-            builder.append(WALL, None, Some(value.as_bytes()), &[]);
+            let time = Timestamp(WALL.0 + self.produced as i64);
+            builder.append(time, None, Some(value.as_bytes()), &[]);
         }
         let batch = builder.build();
         let node = &mut self.nodes[at];
@@ -664,7 +666,8 @@ impl<'a> World<'a> {
         let disk = self.disk_of(at);
         let barred = self.bars();
         let preferred = at == 0 && self.preferred;
-        self.nodes[at].start(disk, &self.config, barred, preferred, seed);
+        let config = segments::config_of(at, &self.config);
+        self.nodes[at].start(disk, &config, barred, preferred, seed);
         self.trace.note(format!("{}: started", at + 1));
         self.drive(at, |process, now, outcomes| {
             process.driver.start(now, outcomes)
@@ -760,7 +763,7 @@ impl<'a> World<'a> {
         let leader = leaders[0].process.as_ref().expect("all run");
         let members = leader.driver.members().clone();
         assert!(!members.is_joint(), "every joint configuration is left");
-        let mut logs = Vec::new();
+        let (mut logs, mut segments) = (Vec::new(), Vec::new());
         for id in members.all() {
             let node = &mut self.nodes[place(id)];
             let process = node.process.as_mut().expect("all run");
@@ -780,6 +783,7 @@ impl<'a> World<'a> {
             let start = log.log_start_offset();
             self.ledger.check(&batches, start);
             logs.push((start, log.last_index(), batches));
+            segments.push(segments::segments(&node.disk));
         }
         let start = logs.iter().map(|(start, ..)| *start).max();
         let start = start.expect("there are members");
@@ -791,6 +795,7 @@ impl<'a> World<'a> {
         });
         let logs: Vec<_> = what_all_have.collect();
         assert!(logs.iter().all(|log| *log == logs[0]), "one log in the end");
+        segments::check_equal(&segments);
     }
 }
 

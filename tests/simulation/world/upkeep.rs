@@ -42,7 +42,10 @@ impl World {
         let bound = self.partition(number).driver.committed_offset();
         self.oracles[number].may_start_at(bound.get());
         let partition = self.partition(number);
-        let deleted = partition.driver.log_mut().apply_retention(wall, bound);
+        let deleted = partition
+            .driver
+            .log_mut()
+            .apply_retention(wall, bound, true);
         if let Ok(ticket) = deleted {
             partition.deletions.extend(ticket);
             self.note_log_start(number);

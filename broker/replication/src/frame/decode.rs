@@ -2,20 +2,21 @@
 //! word of a number.
 
 use bytes::{Buf, Bytes};
-use klamm_model::raft::{DataEntry, LogEntry, MetaEntry, MetaKind};
+use klamm_model::raft::{DataEntry, LogEntry, MetaEntry, MetaKind, Placement};
 use klamm_model::{LogIndex, Offset, RecordBatch, Term};
 
-use super::{FORMAT, FrameError, entry, flag, kind};
+use super::{Format, FrameError, entry, flag, kind};
 use crate::envelope::{Configuration, EntryId, Envelope, PeerMessage};
 use crate::{Members, ReplicaId};
 
 /// Reads a whole message. The entries share its bytes.
 pub fn decode(frame: Bytes) -> Result<(Envelope, Vec<LogEntry>), FrameError> {
     let mut reader = Reader { bytes: frame };
-    let format = reader.u8()?;
-    if format != FORMAT {
-        return Err(FrameError::Format(format));
-    }
+    let format = match reader.u8()? {
+        1 => Format::One,
+        2 => Format::Two,
+        other => return Err(FrameError::Format(other)),
+    };
     let (kind, flags) = (reader.u8()?, reader.u8()?);
     let from = reader.replica()?;
     let to = reader.replica()?;
@@ -30,7 +31,7 @@ pub fn decode(frame: Bytes) -> Result<(Envelope, Vec<LogEntry>), FrameError> {
         let mut index = previous.index;
         for _ in 0..count {
             index = index.next();
-            entries.push(reader.entry(index)?);
+            entries.push(reader.entry(index, format)?);
         }
     }
     match reader.bytes.len() {
@@ -168,13 +169,18 @@ impl Reader {
         })
     }
 
-    fn entry(&mut self, index: LogIndex) -> Result<LogEntry, FrameError> {
+    fn entry(&mut self, index: LogIndex, format: Format) -> Result<LogEntry, FrameError> {
         let kind = self.u8()?;
-        if kind == entry::RECORDS {
+        if let Some(placement) = placement(kind, format) {
             let batch = RecordBatch::parse(&mut self.bytes)?;
             let term = batch.header().leader_epoch().term();
             let term = term.ok_or(FrameError::Number("leader epoch"))?;
-            return Ok(LogEntry::Records(DataEntry { index, term, batch }));
+            return Ok(LogEntry::Records(DataEntry {
+                index,
+                term,
+                batch,
+                placement,
+            }));
         }
         let term = self.term()?;
         let at_offset = self.u64()?;
@@ -190,5 +196,15 @@ impl Reader {
             at_offset: Offset::new(at_offset),
             kind,
         }))
+    }
+}
+
+/// Of an entry with records; `None` for any other.
+fn placement(kind: u8, format: Format) -> Option<Placement> {
+    match (kind, format) {
+        (entry::RECORDS, _) => Some(Placement::Undecided),
+        (entry::BEGINS, Format::Two) => Some(Placement::Begins),
+        (entry::CONTINUES, Format::Two) => Some(Placement::Continues),
+        _ => None,
     }
 }

@@ -2,16 +2,16 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use klamm_model::Term;
-use klamm_model::raft::{LogEntry, MetaKind};
+use klamm_model::raft::{LogEntry, MetaKind, Placement};
 
-use super::{FORMAT, entry, flag, kind};
+use super::{Format, entry, flag, kind};
 use crate::envelope::{EntryId, Envelope, PeerMessage};
 
-/// The pieces that, written one after the other, are the message.
-pub fn encode(envelope: &Envelope, entries: &[LogEntry]) -> Vec<Bytes> {
+/// The pieces that, written one after the other, are the message. What its format cannot say is left out.
+pub fn encode(envelope: &Envelope, entries: &[LogEntry], format: Format) -> Vec<Bytes> {
     let mut pieces = Vec::with_capacity(1 + 2 * entries.len());
     let mut head = BytesMut::with_capacity(96);
-    head.put_u8(FORMAT);
+    head.put_u8(format.number());
     let (kind, flags) = kind_and_flags(&envelope.message);
     head.put_u8(kind);
     head.put_u8(flags);
@@ -21,7 +21,7 @@ pub fn encode(envelope: &Envelope, entries: &[LogEntry]) -> Vec<Bytes> {
     head.put_u64(envelope.visible.0);
     put_fields(&mut head, &envelope.message);
     for entry in entries {
-        put_entry(&mut head, &mut pieces, entry);
+        put_entry(&mut head, &mut pieces, entry, format);
     }
     if !head.is_empty() {
         pieces.push(head.freeze());
@@ -116,11 +116,15 @@ fn put_fields(head: &mut BytesMut, message: &PeerMessage) {
     }
 }
 
-fn put_entry(head: &mut BytesMut, pieces: &mut Vec<Bytes>, entry: &LogEntry) {
+fn put_entry(head: &mut BytesMut, pieces: &mut Vec<Bytes>, entry: &LogEntry, format: Format) {
     match entry {
         LogEntry::Records(entry) => {
             let [header, _] = entry.batch.as_slices();
-            head.put_u8(entry::RECORDS);
+            head.put_u8(match (entry.placement, format) {
+                (Placement::Undecided, _) | (_, Format::One) => entry::RECORDS,
+                (Placement::Begins, Format::Two) => entry::BEGINS,
+                (Placement::Continues, Format::Two) => entry::CONTINUES,
+            });
             head.put_slice(header);
             pieces.push(head.split().freeze());
             pieces.push(entry.batch.record_bytes().clone());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use klamm_model::raft::{DataEntry, LogEntry};
+use klamm_model::raft::{DataEntry, LogEntry, Placement};
 use klamm_model::{Instant, LogIndex, RecordBatch};
 
 use super::{Leadership, Replica};
@@ -40,7 +40,12 @@ impl Replica {
         let (last, term) = (self.last(), self.consensus.term());
         batch.stamp(last.offset, term.leader_epoch());
         let index = last.index.next();
-        let entry = LogEntry::Records(DataEntry { index, term, batch });
+        let entry = LogEntry::Records(DataEntry {
+            index,
+            term,
+            batch,
+            placement: Placement::Undecided,
+        });
         self.expect(&entry);
         match entry {
             LogEntry::Records(entry) => entry,

@@ -1,9 +1,9 @@
 //! Messages as bytes: what is written is read, and nothing else is taken for a message.
 
 use bytes::{Bytes, BytesMut};
-use klamm_model::raft::{DataEntry, LogEntry, MetaEntry, MetaKind};
+use klamm_model::raft::{DataEntry, LogEntry, MetaEntry, MetaKind, Placement};
 use klamm_model::{LogIndex, Offset, Term};
-use klamm_replication::frame::{FrameError, decode, encode};
+use klamm_replication::frame::{Format, FrameError, decode, encode};
 use klamm_replication::{Configuration, EntryId, Envelope, Members, PeerMessage, ReplicaId};
 use proptest::prelude::*;
 
@@ -73,13 +73,19 @@ fn message() -> impl Strategy<Value = PeerMessage> {
     ]
 }
 
+const PLACEMENTS: [Placement; 3] = [
+    Placement::Undecided,
+    Placement::Begins,
+    Placement::Continues,
+];
+
 /// An append of entries of all kinds: 0 a no-op, 1 a membership, else so many records less one.
 fn append() -> impl Strategy<Value = (PeerMessage, Vec<LogEntry>)> {
-    let kinds = prop::collection::vec(0..5_usize, 0..6);
+    let kinds = prop::collection::vec((0..5_usize, prop::sample::select(&PLACEMENTS)), 0..6);
     (0..1_000_u64, kinds, any::<bool>()).prop_map(|(previous, kinds, flush)| {
         let mut offset = Offset::ZERO;
         let mut entries = Vec::new();
-        for (nth, kind) in (1..).zip(kinds) {
+        for (nth, (kind, placement)) in (1..).zip(kinds) {
             let index = LogIndex(previous + nth);
             let term = Term::new(3);
             entries.push(match kind {
@@ -96,7 +102,12 @@ fn append() -> impl Strategy<Value = (PeerMessage, Vec<LogEntry>)> {
                     let mut batch = batch(records - 1);
                     batch.stamp(offset, term.leader_epoch());
                     offset = batch.next_offset();
-                    LogEntry::Records(DataEntry { index, term, batch })
+                    LogEntry::Records(DataEntry {
+                        index,
+                        term,
+                        batch,
+                        placement,
+                    })
                 }
             });
         }
@@ -132,25 +143,25 @@ fn whole() -> impl Strategy<Value = (Envelope, Vec<LogEntry>)> {
 
 fn bytes(envelope: &Envelope, entries: &[LogEntry]) -> BytesMut {
     let mut bytes = BytesMut::new();
-    for piece in encode(envelope, entries) {
+    for piece in encode(envelope, entries, Format::Two) {
         bytes.extend_from_slice(&piece);
     }
     bytes
 }
 
 /// What distinguishes entries; batches have no equality of their own.
-fn facts(entry: &LogEntry) -> (LogIndex, Term, Offset, Option<MetaKind>, Option<Bytes>) {
-    let (kind, bytes) = match entry {
-        LogEntry::Records(entry) => (None, Some(entry.batch.to_bytes())),
-        LogEntry::Meta(entry) => (Some(entry.kind.clone()), None),
+fn facts(
+    entry: &LogEntry,
+) -> (
+    EntryId,
+    Offset,
+    Result<MetaKind, (Option<Placement>, Bytes)>,
+) {
+    let content = match entry {
+        LogEntry::Records(entry) => Err((Some(entry.placement), entry.batch.to_bytes())),
+        LogEntry::Meta(entry) => Ok(entry.kind.clone()),
     };
-    (
-        entry.index(),
-        entry.term(),
-        entry.base_offset(),
-        kind,
-        bytes,
-    )
+    (EntryId::of(entry), entry.base_offset(), content)
 }
 
 proptest! {
@@ -179,7 +190,7 @@ proptest! {
         let at = at.index(whole.len());
         whole[at] = byte;
         if let Ok((envelope, entries)) = decode(whole.freeze()) {
-            let _ = encode(&envelope, &entries);
+            let _ = encode(&envelope, &entries, Format::One);
         }
     }
 }

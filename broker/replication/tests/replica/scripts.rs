@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use klamm_model::raft::{DataEntry, HardState, LogEntry, MetaEntry, MetaKind};
+use klamm_model::raft::{DataEntry, HardState, LogEntry, MetaEntry, MetaKind, Placement};
 use klamm_model::{Instant, LogIndex, Offset, Term};
 use klamm_replication::{
     Configuration, Effect, EntryId, Envelope, Event, JournalTicket, Members, PeerMessage, Position,
@@ -574,7 +574,12 @@ fn entries<'a>(arguments: &[&str], field: &impl Fn(&str) -> Option<&'a str>) -> 
         let mut batch = batch(number(kind) as usize);
         batch.stamp(offset, term.leader_epoch());
         offset = batch.next_offset();
-        LogEntry::Records(DataEntry { index, term, batch })
+        LogEntry::Records(DataEntry {
+            index,
+            term,
+            batch,
+            placement: Placement::Undecided,
+        })
     };
     entries.map(build).collect()
 }

@@ -56,7 +56,12 @@ impl PartitionDriver {
                 };
                 self.steps.push(step, &mut self.writes);
             }
-            Effect::Append(entries) => {
+            Effect::Append(mut entries) => {
+                // The followers are told where segments begin; what is left over of another
+                // leadership is theirs to decide who lead next.
+                if self.is_leader() {
+                    self.log.place(&mut entries, self.wall);
+                }
                 self.remember(entries.iter().cloned().map(LogEntry::Records));
                 self.steps.push(Step::Append(entries), &mut self.writes);
             }
@@ -76,6 +81,9 @@ impl PartitionDriver {
             Effect::BecameLeader { term, start_offset } => {
                 self.epoch = term.leader_epoch();
                 self.epoch_start = start_offset;
+                if let Some(recent) = &mut self.recent {
+                    recent.settle(&self.log);
+                }
                 let epoch = self.epoch;
                 self.replica_moved();
                 outcomes.push(Outcome::BecameLeader {

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use klamm_model::raft::{DataEntry, LogEntry};
+use klamm_model::raft::{DataEntry, LogEntry, Placement};
 use klamm_model::record_batch::RecordBatch;
 use klamm_model::{LogIndex, Offset};
 use klamm_replication::{EntryId, Envelope, PeerMessage};
@@ -55,6 +55,18 @@ impl Recent {
                 return;
             };
             self.bytes -= oldest.size_bytes();
+        }
+    }
+
+    /// All entries are in the log: whoever is given them is told where segments begin in it, also by
+    /// those that came without a word of that.
+    pub(super) fn settle(&mut self, log: &Log) {
+        for entry in &mut self.entries {
+            if let LogEntry::Records(entry) = entry
+                && entry.placement == Placement::Undecided
+            {
+                entry.placement = log.placement_at(entry.batch.base_offset());
+            }
         }
     }
 
@@ -170,5 +182,11 @@ fn entry(log: &Log, info: &EntryInfo, mut bytes: Bytes) -> Option<LogEntry> {
         return Some(LogEntry::Meta(metas[at].clone()));
     }
     let batch = RecordBatch::parse_trusted(&mut bytes).ok()?;
-    Some(LogEntry::Records(DataEntry { index, term, batch }))
+    let placement = log.placement_at(batch.base_offset());
+    Some(LogEntry::Records(DataEntry {
+        index,
+        term,
+        batch,
+        placement,
+    }))
 }

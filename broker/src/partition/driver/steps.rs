@@ -111,6 +111,11 @@ impl Steps {
         Ok(())
     }
 
+    /// Whether none waits.
+    pub(super) fn are_done(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// When to try again to write.
     pub(super) fn retry_at(&self) -> Option<Instant> {
         self.retry_at

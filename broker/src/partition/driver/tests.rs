@@ -116,7 +116,7 @@ fn fill(mut builder: BatchBuilder, records: usize) -> RecordBatch {
 
 fn turn(driver: &mut PartitionDriver) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
-    driver.turn(NOW, &mut outcomes);
+    driver.turn(NOW, WALL, &mut outcomes);
     while let Some(ticket) = driver.begin_write(WALL, &mut outcomes) {
         driver.write_finished(NOW, ticket.run(), &mut outcomes);
     }

@@ -94,7 +94,7 @@ fn what_is_deleted_meanwhile_is_not_brought_back() {
     ticket.run().unwrap();
     world.log.swapped(swap.run()).unwrap();
     assert_eq!(offsets(&mut world.log), [0_i64; 0]);
-    let ticket = world.log.apply_retention(NOW, end).unwrap().unwrap();
+    let ticket = world.log.apply_retention(NOW, end, true).unwrap().unwrap();
     assert!(ticket.segment_count() > 0);
     ticket.run().unwrap();
     let mut world = world.reopen_after(Crash::PowerLoss);

@@ -89,7 +89,7 @@ fn apply(mut world: World, operation: &Operation) -> World {
             };
             log.set_config(config);
             log.sync().unwrap();
-            if let Some(ticket) = log.apply_retention(NOW, end).unwrap() {
+            if let Some(ticket) = log.apply_retention(NOW, end, true).unwrap() {
                 ticket.run().unwrap();
             }
         }

@@ -36,7 +36,7 @@ fn scenario(disk: &MemDisk, told: &mut Told) -> Option<()> {
         config.retention_bytes = 2500;
         log.set_config(config);
         let bound = log.recovery_point();
-        if let Some(ticket) = log.apply_retention(NOW, bound).ok()? {
+        if let Some(ticket) = log.apply_retention(NOW, bound, true).ok()? {
             ticket.run().ok()?;
             told.start = log.log_start_offset().get();
         }

@@ -166,7 +166,7 @@ fn apply(mut world: World, model: &mut Model, operation: &Operation) -> World {
             config.retention_bytes = 3000;
             log.set_config(config);
             let bound = Offset::new(model.synced.0);
-            if let Some(ticket) = log.apply_retention(NOW, bound).unwrap() {
+            if let Some(ticket) = log.apply_retention(NOW, bound, true).unwrap() {
                 ticket.run().unwrap();
             }
             model.start_at(log.log_start_offset(), log.first_index());

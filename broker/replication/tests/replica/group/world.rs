@@ -393,7 +393,9 @@ impl World {
             entries = node.log[from..from + *count as usize].to_vec();
         }
         let to = envelope.to;
-        let bytes = frame::encode(&envelope, &entries).concat().into();
+        let bytes = frame::encode(&envelope, &entries, frame::Format::Two)
+            .concat()
+            .into();
         self.network.push(Packet { bytes, lives });
         if let Some(through) = cut {
             self.handle(at, Event::SentThrough { to, through });

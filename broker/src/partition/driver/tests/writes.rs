@@ -7,7 +7,7 @@ const CLIENT: AppendOrigin = AppendOrigin::Client;
 /// Proposes what was staged, and begins the write.
 fn begin(driver: &mut PartitionDriver) -> Option<AppendTicket> {
     let mut outcomes = Vec::new();
-    driver.turn(NOW, &mut outcomes);
+    driver.turn(NOW, WALL, &mut outcomes);
     let ticket = driver.begin_write(WALL, &mut outcomes);
     assert!(outcomes.is_empty(), "{outcomes:?}");
     ticket
@@ -109,7 +109,7 @@ fn room_is_reserved_beside_that_of_a_write_that_is_out() {
     let mut refused = None;
     while refused.is_none() {
         refused = driver.stage(batch(50), CLIENT).err();
-        driver.turn(NOW, &mut Vec::new());
+        driver.turn(NOW, WALL, &mut Vec::new());
     }
     assert_eq!(refused, Some(StageError::NoSpace));
     // Whatever was accepted has its room, also where a write has begun a segment meanwhile.
@@ -135,7 +135,7 @@ fn the_active_segment_stays_while_a_write_to_it_is_out() {
     driver.stage(batch(2), CLIENT).unwrap();
     let ticket = begin(&mut driver).unwrap();
     let bound = driver.committed_offset();
-    let deleted = driver.log_mut().apply_retention(WALL, bound).unwrap();
+    let deleted = driver.log_mut().apply_retention(WALL, bound, true).unwrap();
     assert!(deleted.is_none());
     driver.log_mut().roll(WALL).unwrap();
     assert_eq!(driver.log().segment_count(), 1);
@@ -150,7 +150,7 @@ fn a_write_that_fails_elsewhere_takes_the_partition_offline_with_what_waits() {
     driver.stage(batch(1), CLIENT).unwrap();
     let ticket = begin(&mut driver).unwrap();
     driver.stage(batch(1), CLIENT).unwrap();
-    driver.turn(NOW, &mut Vec::new());
+    driver.turn(NOW, WALL, &mut Vec::new());
     let next = fixture.disk.operations() + 1;
     fixture.disk.fail_at(next, Fault::Io);
     let outcomes = finish(&mut driver, ticket);

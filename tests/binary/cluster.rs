@@ -11,6 +11,7 @@ mod moves;
 mod refusals;
 mod removal;
 mod restarts;
+mod segments;
 mod succession;
 mod unclean;
 mod voters;
@@ -32,6 +33,7 @@ use crate::broker::{Broker, serve};
 use crate::client::Client;
 use crate::process::Process;
 use crate::requests::text;
+use crate::segments::common_segments;
 use crate::support::{LIMIT, TempDir, eventually};
 
 /// Brokers of one cluster, each with a directory and ports that it keeps.
@@ -302,7 +304,7 @@ impl Cluster {
         self.client(leader).values(topic, partition)
     }
 
-    /// Waits until every broker that runs has the same bytes of a partition, and all of them.
+    /// Waits until every broker that runs has the same segments of a partition, byte for byte.
     fn assert_replicas_equal(&self, topic: &str, partition: i32) {
         let running: Vec<_> = self.running().collect();
         self.assert_equal_on(&running, topic, partition);
@@ -310,24 +312,11 @@ impl Cluster {
 
     fn assert_equal_on(&self, seats: &[usize], topic: &str, partition: i32) {
         let folder = format!("{topic}-{partition}");
-        eventually("these replicas have the same bytes", || {
-            let logs: BTreeSet<Vec<u8>> = seats
-                .iter()
-                .copied()
-                .map(|at| log_bytes(&self.seats[at].dir, &folder))
-                .collect();
-            (logs.len() == 1).then_some(())
+        eventually("these replicas have the same segments", || {
+            let seats = seats.iter().map(|at| &self.seats[*at]);
+            common_segments(seats.map(|seat| seat.dir.data().join(&folder)))
         });
     }
-}
-
-fn log_bytes(dir: &TempDir, folder: &str) -> Vec<u8> {
-    let folder = dir.data().join(folder);
-    let segments = crate::support::files(&folder, ".log");
-    let bytes = segments
-        .iter()
-        .map(|name| crate::broker::read(&folder.join(name)));
-    bytes.collect::<Vec<_>>().concat()
 }
 
 /// What a broker knows of the cluster, without having anything created.

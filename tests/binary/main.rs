@@ -19,6 +19,8 @@ mod http;
 mod process;
 #[path = "../support/requests.rs"]
 mod requests;
+#[path = "../support/segments.rs"]
+mod segments;
 #[path = "../support/support.rs"]
 mod support;
 

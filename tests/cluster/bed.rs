@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use kafka_protocol::messages::create_topics_request::CreatableTopic;
+use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::describe_quorum_request::{PartitionData, TopicData};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
@@ -236,9 +236,14 @@ impl Bed {
 
     /// Creates a topic with a replica on each broker, and waits until each partition is led.
     pub(crate) fn create_topic(&self, name: &str, partitions: i32) {
+        // Many segments, so that their beginnings are compared, too.
+        let small = CreatableTopicConfig::default()
+            .with_name(text("internal.segment.bytes"))
+            .with_value(Some(text("100000")));
         let topic = CreatableTopic::default()
             .with_name(TopicName(text(name)))
             .with_num_partitions(partitions)
+            .with_configs(vec![small])
             .with_replication_factor(3);
         let request = CreateTopicsRequest::default()
             .with_topics(vec![topic])

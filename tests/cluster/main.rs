@@ -27,6 +27,8 @@ mod process;
 #[path = "../support/requests.rs"]
 #[allow(dead_code, reason = "shared; each target uses its part")]
 mod requests;
+#[path = "../support/segments.rs"]
+mod segments;
 #[path = "../support/support.rs"]
 #[allow(dead_code, reason = "shared; each target uses its part")]
 mod support;

@@ -3,8 +3,9 @@
 use kafka_protocol::messages::ProduceRequest;
 use rustix::process::Signal;
 
-use super::{Cluster, Follower, log_bytes, numbers};
+use super::{Cluster, Follower, numbers};
 use crate::requests::{ALL, batch, produce_request};
+use crate::segments::segments;
 use crate::support::eventually;
 
 const REQUEST_TIMED_OUT: i16 = 7;
@@ -30,7 +31,9 @@ fn follower_of(cluster: &Cluster, leader: usize) -> usize {
 /// How many bytes each replica has written.
 fn written(cluster: &Cluster) -> Vec<usize> {
     let dirs = cluster.seats.iter().map(|seat| &seat.dir);
-    dirs.map(|dir| log_bytes(dir, "t-0").len()).collect()
+    let all = dirs.map(|dir| segments(&dir.data().join("t-0")));
+    all.map(|segments| segments.values().map(Vec::len).sum())
+        .collect()
 }
 
 fn assert_all_have_the_same(cluster: &Cluster) {

@@ -14,6 +14,7 @@ use klamm_storage::{Crash, Fault, LogDir, MemDisk, OpenLogError};
 use super::*;
 
 mod members;
+mod segments;
 mod unclean;
 mod writes;
 
@@ -59,8 +60,18 @@ impl Fixture {
     }
 
     fn driver_of(&self, partition: i32, config: LogConfig, members: Members) -> PartitionDriver {
-        let log = self.log(partition, config).unwrap();
         let replica = ReplicaId::new(1).unwrap();
+        self.driver_as(replica, partition, config, members)
+    }
+
+    fn driver_as(
+        &self,
+        replica: ReplicaId,
+        partition: i32,
+        config: LogConfig,
+        members: Members,
+    ) -> PartitionDriver {
+        let log = self.log(partition, config).unwrap();
         let params = DriverParams {
             replica,
             members,

@@ -150,18 +150,18 @@ fn bytes(envelope: &Envelope, entries: &[LogEntry]) -> BytesMut {
 }
 
 /// What distinguishes entries; batches have no equality of their own.
-fn facts(
-    entry: &LogEntry,
-) -> (
-    EntryId,
-    Offset,
-    Result<MetaKind, (Option<Placement>, Bytes)>,
-) {
+fn facts(entry: &LogEntry) -> (EntryId, Offset, Content) {
     let content = match entry {
-        LogEntry::Records(entry) => Err((Some(entry.placement), entry.batch.to_bytes())),
-        LogEntry::Meta(entry) => Ok(entry.kind.clone()),
+        LogEntry::Records(entry) => Content::Records(entry.placement, entry.batch.to_bytes()),
+        LogEntry::Meta(entry) => Content::Meta(entry.kind.clone()),
     };
     (EntryId::of(entry), entry.base_offset(), content)
+}
+
+#[derive(Debug, PartialEq)]
+enum Content {
+    Records(Placement, Bytes),
+    Meta(MetaKind),
 }
 
 proptest! {
@@ -171,6 +171,20 @@ proptest! {
     fn what_is_written_is_read((envelope, entries) in whole()) {
         let (read, read_entries) = decode(bytes(&envelope, &entries).freeze()).unwrap();
         prop_assert_eq!(read, envelope);
+        let facts = |entries: &[LogEntry]| entries.iter().map(facts).collect::<Vec<_>>();
+        prop_assert_eq!(facts(&read_entries), facts(&entries));
+    }
+
+    #[test]
+    fn the_first_format_says_nothing_of_segments((envelope, mut entries) in whole()) {
+        let bytes = encode(&envelope, &entries, Format::One).concat();
+        let (read, read_entries) = decode(bytes.into()).unwrap();
+        prop_assert_eq!(read, envelope);
+        for entry in &mut entries {
+            if let LogEntry::Records(entry) = entry {
+                entry.placement = Placement::Undecided;
+            }
+        }
         let facts = |entries: &[LogEntry]| entries.iter().map(facts).collect::<Vec<_>>();
         prop_assert_eq!(facts(&read_entries), facts(&entries));
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use klamm_model::record_batch::BatchBuilder;
 use klamm_model::{

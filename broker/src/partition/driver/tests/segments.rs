@@ -1,6 +1,6 @@
 //! Where segments begin is the leader's to say.
 
-use klamm_model::raft::Placement;
+use klamm_model::raft::{LogEntry, Placement};
 use klamm_replication::frame::{self, Format};
 use klamm_storage::Disk;
 

@@ -18,9 +18,16 @@
 //! Whoever connects greets, and is welcomed or refused; everything after that is messages, leaders,
 //! requests and replies; on a bulk connection what `bulk::wire` says. A text is its length in 2 bytes and UTF-8. Numbers are big-endian.
 
+mod pieces;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use klamm_model::{BrokerId, LeaderEpoch, PartitionIndex, TopicId};
 use klamm_replication::frame::Format;
+
+pub(super) use self::pieces::{
+    end, finished, frame, put_address, put_broker, put_group, put_length, put_text, take_address,
+    take_broker, take_group, take_id, take_text, take_u8,
+};
 
 /// Of greetings, and their answers. It never changes: by these brokers of different versions find out
 /// whether they understand each other.
@@ -442,89 +449,6 @@ fn numbered(kind: u8, number: u64, body: &[u8]) -> Bytes {
     finished(out)
 }
 
-// ---- Pieces ----
-
-const LENGTH_BYTES: usize = 4;
-
-pub(super) fn frame() -> BytesMut {
-    let mut out = BytesMut::with_capacity(128);
-    out.put_u32(0);
-    out
-}
-
-pub(super) fn finished(mut out: BytesMut) -> Bytes {
-    let length = u32::try_from(out.len() - LENGTH_BYTES).expect("frames are far smaller");
-    out[..LENGTH_BYTES].copy_from_slice(&length.to_be_bytes());
-    out.freeze()
-}
-
-pub(super) fn put_length(out: &mut BytesMut, length: usize) {
-    out.put_u32(u32::try_from(length).expect("a batch is far smaller"));
-}
-
-pub(super) fn put_text(out: &mut BytesMut, text: &str) {
-    let length = text.floor_char_boundary(usize::from(u16::MAX));
-    out.put_u16(u16::try_from(length).expect("it was cut"));
-    out.put_slice(&text.as_bytes()[..length]);
-}
-
-pub(super) fn put_broker(out: &mut BytesMut, broker: Option<BrokerId>) {
-    out.put_i32(broker.map_or(-1, |broker| broker.0));
-}
-
-pub(super) fn put_address(out: &mut BytesMut, address: &Address) {
-    put_text(out, &address.host);
-    out.put_u16(address.port);
-}
-
-pub(super) fn put_group(out: &mut BytesMut, group: Group) {
-    out.put_slice(group.topic_id.as_bytes());
-    out.put_i32(group.partition.0);
-}
-
-pub(super) fn take_u8(bytes: &mut Bytes) -> Result<u8, WireError> {
-    bytes.try_get_u8().map_err(|_| WireError::Truncated)
-}
-
-pub(super) fn take_text(bytes: &mut Bytes) -> Result<String, WireError> {
-    let length = bytes.try_get_u16().map_err(|_| WireError::Truncated)?;
-    let length = usize::from(length);
-    if bytes.len() < length {
-        return Err(WireError::Truncated);
-    }
-    let text = std::str::from_utf8(&bytes[..length]).map(str::to_owned);
-    bytes.advance(length);
-    text.map_err(|_| WireError::Text)
-}
-
-pub(super) fn take_broker(bytes: &mut Bytes) -> Result<Option<BrokerId>, WireError> {
-    let number = bytes.try_get_i32().map_err(|_| WireError::Truncated)?;
-    Ok((number >= 0).then_some(BrokerId(number)))
-}
-
-pub(super) fn take_id(bytes: &mut Bytes) -> Result<TopicId, WireError> {
-    let mut id = [0; 16];
-    let taken = bytes.try_copy_to_slice(&mut id);
-    taken.map_err(|_| WireError::Truncated)?;
-    Ok(TopicId::from_bytes(id))
-}
-
-pub(super) fn take_address(bytes: &mut Bytes) -> Result<Address, WireError> {
-    Ok(Address {
-        host: take_text(bytes)?,
-        port: bytes.try_get_u16().map_err(|_| WireError::Truncated)?,
-    })
-}
-
-pub(super) fn take_group(bytes: &mut Bytes) -> Result<Group, WireError> {
-    let topic_id = take_id(bytes)?;
-    let partition = bytes.try_get_i32().map_err(|_| WireError::Truncated)?;
-    Ok(Group {
-        topic_id,
-        partition: PartitionIndex(partition),
-    })
-}
-
 fn take_led(bytes: &mut Bytes) -> Result<Led, WireError> {
     let group = take_group(bytes)?;
     let epoch = bytes.try_get_i32().map_err(|_| WireError::Truncated)?;
@@ -540,15 +464,9 @@ fn take_led(bytes: &mut Bytes) -> Result<Led, WireError> {
     })
 }
 
-pub(super) fn end(bytes: &Bytes) -> Result<(), WireError> {
-    match bytes.len() {
-        0 => Ok(()),
-        left => Err(WireError::Trailing(left)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::pieces::LENGTH_BYTES;
     use super::*;
 
     fn address() -> Address {

@@ -11,7 +11,9 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::time::timeout;
 
-use super::wire::{Address, GREETING_BYTES_MAX, Greeting, Refused, Welcome, WireError};
+use super::wire::{
+    Address, GREETING_BYTES_MAX, Greeting, LENGTH_BYTES, Refused, Welcome, WireError, frame_length,
+};
 
 /// How long a connection and its greeting may take.
 const GREETING_TIME: Duration = Duration::from_secs(2);
@@ -139,12 +141,9 @@ pub(super) async fn greeted(stream: &mut TcpStream) -> Result<Greeting, LinkErro
 
 /// One frame, and nothing behind it.
 async fn read_exactly_one(stream: &mut TcpStream) -> Result<Bytes, LinkError> {
-    let mut length = [0; 4];
-    read_exact(stream, &mut length).await?;
-    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-    if length > GREETING_BYTES_MAX {
-        return Err(WireError::NotABroker.into());
-    }
+    let mut begins = [0; LENGTH_BYTES];
+    read_exact(stream, &mut begins).await?;
+    let length = frame_length(begins, GREETING_BYTES_MAX).ok_or(WireError::NotABroker)?;
     let mut payload = vec![0; length];
     read_exact(stream, &mut payload).await?;
     Ok(payload.into())

@@ -27,8 +27,8 @@ use klamm_model::{BrokerId, LeaderEpoch, PartitionIndex, TopicId};
 pub(super) use self::greeting::refusal;
 pub(crate) use self::greeting::{Greeting, Levels, Purpose, Refused, Welcome};
 pub(super) use self::pieces::{
-    end, finished, frame, put_address, put_broker, put_group, put_length, put_text, take_address,
-    take_broker, take_group, take_id, take_text, take_u8,
+    LENGTH_BYTES, end, finished, frame, frame_length, put_address, put_broker, put_group,
+    put_length, put_text, take_address, take_broker, take_group, take_id, take_text, take_u8,
 };
 
 /// What a greeting, a welcome or a refusal takes at most: a few texts.
@@ -217,7 +217,6 @@ fn take_led(bytes: &mut Bytes) -> Result<Led, WireError> {
 
 #[cfg(test)]
 mod tests {
-    use super::pieces::LENGTH_BYTES;
     use super::*;
 
     pub(super) fn payload(frame: &Bytes) -> Bytes {

@@ -18,7 +18,7 @@ use super::throttle::Throttle;
 use super::wire::{REQUEST_BYTES_MAX, Reply, Wanted};
 use crate::background;
 use crate::peer::socket::LinkError;
-use crate::peer::wire::Group;
+use crate::peer::wire::{Group, LENGTH_BYTES, frame_length};
 use crate::shard::Shard;
 
 /// Whoever copies asks on as soon as it has written what it got: one that is silent for so long is gone.
@@ -176,12 +176,10 @@ fn serve_one(stream: &mut TcpStream, asks: &UnboundedSender<Ask>) -> Result<bool
 
 /// The next frame.
 pub(super) fn read_frame(stream: &mut TcpStream, bytes_max: usize) -> Result<Bytes, LinkError> {
-    let mut length = [0; 4];
-    read_exact(stream, &mut length)?;
-    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-    if length > bytes_max {
-        return Err(LinkError::Here("a frame is larger than it may be"));
-    }
+    let mut begins = [0; LENGTH_BYTES];
+    read_exact(stream, &mut begins)?;
+    let too_large = LinkError::Here("a frame is larger than it may be");
+    let length = frame_length(begins, bytes_max).ok_or(too_large)?;
     let mut payload = vec![0; length];
     read_exact(stream, &mut payload)?;
     Ok(payload.into())

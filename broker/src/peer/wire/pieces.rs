@@ -5,7 +5,13 @@ use klamm_model::{BrokerId, PartitionIndex, TopicId};
 
 use super::{Address, Group, WireError};
 
-pub(super) const LENGTH_BYTES: usize = 4;
+pub(in crate::peer) const LENGTH_BYTES: usize = 4;
+
+/// How long a frame is that begins with these bytes; `None` if it is longer than it may be.
+pub(in crate::peer) fn frame_length(begins: [u8; LENGTH_BYTES], bytes_max: usize) -> Option<usize> {
+    let length = usize::try_from(u32::from_be_bytes(begins)).ok()?;
+    (length <= bytes_max).then_some(length)
+}
 
 pub(in crate::peer) fn frame() -> BytesMut {
     let mut out = BytesMut::with_capacity(128);

@@ -73,7 +73,7 @@ pub(crate) enum Purpose {
     Requests,
     /// Kafka's own requests, handed on for clients.
     Forwarding,
-    /// The copy of a log: see [`bulk`](super::bulk).
+    /// The copy of a log: see [`bulk`](crate::peer::bulk).
     Bulk,
 }
 

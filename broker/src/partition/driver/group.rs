@@ -70,6 +70,11 @@ impl PartitionDriver {
         self.commit.index.max(before_first)
     }
 
+    /// This replica.
+    pub fn replica_id(&self) -> ReplicaId {
+        self.id
+    }
+
     /// What the replica holds; `None` when it is offline. Entries that are written count.
     pub fn holding(&self) -> Option<Holding> {
         let replica = self.replica.get().filter(|_| self.offline.is_none())?;

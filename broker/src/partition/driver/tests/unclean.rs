@@ -1,8 +1,8 @@
 //! What an unclean election does to the log on the disk.
 
 use klamm_model::Term;
-use klamm_model::raft::{DataEntry, MetaEntry};
-use klamm_replication::{PeerMessage, UncleanElection};
+use klamm_model::raft::{DataEntry, LogEntry, MetaEntry, Placement};
+use klamm_replication::{Envelope, PeerMessage, UncleanElection};
 
 use super::*;
 use crate::partition::driver::unclean::{Settled, settle};
@@ -46,6 +46,7 @@ fn follower_with(fixture: &Fixture, batches: u64) {
         entries.push(LogEntry::Records(DataEntry {
             index: LogIndex(2 + nth),
             term: Term::new(1),
+            placement: Placement::Undecided,
             batch,
         }));
     }

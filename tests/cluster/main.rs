@@ -19,8 +19,6 @@ mod broker;
 #[path = "../support/client.rs"]
 #[allow(dead_code, reason = "shared; each target uses its part")]
 mod client;
-#[path = "../history/history.rs"]
-mod history;
 #[path = "../support/process.rs"]
 #[allow(dead_code, reason = "shared; each target uses its part")]
 mod process;
@@ -43,3 +41,5 @@ mod replicas;
 mod rolling;
 mod run;
 mod storms;
+
+use klamm_simulation::history;

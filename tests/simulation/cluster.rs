@@ -7,15 +7,12 @@
 
 mod copying;
 mod ledger;
-mod links;
 mod node;
 mod segments;
 mod world;
 
+use klamm_simulation::{Seeds, Trace, any_fails, lived_twice};
 use world::{Lived, Sabotage, World};
-
-use crate::seeds::{Seeds, any_fails, lived_twice};
-use crate::trace::Trace;
 
 /// Worlds of an ordinary run.
 const SEEDS: Seeds = Seeds {

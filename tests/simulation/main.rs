@@ -9,13 +9,10 @@ mod checker;
 mod cluster;
 mod disk;
 mod oracle;
-mod random;
-mod seeds;
-mod trace;
 mod workload;
 mod world;
 
-use seeds::{Seeds, any_fails, lived_twice};
+use klamm_simulation::{Seeds, any_fails, lived_twice};
 use world::Planted;
 
 /// Worlds of an ordinary run.

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use klamm_model::record_batch::BatchBuilder;
 use klamm_model::{ProducerEpoch, ProducerId, RecordBatch, Timestamp};
 
-use crate::random::Random;
+use klamm_simulation::Random;
 
 /// A client that writes.
 pub(crate) struct Producer {

@@ -14,9 +14,9 @@ use klamm_storage::{Crash, LogConfig, MemDisk};
 use crate::broker::{Broker, Partition};
 use crate::checker;
 use crate::oracle::Oracle;
-use crate::random::Random;
-use crate::trace::Trace;
 use crate::workload::{Numbers, Producer};
+use klamm_simulation::Random;
+use klamm_simulation::Trace;
 
 /// A fault planted beside the product, which some seed must notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,9 @@ use crate::workspace::{Member, members};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("klamm-model", &[]),
     ("klamm-protocol", &["klamm-model"]),
-    ("klamm-replication", &["klamm-model"]),
+    // Its tests use what simulations are made of; the crate itself does not (see below).
+    ("klamm-replication", &["klamm-model", "klamm-simulation"]),
+    ("klamm-simulation", &["klamm-replication"]),
     ("klamm-coordinator", &["klamm-model"]),
     ("klamm-metadata", &["klamm-model"]),
     ("klamm-storage", &["klamm-model"]),
@@ -44,6 +46,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "klamm-model",
             "klamm-protocol",
             "klamm-replication",
+            "klamm-simulation",
             "klamm-storage",
             "klamm-tiering",
         ],
@@ -199,6 +202,16 @@ fn nothing_depends_on_tests_or_benches() {
         }
     }
     assert_none(&findings, "tests and benches are leaves");
+}
+
+#[test]
+fn what_simulations_are_made_of_is_linked_with_tests_only() {
+    let members = members();
+    let others = members.iter().filter(|one| one.name != "klamm-simulation");
+    let findings: Vec<_> = others
+        .flat_map(|member| links(member, &["klamm-simulation"]))
+        .collect();
+    assert_none(&findings, "it is a dev-dependency");
 }
 
 #[test]

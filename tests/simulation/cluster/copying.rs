@@ -2,11 +2,12 @@
 
 use klamm_broker::partition::driver::PartitionDriver;
 use klamm_replication::ReplicaId;
+use klamm_simulation::members::place;
 use klamm_storage::{LogCopy, LogManifest, PartError};
 
 use super::node::{Process, TOPIC_ID, partition};
 use super::segments;
-use super::world::{WALL, World, place};
+use super::world::World;
 
 /// A copy of another replica's log that is being taken.
 pub(super) struct Copying {
@@ -139,7 +140,7 @@ impl World<'_> {
     /// The other replica, if it is reached.
     fn source(&mut self, at: usize, from: ReplicaId) -> Option<&mut Process> {
         let from = place(from);
-        let is_cut_off = self.isolated == Some(at) || self.isolated == Some(from);
+        let is_cut_off = self.network.is_isolated(at) || self.network.is_isolated(from);
         self.nodes[from].process.as_mut().filter(|_| !is_cut_off)
     }
 

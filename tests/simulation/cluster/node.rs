@@ -17,10 +17,6 @@ pub(super) struct Node {
     pub(super) id: ReplicaId,
     pub(super) disk: MemDisk,
     pub(super) process: Option<Process>,
-    /// Counts its processes.
-    pub(super) life: u64,
-    /// The lives of the others that it has heard of.
-    pub(super) known_lives: Vec<u64>,
     /// Who was in the group when it began; nobody for one that joins later.
     pub(super) first: Members,
     /// The configurations that its last process left in its log.
@@ -40,13 +36,11 @@ pub(super) struct Process {
 }
 
 impl Node {
-    pub(super) fn new(id: ReplicaId, first: Members, size: usize, seed: u64) -> Self {
+    pub(super) fn new(id: ReplicaId, first: Members, seed: u64) -> Self {
         Self {
             id,
             disk: MemDisk::new(seed),
             process: None,
-            life: 0,
-            known_lives: vec![1; size],
             left: vec![first.clone()],
             first,
             recovering: false,
@@ -61,7 +55,6 @@ impl Node {
         preferred: bool,
         seed: u64,
     ) {
-        self.life += 1;
         let options = LogDirOptions {
             identity: LogDirIdentity {
                 cluster_id: "simulation".to_owned(),

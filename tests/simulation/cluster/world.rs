@@ -8,20 +8,21 @@ use klamm_broker::partition::driver::{AppendOrigin, Outcome, PartitionDriver, St
 use klamm_model::record_batch::BatchBuilder;
 use klamm_model::{Instant, LeaderEpoch, Offset, Timestamp};
 use klamm_replication::{Members, ReplicaId, frame};
+use klamm_simulation::members::{are_too_lossy, draw_change, draw_group, place};
+use klamm_simulation::network::News;
+use klamm_simulation::{Network, Pace, Packet, Random, Step, Trace};
 use klamm_storage::{Crash, Disk, LogConfig};
 
 use super::ledger::{Ledger, content};
-use super::links::Links;
 use super::node::{Node, Process};
 use super::segments;
 use crate::disk::{Lie, LyingDisk};
-use crate::random::Random;
-use crate::trace::Trace;
 
 /// Steps before everything heals; twice as many if members change.
 const STEPS: usize = 4_000;
 /// Changes of members that were asked for and may be on their way.
 const ASKED_MAX: usize = 3;
+const KINDS_OF_FAULTS: u64 = 6;
 pub(super) const WALL: Timestamp = Timestamp(1_700_000_000_000);
 
 /// A guard that is left out, or a lie that is told to the brokers.
@@ -44,16 +45,14 @@ pub(super) struct World<'a> {
     now: Instant,
     pub(super) config: LogConfig,
     pace: Pace,
+    /// How often copies get on, in a thousand steps.
+    copies: u64,
     /// Whether replicas join and leave.
     changes: bool,
     /// Whether one of them should lead.
     preferred: bool,
     pub(super) nodes: Vec<Node>,
-    network: Vec<Packet>,
-    pub(super) isolated: Option<usize>,
-    /// What the first of two says does not come to the second.
-    one_way: Option<(usize, usize)>,
-    pub(super) links: Links,
+    pub(super) network: Network<Bytes>,
     /// How often a replica fell asleep.
     sleeps: u64,
     /// Batches that a leader has taken and nobody has acknowledged.
@@ -82,27 +81,6 @@ pub(super) struct Lived {
     pub(super) sleeps: u64,
 }
 
-/// How often what happens; another in each world.
-struct Pace {
-    produce: u64,
-    deliver: u64,
-    write: u64,
-    flush: u64,
-    journal: u64,
-    ticks: u64,
-    faults: u64,
-    changes: u64,
-    copies: u64,
-    starts: u64,
-    lulls: u64,
-}
-
-struct Packet {
-    bytes: Bytes,
-    /// The lives of sender and receiver that the connection is between.
-    lives: (u64, u64),
-}
-
 struct Pending {
     node: usize,
     life: u64,
@@ -112,44 +90,19 @@ struct Pending {
     content: Bytes,
 }
 
-impl Pace {
-    fn draw(random: &mut Random, changes: bool) -> Self {
-        let changes = u64::from(changes);
-        Self {
-            produce: 20 + random.below(150),
-            deliver: 200 + random.below(500),
-            write: 40 + random.below(300),
-            flush: 5 + random.below(60) + changes * 60,
-            journal: 40 + random.below(100) + changes * 60,
-            ticks: 50 + random.below(100),
-            faults: 1 + random.below(4),
-            changes: changes * (10 + random.below(60)),
-            copies: 1 + random.below(30),
-            starts: 10 + changes * 20,
-            lulls: random.below(3),
-        }
-    }
-}
-
 impl<'a> World<'a> {
     pub(super) fn new(seed: u64, sabotage: Option<Sabotage>, trace: &'a Trace) -> Self {
         let mut random = Random::new(seed);
         let changes = random.one_in(2);
-        let (size, members) = match changes {
-            true => (5 + random.below(2), 1 + random.below(5)),
-            false if random.one_in(4) => (5, 5),
-            false => (3, 3),
-        };
-        let id = |id| ReplicaId::new(id).expect("not 0");
-        let first = Members::of_voters((1..=members).map(id));
-        let node = |nth: u64| {
-            let first = match nth <= members {
+        let (ids, first) = draw_group(&mut random, changes);
+        let node = |id: &ReplicaId| {
+            let first = match first.voters.contains(id) {
                 true => first.clone(),
                 false => Members::default(),
             };
-            Node::new(id(nth), first, size as usize, random.number())
+            Node::new(*id, first, random.number())
         };
-        let nodes: Vec<_> = (1..=size).map(node).collect();
+        let nodes: Vec<_> = ids.iter().map(node).collect();
         Self {
             config: LogConfig {
                 segment_bytes: 1_024 + random.below(4_096) as u32,
@@ -158,7 +111,8 @@ impl<'a> World<'a> {
                 flush_messages: if random.one_in(4) { 1 } else { i64::MAX },
                 ..LogConfig::default()
             },
-            pace: Pace::draw(&mut random, changes),
+            pace: Pace::draw(&mut random, KINDS_OF_FAULTS, changes),
+            copies: 1 + random.below(30),
             changes,
             preferred: random.one_in(2),
             shortens: random.one_in(2),
@@ -166,11 +120,8 @@ impl<'a> World<'a> {
             random,
             trace,
             now: Instant::START,
+            network: Network::new(nodes.len()),
             nodes,
-            network: Vec::new(),
-            isolated: None,
-            one_way: None,
-            links: Links::new(size as usize),
             sleeps: 0,
             pending: Vec::new(),
             ledger: Ledger::default(),
@@ -200,48 +151,32 @@ impl<'a> World<'a> {
 
     fn step(&mut self) {
         let node = self.random.below(self.nodes.len() as u64) as usize;
-        let pace = &self.pace;
-        let weights = [
-            pace.produce,
-            pace.deliver,
-            pace.write,
-            pace.flush,
-            pace.journal,
-            pace.ticks,
-            pace.faults,
-            pace.faults,
-            pace.faults,
-            pace.faults,
-            pace.faults,
-            pace.changes,
-            if self.shortens { pace.faults } else { 0 },
-            pace.copies,
-            pace.starts,
-            pace.lulls,
-        ];
-        let mut choice = self.random.below(weights.iter().sum());
-        let chosen = weights.iter().position(|weight| {
-            let is = choice < *weight;
-            choice = choice.saturating_sub(*weight);
-            is
-        });
-        match chosen.expect("below the sum") {
-            0 => self.produce(node),
-            1 => self.deliver(),
-            2 => self.write(node),
-            3 => self.flush(node),
-            4 => self.sync_journal(node),
-            5 => self.tick(),
-            6 => self.change_partition(node),
-            7 => self.crash(node, Crash::Kill),
-            8 => self.lose_power(node),
-            9 => self.transfer(node),
-            10 => self.miss_leader(node),
-            11 => self.change_members(),
-            12 => self.delete_records(node),
-            13 => self.copy(node),
-            14 => self.start(node),
-            _ => self.live_through_a_lull(),
+        if self.random.below(1_000) < self.copies {
+            return self.copy(node);
+        }
+        match self.pace.next(&mut self.random) {
+            Step::Produce => self.produce(node),
+            Step::Deliver => self.deliver(),
+            Step::Write => self.write(node),
+            Step::Sync => self.flush(node),
+            Step::SyncJournal => self.sync_journal(node),
+            Step::Tick => self.tick(),
+            Step::Fault => self.disturb(node),
+            Step::ChangeMembers => self.change_members(),
+            Step::Start => self.start(node),
+            Step::Lull => self.live_through_a_lull(),
+        }
+    }
+
+    fn disturb(&mut self, node: usize) {
+        match self.random.below(KINDS_OF_FAULTS) {
+            0 => self.change_cuts(node),
+            1 => self.crash(node, Crash::Kill),
+            2 => self.lose_power(node),
+            3 => self.transfer(node),
+            4 => self.miss_leader(node),
+            _ if self.shortens => self.delete_records(node),
+            _ => {}
         }
     }
 
@@ -265,11 +200,9 @@ impl<'a> World<'a> {
         for outgoing in process.driver.take_outgoing() {
             self.trace
                 .note(format!("{}: send {}", at + 1, outgoing.envelope));
-            let to = outgoing.envelope.to.get() as usize - 1;
-            let lives = (node.life, node.known_lives[to]);
+            let to = place(outgoing.envelope.to);
             let bytes = frame::encode(&outgoing.envelope, &outgoing.entries, frame::Format::Two);
-            let bytes = bytes.concat().into();
-            self.network.push(Packet { bytes, lives });
+            self.network.send(at, to, bytes.concat().into());
         }
         for outcome in outcomes {
             self.trace.note(format!("{}: {outcome:?}", at + 1));
@@ -313,8 +246,9 @@ impl<'a> World<'a> {
             Some(Sabotage::AckByLeaderAlone) => driver.log_end_offset(),
             _ => driver.high_watermark(),
         };
+        let life = self.network.life(at);
         let is_done = |pending: &mut Pending| {
-            pending.node == at && pending.life == node.life && pending.next_offset <= end
+            pending.node == at && pending.life == life && pending.next_offset <= end
         };
         let done: Vec<Pending> = self.pending.extract_if(.., is_done).collect();
         for Pending {
@@ -373,7 +307,7 @@ impl<'a> World<'a> {
                 ..
             }) => self.pending.push(Pending {
                 node: at,
-                life: node.life,
+                life: self.network.life(at),
                 epoch: driver.leader_epoch(),
                 base_offset,
                 next_offset: last_offset.plus(1),
@@ -423,13 +357,12 @@ impl<'a> World<'a> {
                 self.flush(at);
             }
         }
-        self.watch_links();
-    }
-
-    /// Whether nothing comes to one node from another.
-    pub(super) fn is_cut(&self, from: usize, to: usize) -> bool {
-        let is_isolated = |node| self.isolated == Some(node);
-        is_isolated(from) || is_isolated(to) || self.one_way == Some((from, to))
+        for news in self.network.tick() {
+            match news {
+                News::Lost { at, of } => self.miss(at, of),
+                News::Anew { at, of } => self.greet(at, of),
+            }
+        }
     }
 
     /// Nobody produces anything, and the group may fall asleep; whatever happens then finds it so.
@@ -437,7 +370,7 @@ impl<'a> World<'a> {
         self.trace.note("a lull".to_owned());
         for _ in 0..60 + self.random.below(60) {
             self.tick();
-            for packet in std::mem::take(&mut self.network) {
+            for packet in self.network.take_all() {
                 if !self.random.one_in(60) {
                     self.arrive(packet);
                 }
@@ -446,7 +379,7 @@ impl<'a> World<'a> {
             let node = self.random.place(&self.nodes);
             match self.random.below(200) {
                 0 => self.crash(node, Crash::Kill),
-                1 => self.change_partition(node),
+                1 => self.change_cuts(node),
                 2 => self.produce(node),
                 3..10 => self.start(node),
                 _ => {}
@@ -466,48 +399,28 @@ impl<'a> World<'a> {
     }
 
     fn deliver(&mut self) {
-        if self.network.is_empty() {
-            return;
-        }
-        let at = match self.random.one_in(4) {
-            true => self.random.place(&self.network),
-            false => 0,
-        };
-        let packet = self.network.remove(at);
-        if !self.random.one_in(40) {
+        if let Some(packet) = self.network.next(&mut self.random) {
             self.arrive(packet);
         }
     }
 
-    fn arrive(&mut self, packet: Packet) {
-        let (envelope, entries) = frame::decode(packet.bytes).expect("a whole message");
-        let (from, to) = (place(envelope.from), place(envelope.to));
-        if self.is_cut(from, to) {
-            return;
+    fn arrive(&mut self, packet: Packet<Bytes>) {
+        let arrival = self.network.arrive(&packet);
+        for (at, peer) in arrival.greetings {
+            self.greet(at, peer);
         }
-        let (sent_in, for_life) = packet.lives;
-        let receiver = &mut self.nodes[to];
-        if receiver.process.is_none() || sent_in < receiver.known_lives[from] {
-            return;
-        }
-        if sent_in > receiver.known_lives[from] {
-            receiver.known_lives[from] = sent_in;
-            self.greet(to, envelope.from);
-        }
-        let life = self.nodes[to].life;
-        if for_life == life {
-            self.trace.note(format!("{}: got {envelope}", to + 1));
-            self.drive(to, |process, now, outcomes| {
+        if arrival.is_heard {
+            let (envelope, entries) = frame::decode(packet.message).expect("a whole message");
+            self.trace
+                .note(format!("{}: got {envelope}", packet.to + 1));
+            self.drive(packet.to, |process, now, outcomes| {
                 process.driver.received(now, envelope, entries, outcomes);
             });
-        } else if self.nodes[from].life == sent_in && self.nodes[from].known_lives[to] < life {
-            // The connection is a new one: the sender learns whom it talks to.
-            self.nodes[from].known_lives[to] = life;
-            self.greet(from, envelope.to);
         }
     }
 
-    pub(super) fn greet(&mut self, at: usize, peer: ReplicaId) {
+    fn greet(&mut self, at: usize, peer: usize) {
+        let peer = self.nodes[peer].id;
         self.drive(at, |process, now, outcomes| {
             process.driver.peer_restarted(now, peer, outcomes);
         });
@@ -532,7 +445,7 @@ impl<'a> World<'a> {
         }
     }
 
-    pub(super) fn miss(&mut self, at: usize, gone: usize) {
+    fn miss(&mut self, at: usize, gone: usize) {
         let gone = self.nodes[gone].id;
         self.trace
             .note(format!("{}: misses {}", at + 1, gone.get()));
@@ -541,8 +454,7 @@ impl<'a> World<'a> {
         });
     }
 
-    /// A leader is asked for other members: a learner more, a learner made a voter, one less, or
-    /// quite different ones.
+    /// A leader is asked for other members.
     fn change_members(&mut self) {
         let Some(leader) = self.leader().filter(|_| self.changes) else {
             return;
@@ -552,7 +464,8 @@ impl<'a> World<'a> {
             return;
         }
         let members = process.driver.members().clone();
-        let wanted = self.draw_members(&members);
+        let ids: Vec<_> = self.nodes.iter().map(|node| node.id).collect();
+        let wanted = draw_change(&mut self.random, &ids, &members);
         if wanted.voters.is_empty() || self.is_too_lossy(&wanted, None) {
             return;
         }
@@ -565,38 +478,12 @@ impl<'a> World<'a> {
         });
     }
 
-    fn draw_members(&mut self, now: &Members) -> Members {
-        let any = self.nodes[self.random.place(&self.nodes)].id;
-        let without = |list: &[ReplicaId]| -> Vec<_> {
-            list.iter().copied().filter(|id| *id != any).collect()
-        };
-        let (mut voters, mut learners) = (without(&now.voters), without(&now.learners));
-        match self.random.below(6) {
-            0 => {}
-            1 => learners.push(any),
-            2 | 3 => voters.push(any),
-            4 => voters = vec![any],
-            _ => {
-                voters = self.nodes.iter().map(|node| node.id).collect();
-                voters.retain(|_| self.random.one_in(2));
-            }
-        }
-        voters.truncate(5);
-        learners.retain(|id| !voters.contains(id));
-        Members::of_voters(voters).with_learners(learners)
-    }
-
     /// Whether more than a minority of those who decide lack what they had not fsynced, with one more.
     fn is_too_lossy(&self, members: &Members, more: Option<usize>) -> bool {
-        let lossy = |id: &&ReplicaId| {
-            let at = place(**id);
+        are_too_lossy(members, |id| {
+            let at = place(id);
             self.nodes[at].recovering || more == Some(at)
-        };
-        let too_many = |voters: &[ReplicaId]| {
-            let lossy = voters.iter().filter(lossy).count();
-            lossy > 0 && lossy > (voters.len() - 1) / 2
-        };
-        too_many(&members.voters) || too_many(&members.outgoing)
+        })
     }
 
     fn leader(&self) -> Option<usize> {
@@ -607,33 +494,15 @@ impl<'a> World<'a> {
         self.nodes.iter().position(leads)
     }
 
-    fn change_partition(&mut self, node: usize) {
+    fn change_cuts(&mut self, node: usize) {
         let leader = self.leader();
-        self.isolated = match self.isolated {
-            Some(node) if self.random.one_in(2) => Some(node),
-            Some(_) => None,
-            None if self.random.one_in(3) => Some(node),
-            None => leader,
-        };
-        self.one_way = match (leader, self.isolated) {
-            (Some(leader), None) if self.random.one_in(2) && leader != node => {
-                match self.random.one_in(2) {
-                    true => Some((leader, node)),
-                    false => Some((node, leader)),
-                }
-            }
-            _ => None,
-        };
-        let Self {
-            isolated, one_way, ..
-        } = self;
-        self.trace
-            .note(format!("isolated: {isolated:?}, not heard: {one_way:?}"));
+        self.network.change_cuts(&mut self.random, node, leader);
+        self.trace.note(self.network.to_string());
     }
 
     fn crash(&mut self, at: usize, crash: Crash) {
         if self.nodes[at].process.is_some() {
-            self.nodes[at].crash(crash);
+            self.end_life(at, crash);
             self.pending.retain(|pending| pending.node != at);
             self.trace.note(format!("{}: {crash:?}", at + 1));
             for other in 0..self.nodes.len() {
@@ -644,6 +513,11 @@ impl<'a> World<'a> {
         }
     }
 
+    fn end_life(&mut self, at: usize, crash: Crash) {
+        self.nodes[at].crash(crash);
+        self.network.stopped(at);
+    }
+
     /// Of a minority at a time, until it has caught up; with an fsync before each acknowledgement,
     /// of anybody.
     fn lose_power(&mut self, at: usize) {
@@ -652,7 +526,7 @@ impl<'a> World<'a> {
         let mut configurations = in_logs.chain(self.asked.iter().cloned());
         if strict || !configurations.any(|one| self.is_too_lossy(&one, Some(at))) {
             self.crash(at, Crash::Kill);
-            self.nodes[at].crash(Crash::PowerLoss);
+            self.end_life(at, Crash::PowerLoss);
             self.nodes[at].recovering = self.bars();
             self.trace.note(format!("{}: lost power", at + 1));
         }
@@ -666,6 +540,7 @@ impl<'a> World<'a> {
         let disk = self.disk_of(at);
         let barred = self.bars();
         let preferred = at == 0 && self.preferred;
+        self.network.started(at);
         let config = segments::config_of(at, &self.config);
         self.nodes[at].start(disk, &config, barred, preferred, seed);
         self.trace.note(format!("{}: started", at + 1));
@@ -693,8 +568,7 @@ impl<'a> World<'a> {
     /// Faults end: there must be one leader, and one log that holds what was acknowledged.
     fn heal(&mut self) {
         self.trace.note("healed".to_owned());
-        self.isolated = None;
-        self.one_way = None;
+        self.network.heal();
         for at in 0..self.nodes.len() {
             self.start(at);
         }
@@ -710,9 +584,10 @@ impl<'a> World<'a> {
         let leader = self.leader().expect("one leads");
         let process = self.nodes[leader].process.as_ref().expect("it leads");
         let members: Vec<_> = process.driver.members().all().collect();
-        for node in &mut self.nodes {
+        for (at, node) in self.nodes.iter_mut().enumerate() {
             if !members.contains(&node.id) {
                 node.process = None;
+                self.network.stopped(at);
             }
         }
     }
@@ -722,7 +597,7 @@ impl<'a> World<'a> {
         for _ in 0..ticks {
             self.tick();
             for _ in 0..8 {
-                for packet in std::mem::take(&mut self.network) {
+                for packet in self.network.take_all() {
                     self.arrive(packet);
                 }
                 self.finish_writes(4);
@@ -742,7 +617,7 @@ impl<'a> World<'a> {
         if process.driver.members().voters.len() < 3 {
             return;
         }
-        self.nodes[leader].crash(Crash::Kill);
+        self.end_life(leader, Crash::Kill);
         self.trace.note(format!("{}: gone", leader + 1));
         self.rest(120);
         let heir = self.leader().expect("another leads");
@@ -797,8 +672,4 @@ impl<'a> World<'a> {
         assert!(logs.iter().all(|log| *log == logs[0]), "one log in the end");
         segments::check_equal(&segments);
     }
-}
-
-pub(super) fn place(id: ReplicaId) -> usize {
-    id.get() as usize - 1
 }

@@ -11,36 +11,47 @@ const ERRORS_SHOWN: usize = 20;
 
 /// Counts and times of a history; times in microseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Figures {
-    pub(crate) sent: usize,
-    pub(crate) acknowledged: usize,
-    pub(crate) failed: usize,
-    pub(crate) unknown: usize,
-    pub(crate) polled: usize,
-    pub(crate) commits: usize,
+pub struct Figures {
+    /// Records given to producers.
+    pub sent: usize,
+    /// Those of them that were acknowledged.
+    pub acknowledged: usize,
+    /// Those that were certainly not written.
+    pub failed: usize,
+    /// Those of which nobody knows.
+    pub unknown: usize,
+    /// Records given to consumers.
+    pub polled: usize,
+    /// Acknowledged commits of offsets.
+    pub commits: usize,
     /// What applications were told, and by which client.
-    pub(crate) errors: Vec<String>,
+    pub errors: Vec<String>,
     /// From a send to its acknowledgement.
-    pub(crate) ack_p50_us: u64,
-    pub(crate) ack_p99_us: u64,
-    pub(crate) ack_max_us: u64,
+    pub ack_p50_us: u64,
+    /// 99 of 100 were quicker.
+    pub ack_p99_us: u64,
+    /// The longest.
+    pub ack_max_us: u64,
     /// The longest of each producer, and when that record was sent, and where to.
-    pub(crate) longest: BTreeMap<u32, Wait>,
+    pub longest: BTreeMap<u32, Wait>,
     /// The longest time in which a consumer was given nothing, and when it began.
-    pub(crate) silences: BTreeMap<String, (u64, u64)>,
+    pub silences: BTreeMap<String, (u64, u64)>,
 }
 
 /// One record's wait for its acknowledgement.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Wait {
-    pub(crate) us: u64,
-    pub(crate) from_us: u64,
-    pub(crate) partition: Partition,
+pub struct Wait {
+    /// How long.
+    pub us: u64,
+    /// Since when.
+    pub from_us: u64,
+    /// Where to.
+    pub partition: Partition,
 }
 
 impl Figures {
     /// Of what was begun from `from_us` on.
-    pub(crate) fn of(history: &History, from_us: u64) -> Self {
+    pub fn of(history: &History, from_us: u64) -> Self {
         let mut figures = Self::default();
         let mut begun = BTreeMap::new();
         let mut waits = Vec::new();

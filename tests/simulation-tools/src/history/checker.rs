@@ -18,7 +18,7 @@ use crate::history::History;
 
 /// A kind of thing that must not happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// Acknowledged, and left out by somebody who read past it.
     LostWrite,
     /// Acknowledged, and not there at the end.
@@ -61,9 +61,11 @@ pub(crate) enum Kind {
 
 /// Something that must not happen, and where it did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Anomaly {
-    pub(crate) kind: Kind,
-    pub(crate) detail: String,
+pub struct Anomaly {
+    /// What it is.
+    pub kind: Kind,
+    /// Of what, and where.
+    pub detail: String,
 }
 
 impl Anomaly {
@@ -80,7 +82,7 @@ impl fmt::Display for Anomaly {
 }
 
 /// Everything that is wrong with a history, rule by rule.
-pub(crate) fn check(history: &History) -> Vec<Anomaly> {
+pub fn check(history: &History) -> Vec<Anomaly> {
     let facts = Facts::of(history);
     let rules = [
         producers::check(&facts),

@@ -7,7 +7,7 @@ use crate::history::event::{Partition, Value};
 const END: u8 = b';';
 
 /// The value of a record, `size` bytes long or as long as it must be to be complete once.
-pub(crate) fn payload(partition: &Partition, value: Value, size: usize) -> Vec<u8> {
+pub fn payload(partition: &Partition, value: Value, size: usize) -> Vec<u8> {
     let once = once(partition, value);
     let size = size.max(once.len());
     once.iter().copied().cycle().take(size).collect()
@@ -19,7 +19,7 @@ fn once(partition: &Partition, value: Value) -> Vec<u8> {
 }
 
 /// Which value it is; `None` if it does not belong there or is damaged.
-pub(crate) fn value(partition: &Partition, payload: &[u8]) -> Option<Value> {
+pub fn value(partition: &Partition, payload: &[u8]) -> Option<Value> {
     let length = payload.iter().position(|byte| *byte == END)?;
     let text = std::str::from_utf8(&payload[..length]).ok()?;
     let mut parts = text.rsplit('/');

@@ -8,7 +8,7 @@ use crate::history::event::{Entry, Event, Membership, Partition, Value};
 use crate::history::payload;
 
 /// Reads one client's log. A last line that the client was killed in is left out.
-pub(crate) fn parse(text: &str) -> Result<Vec<Entry>, String> {
+pub fn parse(text: &str) -> Result<Vec<Entry>, String> {
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     let lines = whole.lines().enumerate();
     let lines = lines.filter(|(_, line)| !line.trim().is_empty());

@@ -7,30 +7,31 @@
 //!
 //! Without transactions, and for topics that nothing is deleted from and nothing compacts.
 
-pub(crate) mod checker;
-pub(crate) mod event;
-pub(crate) mod figures;
-pub(crate) mod lines;
-pub(crate) mod payload;
+pub mod checker;
+pub mod event;
+pub mod figures;
+pub mod lines;
+pub mod payload;
 
 use event::Entry;
 
 /// All events of a run, in the order of their times.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct History {
+pub struct History {
     entries: Vec<Entry>,
 }
 
 impl History {
     /// Several clients' logs, each in its own order, as one.
-    pub(crate) fn of(logs: impl IntoIterator<Item = Vec<Entry>>) -> Self {
+    pub fn of(logs: impl IntoIterator<Item = Vec<Entry>>) -> Self {
         let mut entries: Vec<Entry> = logs.into_iter().flatten().collect();
         // A stable sort: what one client did within a microsecond stays in its order.
         entries.sort_by_key(|entry| entry.at_us);
         Self { entries }
     }
 
-    pub(crate) fn entries(&self) -> &[Entry] {
+    /// All of them, in that order.
+    pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 }

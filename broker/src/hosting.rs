@@ -17,6 +17,7 @@ use crate::controller::METADATA_TOPIC;
 use crate::entropy;
 use crate::log_dirs::{LogDirs, OpeningLog};
 use crate::metrics::counters::Counters;
+use crate::partition::assignment::first_members;
 use crate::partition::driver::unclean::{self, Settled};
 use crate::partition::driver::{DriverParams, OpenError, PartitionDriver};
 use crate::partition::{Holders, Partition};
@@ -319,22 +320,6 @@ pub(crate) fn holders(partition: &PartitionImage) -> Holders {
     let listed = partition.replicas.iter();
     let listed = listed.filter_map(|one| Some((ReplicaId::new(one.id)?, one.broker)));
     Holders::Listed(listed.collect())
-}
-
-/// The members with which a group began, if they are still what the metadata says: numbers are given
-/// out in order, and never twice.
-fn first_members(partition: &PartitionImage) -> Members {
-    let mut ids: Vec<u64> = partition.replicas.iter().map(|one| one.id).collect();
-    ids.sort_unstable();
-    let are_first = ids.iter().copied().eq(1..=partition.last_replica_id);
-    let voters = ids
-        .into_iter()
-        .filter_map(ReplicaId::new)
-        .collect::<Vec<_>>();
-    match are_first {
-        true => Members::of_voters(voters),
-        false => Members::default(),
-    }
 }
 
 /// Whether what was acknowledged is always on the disk: then none of it can be missing.

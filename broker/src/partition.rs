@@ -5,6 +5,7 @@
 //! the consumers that wait for records ([`Waiter`]).
 
 pub(crate) mod acks;
+pub mod assignment;
 pub mod driver;
 mod in_sync;
 mod replicas;

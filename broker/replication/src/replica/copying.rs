@@ -26,8 +26,9 @@ impl Replica {
         effects: &mut Vec<Effect>,
     ) {
         let term = self.consensus.term();
-        // What was said before the logs agreed is out of date.
-        let agrees = self.outbox.agreed(term) > LogIndex::ZERO;
+        // What was said before the logs agreed so far is out of date. Where they agree on less, the leader
+        // has shortened its log since, and has nothing to go on with from there.
+        let agrees = self.outbox.agreed(term) >= unless.index;
         if agrees || self.consensus.leader() != Some(leader) {
             return;
         }

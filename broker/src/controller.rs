@@ -5,7 +5,7 @@
 //! what is committed ([`mod@follow`]): only then do others see it, partitions are opened or closed, and
 //! the reply leaves. The partition is always strict (`flush.messages=1`).
 
-mod duties;
+pub mod duties;
 mod effects;
 mod follow;
 mod load;

@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod controller;
 pub mod logging;
 pub mod metrics;
 pub mod partition;
@@ -20,7 +21,6 @@ mod background;
 mod cleaner;
 mod clock;
 mod closer;
-mod controller;
 mod coordinator;
 mod copies;
 mod dispatch;

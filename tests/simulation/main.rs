@@ -1,4 +1,7 @@
-//! One broker's partitions through crashes, on a disk that loses, tears and refuses: the product's
+//! One broker's partitions through crashes, one partition on several brokers ([`cluster`]), and whole
+//! clusters with clients ([`whole`]).
+//!
+//! Here: partitions of one broker, on a disk that loses, tears and refuses: the product's
 //! own driver, replica and log, under a clock and a disk that follow from a seed.
 //!
 //! `KLAMM_SEEDS=10000 cargo test --test simulation` lives that many worlds. A seed that fails is
@@ -9,6 +12,7 @@ mod checker;
 mod cluster;
 mod disk;
 mod oracle;
+mod whole;
 mod workload;
 mod world;
 

@@ -134,18 +134,22 @@ pub(super) async fn take_vote(
 
 /// A registered broker, as a member of the group.
 #[derive(Clone, Copy, Debug)]
-struct Standing {
-    replica: ReplicaId,
-    is_alive: bool,
+pub struct Standing {
+    /// Its replica.
+    pub replica: ReplicaId,
+    /// It is reached.
+    pub is_alive: bool,
     /// It is alive, and holds what there is.
-    may_vote: bool,
+    pub may_vote: bool,
     /// It has not been reached for so long that another one may have its seat.
-    is_gone: bool,
+    pub is_gone: bool,
 }
 
 /// What the members should be: everybody who is registered, of whom an odd number votes; `None` if they
 /// are that. Voters stay voters as long as they are registered and not too many.
-fn wanted_members(
+///
+/// Pure; the simulation keeps its clusters by it too.
+pub fn wanted_members(
     current: &Members,
     registered: &[Standing],
     voters_max: usize,

@@ -85,7 +85,7 @@ impl<T> Network<T> {
             life: 0,
             runs: false,
             is_halted: false,
-            known_lives: vec![1; nodes],
+            known_lives: vec![0; nodes],
             silent: vec![0; nodes],
         };
         Self {
@@ -185,7 +185,10 @@ impl<T> Network<T> {
         let mut news = Vec::new();
         let nodes = self.nodes.len();
         for (at, of) in (0..nodes).flat_map(|at| (0..nodes).map(move |of| (at, of))) {
-            if at == of || !self.nodes[at].runs || self.nodes[at].is_halted {
+            if self.nodes[at].is_halted {
+                continue;
+            }
+            if at == of || !self.nodes[at].runs {
                 self.nodes[at].silent[of] = 0;
                 continue;
             }
@@ -257,9 +260,11 @@ impl<T> fmt::Display for Network<T> {
 mod tests {
     use super::*;
 
+    /// Everybody runs, and has heard of everybody.
     fn started(nodes: usize) -> Network<&'static str> {
         let mut network = Network::new(nodes);
         (0..nodes).for_each(|node| network.started(node));
+        assert_eq!(network.tick().len(), nodes * (nodes - 1));
         network
     }
 

@@ -7,7 +7,7 @@ use klamm_storage::{LogCopy, LogManifest, PartError};
 
 use super::node::{Process, TOPIC_ID, partition};
 use super::segments;
-use super::world::World;
+use super::world::{WALL, World};
 
 /// A copy of another replica's log that is being taken.
 pub(super) struct Copying {

@@ -184,7 +184,7 @@ impl Process {
             let Some(to) = hosted.broker_of(outgoing.envelope.to) else {
                 continue;
             };
-            let bytes = frame::encode(&outgoing.envelope, &outgoing.entries);
+            let bytes = frame::encode(&outgoing.envelope, &outgoing.entries, frame::Format::Two);
             let bytes = bytes.concat().into();
             let message = Message::Replica { group, bytes };
             turn.effects.push(Effect::Send { to, message });
@@ -460,9 +460,9 @@ impl Process {
 
     /// Proposes what is staged.
     pub(super) fn turn(&mut self, group: Group, turn: &mut Turn<'_>) {
-        let instant = turn.now.instant;
+        let (instant, wall) = (turn.now.instant, turn.now.wall);
         self.drive(group, turn, |hosted, outcomes| {
-            hosted.driver.turn(instant, outcomes);
+            hosted.driver.turn(instant, wall, outcomes);
         });
     }
 

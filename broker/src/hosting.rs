@@ -293,7 +293,7 @@ pub(crate) fn wanted(
         config: config.clone(),
         replica,
         holders: holders(partition),
-        members: first_members(partition),
+        members: first_members(partition, replica),
         is_preferred: partition.preferred_leader() == Some(broker),
         unclean_election: partition.unclean_election.and_then(unclean_election),
     })

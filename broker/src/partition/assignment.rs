@@ -5,18 +5,21 @@ use klamm_metadata::PartitionImage;
 use klamm_model::BrokerId;
 use klamm_replication::{Members, ReplicaId};
 
-/// The members with which a group began, if they are still what the metadata says: numbers are given
-/// out in order, and never twice.
-pub fn first_members(partition: &PartitionImage) -> Members {
-    let mut ids: Vec<u64> = partition.replicas.iter().map(|one| one.id).collect();
+/// What a replica with an empty log takes for the members of its group: those with which it began, if
+/// the metadata still say who they were and the replica is one of them. Numbers are given out in order,
+/// and never twice, so what is missing between them has been removed. Who is being added knows nobody
+/// until its leader tells: two of those that are added could elect each other otherwise, with empty logs.
+pub fn first_members(partition: &PartitionImage, own: ReplicaId) -> Members {
+    let founders: Vec<u64> = partition.original().map(|one| one.id).collect();
+    let mut ids = founders.clone();
+    ids.extend(partition.replicas.iter().map(|one| one.id));
     ids.sort_unstable();
-    let are_first = ids.iter().copied().eq(1..=partition.last_replica_id);
-    let voters = ids
-        .into_iter()
-        .filter_map(ReplicaId::new)
-        .collect::<Vec<_>>();
-    match are_first {
-        true => Members::of_voters(voters),
+    ids.dedup();
+    let is_complete = ids.into_iter().eq(1..=partition.last_replica_id);
+    let founded = 1..=founders.len() as u64;
+    let are_first = founders.iter().all(|id| founded.contains(id));
+    match is_complete && are_first && founders.contains(&own.get()) {
+        true => Members::of_voters(founders.into_iter().filter_map(ReplicaId::new)),
         false => Members::default(),
     }
 }
@@ -127,6 +130,32 @@ mod tests {
             is_ready: &|replica| ready.contains(&replica.get()),
         };
         standing.next_step(wanted)
+    }
+
+    #[test]
+    fn only_those_with_which_a_group_began_know_its_first_members() {
+        let first = |partition: &PartitionImage, own| {
+            let members = first_members(partition, ReplicaId::new(own).unwrap());
+            let mut voters: Vec<_> = members.voters.iter().map(|id| id.get()).collect();
+            voters.sort_unstable();
+            voters
+        };
+        let alone = PartitionImage::of_brokers(brokers(&[1]));
+        assert_eq!(first(&alone, 1), [1]);
+        let growing = alone.reassigned_to(&brokers(&[1, 2, 3]));
+        assert_eq!(first(&growing, 1), [1]);
+        assert_eq!(
+            first(&growing, 2),
+            [],
+            "2 and 3 would be a majority of three"
+        );
+        let three = PartitionImage::of_brokers(brokers(&[1, 2, 3]));
+        let moving = three.reassigned_to(&brokers(&[3, 4, 5]));
+        assert_eq!(first(&moving, 3), [1, 2, 3]);
+        assert_eq!(first(&moving, 5), []);
+        assert_eq!(first(&moving.completed(), 3), []);
+        let shrunk = three.reassigned_to(&brokers(&[1, 2])).completed();
+        assert_eq!(first(&shrunk, 1), [], "one has been removed");
     }
 
     #[test]

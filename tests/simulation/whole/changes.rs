@@ -283,7 +283,8 @@ impl Process {
         let partition = topic.partition(group.index).expect("partitions stay");
         let (name, holders) = (topic.name.clone(), holders(partition));
         let wanted = partition.replica_on(broker_id(self.own));
-        let members = first_members(partition);
+        let own = wanted.and_then(ReplicaId::new);
+        let opened = own.map(|replica| (replica, first_members(partition, replica)));
         let is_preferred = partition.preferred_leader() == Some(broker_id(self.own));
         if let Some(hosted) = self.hosted.get_mut(&group) {
             hosted.holders = holders;
@@ -293,7 +294,7 @@ impl Process {
                 return;
             }
         }
-        if let Some(replica) = wanted.and_then(ReplicaId::new) {
+        if let Some((replica, members)) = opened {
             self.open(group, &name, (replica, members, is_preferred), turn);
         }
     }

@@ -134,9 +134,10 @@ mod tests {
 
     #[test]
     fn only_those_with_which_a_group_began_know_its_first_members() {
+        const NOBODY: [u64; 0] = [];
         let first = |partition: &PartitionImage, own| {
             let members = first_members(partition, ReplicaId::new(own).unwrap());
-            let mut voters: Vec<_> = members.voters.iter().map(|id| id.get()).collect();
+            let mut voters: Vec<u64> = members.voters.iter().map(|id| id.get()).collect();
             voters.sort_unstable();
             voters
         };
@@ -146,16 +147,16 @@ mod tests {
         assert_eq!(first(&growing, 1), [1]);
         assert_eq!(
             first(&growing, 2),
-            [],
+            NOBODY,
             "2 and 3 would be a majority of three"
         );
         let three = PartitionImage::of_brokers(brokers(&[1, 2, 3]));
         let moving = three.reassigned_to(&brokers(&[3, 4, 5]));
         assert_eq!(first(&moving, 3), [1, 2, 3]);
-        assert_eq!(first(&moving, 5), []);
-        assert_eq!(first(&moving.completed(), 3), []);
+        assert_eq!(first(&moving, 5), NOBODY);
+        assert_eq!(first(&moving.completed(), 3), NOBODY);
         let shrunk = three.reassigned_to(&brokers(&[1, 2])).completed();
-        assert_eq!(first(&shrunk, 1), [], "one has been removed");
+        assert_eq!(first(&shrunk, 1), NOBODY, "one has been removed");
     }
 
     #[test]

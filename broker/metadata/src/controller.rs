@@ -80,6 +80,17 @@ pub struct Decision<R> {
     pub reply: R,
 }
 
+impl<R> Decision<Result<R, Refusal>> {
+    /// A decision or a refusal, which changes nothing.
+    pub fn of_either(decided: Result<Decision<R>, Refusal>) -> Self {
+        let (records, reply) = match decided {
+            Ok(Decision { records, reply }) => (records, Ok(reply)),
+            Err(refusal) => (Vec::new(), Err(refusal)),
+        };
+        Self { records, reply }
+    }
+}
+
 /// How many partitions one request may create (`ReplicationControlManager.MAX_PARTITIONS_PER_BATCH`).
 pub const PARTITIONS_PER_REQUEST_MAX: usize = 10_000;
 

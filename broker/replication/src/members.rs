@@ -74,6 +74,15 @@ impl Members {
         !self.outgoing.is_empty()
     }
 
+    /// The sets of voters of which a decision takes a majority each: one, two if they are joint, none if
+    /// nobody is known.
+    pub fn deciding(&self) -> impl Iterator<Item = &[ReplicaId]> {
+        let sets = [&self.voters, &self.outgoing];
+        sets.into_iter()
+            .map(Vec::as_slice)
+            .filter(|set| !set.is_empty())
+    }
+
     /// Whether a replica votes, in either set.
     pub fn is_voter(&self, id: ReplicaId) -> bool {
         self.voters.contains(&id) || self.outgoing.contains(&id)

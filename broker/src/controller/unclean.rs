@@ -36,16 +36,7 @@ pub(super) async fn elect(shard: &Rc<Shard>, group: Group) -> Result<Answer, Err
     let heard = shard.peers.leader(group).map(|leader| leader.epoch);
     let decided = change(shard, |decider| {
         let decided = decider.elect_uncleanly(group.topic_id, group.partition, &contenders, heard);
-        match decided {
-            Ok(Decision { records, reply }) => Decision {
-                records,
-                reply: Ok(reply),
-            },
-            Err(refusal) => Decision {
-                records: Vec::new(),
-                reply: Err(refusal),
-            },
-        }
+        Decision::of_either(decided)
     });
     Ok(match decided.await? {
         Ok(outcome) => {
@@ -64,8 +55,7 @@ fn reaches_majority(shard: &Shard) -> bool {
         let broker = broker_of_metadata_replica(**voter);
         broker.is_some_and(|broker| shard.peers.is_reached_both_ways(broker))
     };
-    let sets = [&members.voters, &members.outgoing];
-    let mut sets = sets.into_iter().filter(|set| !set.is_empty());
+    let mut sets = members.deciding();
     sets.all(|set| set.iter().filter(is_reached).count() > set.len() / 2)
 }
 
@@ -153,8 +143,6 @@ pub(crate) fn holding(shard: &Shard, group: Group) -> Answer {
 
 fn contender(held: &Holding) -> Contender {
     let members = &held.configuration.members;
-    let sets = [&members.voters, &members.outgoing];
-    let sets = sets.into_iter().filter(|set| !set.is_empty());
     Contender {
         replica: held.replica.get(),
         unclean_elections: members.unclean_elections,
@@ -167,7 +155,8 @@ fn contender(held: &Holding) -> Contender {
         leads: held.leads,
         may_vote: held.may_vote,
         voters_since: held.configuration.since,
-        voters: sets
+        voters: members
+            .deciding()
             .map(|set| set.iter().map(|voter| voter.get()).collect())
             .collect(),
     }

@@ -11,10 +11,8 @@ use klamm_replication::{Members, ReplicaId};
 /// until its leader tells: two of those that are added could elect each other otherwise, with empty logs.
 pub fn first_members(partition: &PartitionImage, own: ReplicaId) -> Members {
     let founders: Vec<u64> = partition.original().map(|one| one.id).collect();
-    let mut ids = founders.clone();
-    ids.extend(partition.replicas.iter().map(|one| one.id));
+    let mut ids: Vec<u64> = partition.replicas.iter().map(|one| one.id).collect();
     ids.sort_unstable();
-    ids.dedup();
     let is_complete = ids.into_iter().eq(1..=partition.last_replica_id);
     let founded = 1..=founders.len() as u64;
     let are_first = founders.iter().all(|id| founded.contains(id));

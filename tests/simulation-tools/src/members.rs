@@ -44,11 +44,10 @@ pub fn draw_change(random: &mut Random, nodes: &[ReplicaId], now: &Members) -> M
 
 /// Whether more than a minority of those who decide lack what they had not fsynced.
 pub fn are_too_lossy(members: &Members, is_lossy: impl Fn(ReplicaId) -> bool) -> bool {
-    let too_many = |voters: &[ReplicaId]| {
+    members.deciding().any(|voters| {
         let lossy = voters.iter().filter(|id| is_lossy(**id)).count();
-        lossy > 0 && lossy > (voters.len() - 1) / 2
-    };
-    too_many(&members.voters) || too_many(&members.outgoing)
+        lossy > (voters.len() - 1) / 2
+    })
 }
 
 /// Where a node stands in a list in which they stand by their numbers, from 1.

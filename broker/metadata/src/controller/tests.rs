@@ -114,16 +114,7 @@ impl World {
         &mut self,
         decide: impl FnOnce(&mut Controller<'_>) -> Result<Decision<R>, Refusal>,
     ) -> Result<R, Refusal> {
-        self.with(|controller| match decide(controller) {
-            Ok(Decision { records, reply }) => Decision {
-                records,
-                reply: Ok(reply),
-            },
-            Err(refusal) => Decision {
-                records: Vec::new(),
-                reply: Err(refusal),
-            },
-        })
+        self.with(|controller| Decision::of_either(decide(controller)))
     }
 
     /// Decides, and applies what was decided.

@@ -112,14 +112,16 @@ fn verdict_of(lived: &Output) -> Verdict {
 /// What the command `timeout` exits with.
 const TIMED_OUT: i32 = 124;
 
-/// `cargo test` of one target, which shares with the workspace what is built of other crates.
+/// `cargo test` of one target. Its build directory is its own: Cargo tells a crate of the copy from the same
+/// crate of the workspace by its path below their roots, so in one directory either would be taken for built
+/// when the other is.
 fn cargo(tree: &Tree, target: &str) -> Command {
     let mut command = Command::new("timeout");
     command
         .args(["20m", "cargo", "test", "--quiet"])
         .args(["--workspace", "--test", target])
         .current_dir(tree.root())
-        .env("CARGO_TARGET_DIR", tree.root().join("../../"))
+        .env("CARGO_TARGET_DIR", tree.root().join("../build"))
         // Five hundred worlds take longer than to optimise the crates that they live in.
         .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1");
     command

@@ -350,15 +350,22 @@ impl LogDir {
     }
 
     /// Says that the losses of a lossy boot are made good. Waits for the disk.
+    ///
+    /// # Errors
+    /// If it cannot be written down; it is still recovering then.
     pub fn recovery_finished(&self) -> Result<(), DiskError> {
         let mut boot = self.boot.lock().unwrap_or_else(PoisonError::into_inner);
-        boot.recovering = false;
+        let recovered = Boot {
+            recovering: false,
+            ..*boot
+        };
         loop {
             let unsynced = self.mark.has_failed();
-            boot::update(&*self.disk, &self.path, &boot, unsynced)?;
+            boot::update(&*self.disk, &self.path, &recovered, unsynced)?;
             self.mark.renew()?;
             // An fsync may have failed meanwhile: its mark must not be written over.
             if self.mark.has_failed() == unsynced {
+                *boot = recovered;
                 return Ok(());
             }
         }

@@ -129,6 +129,20 @@ fn each_way_to_end_is_told_from_the_others() {
 }
 
 #[test]
+fn a_recovery_that_cannot_be_written_down_is_not_over() {
+    let disk = MemDisk::new(1);
+    open_dir(&disk).unwrap();
+    disk.restart(Crash::PowerLoss);
+    let dir = open_dir(&disk).unwrap();
+    disk.set_capacity(Some(disk.used_bytes()));
+    assert!(dir.recovery_finished().is_err());
+    assert!(dir.boot().recovering);
+    disk.set_capacity(None);
+    dir.recovery_finished().unwrap();
+    assert!(!dir.boot().recovering);
+}
+
+#[test]
 fn checkpoints_are_read_back_at_the_next_start() {
     let mut world = World::new(LogConfig::default());
     append_many(&mut world.log, 5);

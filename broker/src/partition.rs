@@ -366,8 +366,8 @@ impl Partition {
     }
 
     /// What has to be written, unless a write is under way.
-    pub(crate) fn begin_write(&self, wall: Timestamp) -> Option<AppendTicket> {
-        self.drive(|driver, outcomes| driver.begin_write(wall, outcomes))
+    pub(crate) fn begin_write(&self, now: Instant, wall: Timestamp) -> Option<AppendTicket> {
+        self.drive(|driver, outcomes| driver.begin_write(now, wall, outcomes))
     }
 
     /// Takes a write back; whether it has begun a segment.

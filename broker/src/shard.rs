@@ -444,7 +444,7 @@ impl Shard {
         mut now: Instant,
         wall: Timestamp,
     ) -> Instant {
-        while let Some(ticket) = partition.begin_write(wall) {
+        while let Some(ticket) = partition.begin_write(now, wall) {
             let writer = partition.writer();
             if writer.is_offloading(now) {
                 let written = writer.clone().write_there(ticket);

@@ -59,8 +59,8 @@ pub use swap::{SwapTicket, Swapped};
 pub use sync::{SyncDone, SyncTicket, Synced};
 pub(crate) use tail::AppendedBytes;
 pub use types::{
-    AppendError, Appended, Damage, EntryInfo, LogConfig, Offline, OpenLogError, ReadError,
-    ReadResult, TimestampOffset,
+    AppendError, AppendRefused, Appended, Damage, EntryInfo, LogConfig, Offline, OpenLogError,
+    ReadError, ReadResult, TimestampOffset,
 };
 pub use write::{AppendDone, AppendTicket};
 

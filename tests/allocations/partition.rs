@@ -79,7 +79,7 @@ impl Partition {
             driver.stage(batch, AppendOrigin::Client).expect("it leads");
         }
         driver.turn(NOW, WALL, outcomes);
-        while let Some(ticket) = driver.begin_write(WALL, outcomes) {
+        while let Some(ticket) = driver.begin_write(NOW, WALL, outcomes) {
             driver.write_finished(NOW, ticket.run(), outcomes);
         }
         outcomes.clear();

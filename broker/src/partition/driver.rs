@@ -11,7 +11,7 @@
 //! ```text
 //! for driver in touched {
 //!     driver.turn(now, wall, outcomes)
-//!     while let Some(ticket) = driver.begin_write(wall, outcomes) {
+//!     while let Some(ticket) = driver.begin_write(now, wall, outcomes) {
 //!         driver.write_finished(now, ticket.run(), outcomes)
 //!     }
 //! }
@@ -23,7 +23,8 @@
 //!
 //! Invariants:
 //! - A batch is checked, and its room on the disk reserved, before Raft hears of it: a full disk is
-//!   a clean refusal. Once Raft has taken it, a write that fails takes the partition offline.
+//!   a clean refusal. Once Raft has taken it, a write that fails takes the partition offline; one that
+//!   a full disk refuses all the same (nothing is reserved for entries of another leader) waits for room.
 //! - What the log says of itself (its end, its producers) is what is written: entries on their way
 //!   are known to [`Staging`] and [`Writes`] only.
 //! - Places given out by `stage` are those the batches get, or the batches are not appended at all.
@@ -272,26 +273,27 @@ impl PartitionDriver {
         self.offline.is_none() && self.writes.are_ready()
     }
 
-    /// Whether entries are on their way to the log; it must not be closed before they are there.
+    /// Whether entries are on their way to the log; it must not be closed before they are there. What
+    /// waits for room on a full disk is not.
     pub fn is_writing(&self) -> bool {
-        self.log.is_appending() || self.offline.is_none() && !self.writes.are_done()
+        self.log.is_appending() || self.offline.is_none() && self.writes.are_going_on()
     }
 
     /// What has to be written, to be run on any thread; `None` if there is nothing, or a ticket is
     /// out.
     pub fn begin_write(
         &mut self,
+        now: Instant,
         wall: Timestamp,
         outcomes: &mut Vec<Outcome>,
     ) -> Option<AppendTicket> {
         if self.offline.is_some() {
             return None;
         }
-        match self.writes.begin(&mut self.log, wall) {
+        match self.writes.begin(&mut self.log, now, wall) {
             Ok(ticket) => ticket,
-            // Also a full disk: room had been reserved, and Raft counts on these entries now.
-            Err(error) => {
-                self.go_offline(error.into(), outcomes);
+            Err(offline) => {
+                self.go_offline(AppendError::from(offline).into(), outcomes);
                 None
             }
         }
@@ -304,10 +306,11 @@ impl PartitionDriver {
         done: AppendDone,
         outcomes: &mut Vec<Outcome>,
     ) -> bool {
-        match self.writes.finish(&mut self.log, done) {
+        match self.writes.finish(&mut self.log, now, done) {
             // What follows is for a replica that has been stopped.
             _ if self.offline.is_some() => false,
-            Ok((appended, bytes)) => {
+            Ok(None) => false,
+            Ok(Some((appended, bytes))) => {
                 let end = appended.log_end_offset;
                 self.invisible.push_back((end, bytes as usize));
                 if self.writes.are_done() {
@@ -320,8 +323,8 @@ impl PartitionDriver {
                 self.step(now, Event::Written { through }, outcomes);
                 appended.rolled
             }
-            Err(error) => {
-                self.go_offline(error.into(), outcomes);
+            Err(offline) => {
+                self.go_offline(AppendError::from(offline).into(), outcomes);
                 false
             }
         }
@@ -382,7 +385,7 @@ impl PartitionDriver {
         }
         let (entries, turns) = self.replica.get()?.uncommitted();
         let Some(due) = self.log.sync_deadline(now) else {
-            if !self.is_writing() {
+            if !self.log.is_appending() && self.writes.are_done() {
                 // Entries without records were meant, and the journal has its own fsync.
                 self.flush_wanted = self.log.synced_index();
             }
@@ -486,12 +489,14 @@ impl PartitionDriver {
     /// When [`tick`](Self::tick) is due; `None` for a single replica that leads.
     pub fn next_deadline(&self) -> Option<Instant> {
         let replica = self.replica.get()?;
-        let deadlines = [replica.next_deadline(), self.steps.retry_at()];
-        deadlines.into_iter().flatten().min()
+        let retries = [self.steps.retry_at(), self.writes.retry_at()];
+        let deadlines = [replica.next_deadline()].into_iter().chain(retries);
+        deadlines.flatten().min()
     }
 
     /// [`next_deadline`](Self::next_deadline) has come.
     pub fn tick(&mut self, now: Instant, outcomes: &mut Vec<Outcome>) {
+        self.writes.retry(now);
         self.step(now, Event::Tick, outcomes);
     }
 

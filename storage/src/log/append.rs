@@ -11,9 +11,9 @@ use klamm_model::Timestamp;
 use klamm_model::raft::{DataEntry, Placement};
 
 use super::plan::Run;
-use super::write::{AppendDone, AppendTicket, Rolling};
-use super::{AppendError, Appended, Log};
-use crate::disk::{DiskError, DiskFile};
+use super::write::{ActiveEnd, AppendDone, AppendTicket, Rolling};
+use super::{AppendError, AppendRefused, Appended, Log};
+use crate::disk::DiskError;
 use crate::segment::Segment;
 
 impl Log {
@@ -52,7 +52,7 @@ impl Log {
         now: Timestamp,
     ) -> Result<Appended, AppendError> {
         let ticket = self.begin_append(entries.to_vec(), now)?;
-        self.append_done(ticket.run())
+        Ok(self.append_done(ticket.run())?)
     }
 
     /// Takes entries with records, to be written when the ticket is run: one write, or one per
@@ -63,39 +63,54 @@ impl Log {
         &mut self,
         entries: Vec<DataEntry>,
         now: Timestamp,
-    ) -> Result<AppendTicket, AppendError> {
+    ) -> Result<AppendTicket, AppendRefused> {
+        match self.prepare_append(&entries, now) {
+            Ok((runs, active)) => {
+                let rolls = runs.iter().any(|run| run.rolls);
+                self.appending = true;
+                Ok(AppendTicket {
+                    entries,
+                    runs,
+                    active,
+                    rolling: rolls.then(|| self.rolling(now)),
+                })
+            }
+            Err(error) => Err(AppendRefused { entries, error }),
+        }
+    }
+
+    /// Which entries go to which segment, and the active one's file and end.
+    fn prepare_append(
+        &mut self,
+        entries: &[DataEntry],
+        now: Timestamp,
+    ) -> Result<(Vec<Run>, ActiveEnd), AppendError> {
         self.online()?;
         assert!(!self.appending, "one append at a time");
-        self.assert_follows(&entries);
+        self.assert_follows(entries);
         let first = entries.first().map(|entry| entry.placement);
         if first == Some(Placement::Continues) {
             self.reopen().map_err(|error| self.failed(error))?;
         }
         let room = std::mem::take(&mut self.spare_runs);
-        let runs = self.plan(&entries, now, room);
-        let active = match self.active_end(&runs) {
-            Ok(active) => active,
-            Err(error) => return Err(self.gave(AppendError::of(error))),
-        };
-        let rolls = runs.iter().any(|run| run.rolls);
-        self.appending = true;
-        Ok(AppendTicket {
-            entries,
-            runs,
-            active,
-            rolling: rolls.then(|| self.rolling(now)),
-        })
+        let runs = self.plan(entries, now, room);
+        match self.active_end(&runs) {
+            Ok(active) => Ok((runs, active)),
+            Err(error) => Err(self.gave(AppendError::of(error))),
+        }
     }
 
-    /// The active segment's file, with room for the run that goes there, and its end.
-    fn active_end(&mut self, runs: &[Run]) -> Result<(Arc<dyn DiskFile>, u64), DiskError> {
+    /// Where the active segment ends, with room for the run that goes there.
+    fn active_end(&mut self, runs: &[Run]) -> Result<ActiveEnd, DiskError> {
         let disk = self.disk();
-        let end = self.active().length();
+        let position = self.active().length();
         if let Some(run) = runs.first().filter(|run| !run.rolls) {
-            self.allocate_active(end + run.bytes)
-                .or_else(|error| self.allocate_instead_of_spare(error, end + run.bytes))?;
+            let end = position + run.bytes;
+            self.allocate_active(end)
+                .or_else(|error| self.allocate_instead_of_spare(error, end))?;
         }
-        Ok((self.active_mut().file(&*disk)?, end))
+        let file = self.active_mut().file(&*disk)?;
+        Ok(ActiveEnd { file, position })
     }
 
     fn rolling(&mut self, now: Timestamp) -> Rolling {
@@ -115,24 +130,42 @@ impl Log {
 
     /// Takes note of an append whose writes have run: the log ends behind it, or, after an error,
     /// is as it was.
-    pub fn append_done(&mut self, done: AppendDone) -> Result<Appended, AppendError> {
+    pub fn append_done(&mut self, done: AppendDone) -> Result<Appended, AppendRefused> {
         assert!(self.appending, "an append was begun");
         self.appending = false;
+        let AppendDone {
+            entries,
+            runs,
+            begun,
+            result,
+        } = done;
+        let rolled = !begun.is_empty();
+        match self.settle_append(&entries, runs, begun, result) {
+            Ok(()) => Ok(Appended {
+                log_end_offset: self.log_end_offset(),
+                last_index: self.last_index(),
+                rolled,
+            }),
+            Err(error) => Err(AppendRefused { entries, error }),
+        }
+    }
+
+    fn settle_append(
+        &mut self,
+        entries: &[DataEntry],
+        runs: Vec<Run>,
+        begun: Vec<Segment>,
+        result: Result<(), DiskError>,
+    ) -> Result<(), AppendError> {
         self.online()?;
-        if let Err(error) = done.result {
-            return Err(self.undo(&done.begun, error));
+        if let Err(error) = result {
+            return Err(self.undo(&begun, error));
         }
-        let rolled = !done.begun.is_empty();
-        if let Err(error) = self.take_note(&done.entries, done.runs, done.begun) {
-            // The records are there and the memory does not know: only opening anew helps.
-            return Err(self.failed(error).into());
-        }
+        // On an error the records are there and the memory does not know: only opening anew helps.
+        self.take_note(entries, runs, begun)
+            .map_err(|error| self.failed(error))?;
         self.note_arrived();
-        Ok(Appended {
-            log_end_offset: self.log_end_offset(),
-            last_index: self.last_index(),
-            rolled,
-        })
+        Ok(())
     }
 
     /// Our own mistakes, found before they reach the disk.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use klamm_model::raft::DataEntry;
 use klamm_model::{LeaderEpoch, LogIndex, Offset, Term, Timestamp};
 
 use crate::disk::DiskError;
@@ -80,6 +81,23 @@ pub enum AppendError {
     /// The log has to be given up.
     #[error(transparent)]
     Offline(#[from] Offline),
+}
+
+/// An append that did not take place, and what was to be appended: with [`AppendError::NoSpace`] it can be
+/// tried again.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct AppendRefused {
+    /// As they were given.
+    pub entries: Vec<DataEntry>,
+    /// Why.
+    pub error: AppendError,
+}
+
+impl From<AppendRefused> for AppendError {
+    fn from(refused: AppendRefused) -> Self {
+        refused.error
+    }
 }
 
 /// Why nothing was read.

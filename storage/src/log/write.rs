@@ -17,10 +17,16 @@ use crate::segment::{Segment, Spare};
 pub struct AppendTicket {
     pub(super) entries: Vec<DataEntry>,
     pub(super) runs: Vec<Run>,
-    /// The active segment's file and its end.
-    pub(super) active: (Arc<dyn DiskFile>, u64),
+    pub(super) active: ActiveEnd,
     /// If any run begins a segment.
     pub(super) rolling: Option<Rolling>,
+}
+
+/// Where the active segment ends.
+#[derive(Debug)]
+pub(super) struct ActiveEnd {
+    pub(super) file: Arc<dyn DiskFile>,
+    pub(super) position: u64,
 }
 
 /// What new segments are made of.
@@ -78,7 +84,7 @@ impl AppendTicket {
                     let segment = fresh.next().expect("created for this run");
                     (segment.file(&*rolling.place.disk)?, segment.length())
                 }
-                _ => (Arc::clone(&self.active.0), self.active.1),
+                _ => (Arc::clone(&self.active.file), self.active.position),
             };
             write_entries(&*file, &self.entries[run.entries.clone()], position)?;
         }

@@ -22,7 +22,8 @@ const PART_BYTES: u32 = 700;
 impl World<'_> {
     /// A log begins later, somewhere in what is committed.
     pub(super) fn delete_records(&mut self, at: usize) {
-        let Some(process) = &mut self.nodes[at].process else {
+        let node = &mut self.nodes[at];
+        let Some(process) = node.process.as_mut().filter(|_| !node.is_full) else {
             return;
         };
         let driver = &mut process.driver;
@@ -44,7 +45,9 @@ impl World<'_> {
 
     /// A copy that is under way gets a little further.
     pub(super) fn copy(&mut self, at: usize) {
-        let process = self.nodes[at].process.as_mut();
+        let node = &mut self.nodes[at];
+        // Who takes a copy waits for room.
+        let process = node.process.as_mut().filter(|_| !node.is_full);
         let Some(Copying { from, copy }) = process.and_then(|process| process.copying.take())
         else {
             return;
@@ -123,6 +126,7 @@ impl World<'_> {
             flush: None,
             dir: process.dir,
             copying: None,
+            has_recovered: process.has_recovered,
         });
         self.copied += 1;
         self.trace.note(format!("{}: has a copy", at + 1));

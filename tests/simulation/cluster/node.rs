@@ -23,6 +23,8 @@ pub(super) struct Node {
     left: Vec<Members>,
     /// It has lost power, and what it may have lost has not come back yet.
     pub(super) recovering: bool,
+    /// Whether its disk takes no more.
+    pub(super) is_full: bool,
 }
 
 /// One life.
@@ -33,6 +35,8 @@ pub(super) struct Process {
     pub(super) flush: Option<SyncTicket>,
     pub(super) dir: LogDir,
     pub(super) copying: Option<Copying>,
+    /// It lacks nothing any more.
+    pub(super) has_recovered: bool,
 }
 
 impl Node {
@@ -44,6 +48,7 @@ impl Node {
             left: vec![first.clone()],
             first,
             recovering: false,
+            is_full: false,
         }
     }
 
@@ -80,6 +85,7 @@ impl Node {
             flush: None,
             dir,
             copying: None,
+            has_recovered: false,
         });
     }
 
@@ -117,11 +123,16 @@ impl Node {
         }
     }
 
-    /// What may have been lost is there again; the directory remembers that.
+    /// What may have been lost is there again; the directory remembers that, once there is room to write
+    /// it down.
     pub(super) fn recovered(&mut self) {
-        self.recovering = false;
-        if let Some(process) = &mut self.process {
-            process.dir.recovery_finished().expect("the disk works");
+        let Some(process) = &mut self.process else {
+            return;
+        };
+        process.has_recovered = true;
+        match process.dir.recovery_finished() {
+            Ok(()) => self.recovering = false,
+            Err(error) => assert!(self.is_full, "the disk works: {error}"),
         }
     }
 
@@ -144,6 +155,18 @@ impl Node {
         self.left = self.configurations();
         self.process = None;
         self.disk.restart(crash);
+        self.set_full(false);
+    }
+
+    /// Whether its disk takes no more than it holds.
+    pub(super) fn set_full(&mut self, is_full: bool) {
+        self.is_full = is_full;
+        let used = self.disk.used_bytes();
+        self.disk.set_capacity(is_full.then_some(used));
+        let waits = |process: &Process| process.has_recovered && process.dir.boot().recovering;
+        if !is_full && self.process.as_ref().is_some_and(waits) {
+            self.recovered();
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::disk::{Lie, LyingDisk};
 const STEPS: usize = 4_000;
 /// Changes of members that were asked for and may be on their way.
 const ASKED_MAX: usize = 3;
-const KINDS_OF_FAULTS: u64 = 6;
+const KINDS_OF_FAULTS: u64 = 7;
 pub(super) const WALL: Timestamp = Timestamp(1_700_000_000_000);
 
 /// A guard that is left out, or a lie that is told to the brokers.
@@ -175,6 +175,7 @@ impl<'a> World<'a> {
             2 => self.lose_power(node),
             3 => self.transfer(node),
             4 => self.miss_leader(node),
+            5 => self.fill_disk_or_make_room(node),
             _ if self.shortens => self.delete_records(node),
             _ => {}
         }
@@ -324,7 +325,7 @@ impl<'a> World<'a> {
             Some(ticket) => {
                 process.driver.write_finished(now, ticket.run(), outcomes);
             }
-            None => process.write = process.driver.begin_write(WALL, outcomes),
+            None => process.write = process.driver.begin_write(now, WALL, outcomes),
         });
     }
 
@@ -426,6 +427,14 @@ impl<'a> World<'a> {
         });
     }
 
+    /// A disk is full for a while, at most as long as its broker lives.
+    fn fill_disk_or_make_room(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        let is_full = node.process.is_some() && !node.is_full;
+        node.set_full(is_full);
+        self.trace.note(format!("{}: full: {is_full}", at + 1));
+    }
+
     /// A leader is asked to give its place to somebody.
     fn transfer(&mut self, to: usize) {
         if let Some(leader) = self.leader() {
@@ -450,7 +459,9 @@ impl<'a> World<'a> {
         self.trace
             .note(format!("{}: misses {}", at + 1, gone.get()));
         self.drive(at, |process, now, outcomes| {
-            process.driver.peer_unreachable(now, gone, outcomes);
+            process
+                .driver
+                .peer_unreachable(now, gone, outcomes);
         });
     }
 
@@ -570,6 +581,7 @@ impl<'a> World<'a> {
         self.trace.note("healed".to_owned());
         self.network.heal();
         for at in 0..self.nodes.len() {
+            self.nodes[at].set_full(false);
             self.start(at);
         }
         self.rest(250);

@@ -236,7 +236,7 @@ impl Process {
         let mut outcomes = Vec::new();
         let driver = &mut hosted.driver;
         if hosted.write.is_none() && driver.wants_write() {
-            hosted.write = driver.begin_write(turn.now.wall, &mut outcomes);
+            hosted.write = driver.begin_write(turn.now.instant, turn.now.wall, &mut outcomes);
             turn.effects
                 .extend(hosted.write.is_some().then_some(Effect::Write(group)));
         }

@@ -78,7 +78,7 @@ impl World {
         let broker = self.broker.as_mut().expect("a broker runs");
         for (partition, own) in broker.partitions.iter_mut().zip(&mut outcomes) {
             partition.driver.turn(now, wall, own);
-            while let Some(ticket) = partition.driver.begin_write(wall, own) {
+            while let Some(ticket) = partition.driver.begin_write(now, wall, own) {
                 if self.random.one_in(3) {
                     partition.write = Some(Write::Begun(ticket));
                     break;

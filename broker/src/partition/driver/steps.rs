@@ -42,7 +42,7 @@ pub(super) enum Step {
 }
 
 /// How long to wait for room on a full disk.
-const RETRY: Duration = Duration::from_secs(1);
+pub(super) const ROOM_RETRY: Duration = Duration::from_secs(1);
 
 impl Steps {
     /// Takes a step, behind all others.
@@ -64,7 +64,7 @@ impl Steps {
         match self.take_all(log, writes) {
             Err(AppendError::NoSpace(error)) => {
                 tracing::warn!(partition = %log.topic_partition(), %error, "the journal waits for room");
-                self.retry_at = Some(now + RETRY);
+                self.retry_at = Some(now + ROOM_RETRY);
                 Ok(())
             }
             done => done,

@@ -14,7 +14,9 @@ use klamm_storage::{Crash, Fault, LogDir, MemDisk, OpenLogError};
 
 use super::*;
 
+mod group;
 mod members;
+mod room;
 mod segments;
 mod unclean;
 mod writes;
@@ -129,7 +131,7 @@ fn fill(mut builder: BatchBuilder, records: usize) -> RecordBatch {
 fn turn(driver: &mut PartitionDriver) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
     driver.turn(NOW, WALL, &mut outcomes);
-    while let Some(ticket) = driver.begin_write(WALL, &mut outcomes) {
+    while let Some(ticket) = driver.begin_write(NOW, WALL, &mut outcomes) {
         driver.write_finished(NOW, ticket.run(), &mut outcomes);
     }
     outcomes

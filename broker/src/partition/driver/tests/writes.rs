@@ -8,7 +8,7 @@ const CLIENT: AppendOrigin = AppendOrigin::Client;
 fn begin(driver: &mut PartitionDriver) -> Option<AppendTicket> {
     let mut outcomes = Vec::new();
     driver.turn(NOW, WALL, &mut outcomes);
-    let ticket = driver.begin_write(WALL, &mut outcomes);
+    let ticket = driver.begin_write(NOW, WALL, &mut outcomes);
     assert!(outcomes.is_empty(), "{outcomes:?}");
     ticket
 }
@@ -116,7 +116,7 @@ fn room_is_reserved_beside_that_of_a_write_that_is_out() {
     while let Some(write) = ticket {
         let outcomes = finish(&mut driver, write);
         assert!(driver.offline().is_none(), "{outcomes:?}");
-        ticket = driver.begin_write(WALL, &mut Vec::new());
+        ticket = driver.begin_write(NOW, WALL, &mut Vec::new());
     }
     assert!(driver.log().segment_count() > 1, "it rolled");
     assert!(!driver.is_writing());

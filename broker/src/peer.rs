@@ -26,6 +26,7 @@ mod unsent;
 mod wire;
 
 use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
@@ -183,6 +184,21 @@ impl Peers {
         broker == self.own.broker || self.link(broker).is_some_and(lasts)
     }
 
+    /// The brokers that are reached, this one among them, whose processes began less than this time ago;
+    /// the one that began first comes first.
+    pub(crate) fn newcomers(&self, within: Duration, now: Instant) -> Vec<BrokerId> {
+        let links = self.links.borrow();
+        let others = links.values().filter_map(|link| {
+            let up_for = link.process_up_for(now)?;
+            Some((up_for, link.broker()))
+        });
+        let own = (now.since(Instant::START), self.own.broker);
+        let mut all: Vec<_> = others.chain([own]).collect();
+        all.retain(|(up_for, _)| *up_for < within);
+        all.sort_unstable_by_key(|(up_for, broker)| (Reverse(*up_for), *broker));
+        all.into_iter().map(|(_, broker)| broker).collect()
+    }
+
     /// Whether a broker is reached, or was within this time. One that this process has not reached yet
     /// may have been until it began.
     pub(crate) fn was_reached(&self, broker: BrokerId, within: Duration, now: Instant) -> bool {
@@ -331,7 +347,7 @@ impl Peers {
         }
     }
 
-    fn welcome(&self, greeting: &Greeting) -> Welcome {
+    fn welcome(&self, greeting: &Greeting, now: Instant) -> Welcome {
         Welcome {
             level: greeting.level(),
             cluster_id: self.own.cluster_id.clone(),
@@ -339,6 +355,7 @@ impl Peers {
             incarnation: self.own.incarnation,
             address: self.address(),
             controller: self.controller_and_address(),
+            up_for: now.since(Instant::START),
         }
     }
 

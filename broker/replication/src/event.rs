@@ -51,8 +51,15 @@ pub enum Event {
     /// process or the connection is a new one.
     PeerRestarted(ReplicaId),
     /// The broker of another replica is known to be gone: nobody needs to wait for it to fall silent. Its
-    /// followers elect another leader, in the order of their ids. Means nothing to anybody else.
-    LeaderUnreachable(ReplicaId),
+    /// followers elect another leader: they stand in the order of their ids, and the newcomers behind
+    /// all others. Means nothing to anybody else.
+    LeaderUnreachable {
+        /// Whose broker is gone.
+        leader: ReplicaId,
+        /// Those whose brokers began so lately that clients may not have found them again; in the order
+        /// in which they stand.
+        newcomers: Vec<ReplicaId>,
+    },
     /// The group is to have these voters and learners, and no others. Dropped in silence unless
     /// [`Replica::can_change_members`](crate::Replica::can_change_members): whoever wants it says it
     /// again. Voters change by way of a joint configuration, which whoever leads leaves by itself.

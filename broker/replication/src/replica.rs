@@ -168,7 +168,9 @@ impl Replica {
             Event::SentThrough { to, through } => self.consensus.sent_through(to, through),
             Event::LogBegins { first } => self.consensus.log_begins(first),
             Event::PeerRestarted(peer) => self.peer_restarted(peer),
-            Event::LeaderUnreachable(peer) => self.leader_unreachable(peer),
+            Event::LeaderUnreachable { leader, newcomers } => {
+                self.leader_unreachable(leader, &newcomers);
+            }
             Event::ChangeMembers(wanted) => self.change_members(wanted, effects),
             Event::TransferLeadership(to) => self.transfer_leadership(to),
             Event::Announce => self.consensus.announce(),
@@ -325,10 +327,10 @@ impl Replica {
 
     /// The leader's broker is gone. Those who still trust it refuse their votes: one that knows better
     /// gives its own, and tries until the others know, too.
-    fn leader_unreachable(&mut self, leader: ReplicaId) {
+    fn leader_unreachable(&mut self, leader: ReplicaId, newcomers: &[ReplicaId]) {
         if self.consensus.forget_leader(leader) {
             let voters = self.configurations.in_force().all_voters();
-            let rank = standing::rank(self.id, leader, voters);
+            let rank = standing::rank(self.id, leader, voters, newcomers);
             self.standing.leader_is_gone(rank);
         }
     }

@@ -110,13 +110,19 @@ impl Standing {
     }
 }
 
-/// How many of the voters that are left when `gone` is gone come before `own`.
+/// How many of the voters that are left when `gone` is gone come before `own`: newcomers stand behind
+/// all others, in their order.
 pub(crate) fn rank(
     own: ReplicaId,
     gone: ReplicaId,
     voters: impl Iterator<Item = ReplicaId>,
+    newcomers: &[ReplicaId],
 ) -> usize {
-    let earlier = |voter: &ReplicaId| *voter != gone && *voter < own;
+    let place = |voter: ReplicaId| {
+        let newness = newcomers.iter().position(|newcomer| *newcomer == voter);
+        (newness, voter)
+    };
+    let earlier = |voter: &ReplicaId| *voter != gone && place(*voter) < place(own);
     voters.filter(earlier).count()
 }
 
@@ -135,12 +141,27 @@ mod tests {
         for (own, expected) in [(1, 1), (3, 3), (4, 5)] {
             let voters = [1, 2, 3, 4].map(id).into_iter();
             let mut standing = Standing::new(7);
-            standing.leader_is_gone(rank(id(own), id(2), voters));
+            standing.leader_is_gone(rank(id(own), id(2), voters, &[]));
             let stands = stands(&mut standing, 100);
             assert_eq!(stands[0], expected);
             assert_eq!(stands.len(), Standing::TRIES as usize);
             assert!(stands.windows(2).all(|pair| pair[1] - pair[0] <= 5));
         }
+    }
+
+    #[test]
+    fn newcomers_stand_behind_all_others_in_their_order() {
+        let id = |id| ReplicaId::new(id).expect("not 0");
+        let newcomers = [4, 1].map(id);
+        let rank = |own| {
+            rank(
+                id(own),
+                id(2),
+                [1, 2, 3, 4, 5].map(id).into_iter(),
+                &newcomers,
+            )
+        };
+        assert_eq!([3, 5, 4, 1].map(rank), [0, 1, 2, 3]);
     }
 
     #[test]

@@ -153,9 +153,8 @@ impl Resolver<'_> {
             )
             .ok()
             .map(Duration::from_millis),
-            leaders_restored_after: self
-                .flag("auto.leader.rebalance.enable")
-                .then(|| self.millis("klamm.leader.restore.delay.ms")),
+            restores_leaders: self.flag("auto.leader.rebalance.enable"),
+            settled_after: self.millis("klamm.leader.restore.delay.ms"),
             seeds,
         }))
     }

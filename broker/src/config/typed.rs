@@ -81,8 +81,10 @@ pub struct ClusterConfig {
     pub metadata_voters: usize,
     /// `klamm.metadata.voter.replacement.ms`; `None` is never.
     pub voter_replacement_after: Option<Duration>,
-    /// `klamm.leader.restore.delay.ms`; `None` is never (`auto.leader.rebalance.enable=false`).
-    pub leaders_restored_after: Option<Duration>,
+    /// `auto.leader.rebalance.enable`.
+    pub restores_leaders: bool,
+    /// `klamm.leader.restore.delay.ms`: when clients that were refused by a broker have tried it again.
+    pub settled_after: Duration,
 }
 
 /// How fast logs are copied between brokers, of replicas that a topic's settings name; `None` for no limit.

@@ -36,6 +36,16 @@ impl Shard {
             .collect()
     }
 
+    /// The brokers that began so lately that clients may not have tried them again, the first of them
+    /// first.
+    pub(crate) fn newcomers(&self) -> Vec<BrokerId> {
+        let config = self.config();
+        let within = config.cluster.as_ref().map(|cluster| cluster.settled_after);
+        within.map_or(Vec::new(), |within| {
+            self.peers.newcomers(within, self.clock.now())
+        })
+    }
+
     // ---- Connections ----
 
     /// A connection to a broker is there: it hears what is led here, and its replicas are asked how
@@ -125,9 +135,15 @@ impl Shard {
     }
 
     fn tell_unreachable(self: &Rc<Self>, broker: BrokerId) {
+        let newcomers = self.newcomers();
         for (partition, replica) in self.shared_with(broker) {
             let now = self.clock.now();
-            partition.drive(|driver, outcomes| driver.peer_unreachable(now, replica, outcomes));
+            let newcomers = newcomers.iter();
+            let newcomers = newcomers.filter_map(|broker| partition.replica_on(*broker));
+            let newcomers = newcomers.collect();
+            partition.drive(|driver, outcomes| {
+                driver.peer_unreachable(now, replica, newcomers, outcomes);
+            });
             self.attend(&partition);
         }
         self.peers.flush();

@@ -80,7 +80,7 @@ async fn serve(
         stream.write_all(&wire::refusal(&refused)).await.ok();
         return LinkError::Here("it is refused");
     }
-    let welcome = shard.peers.welcome(&greeting).encode();
+    let welcome = shard.peers.welcome(&greeting, shard.clock.now()).encode();
     if let Err(error) = stream.write_all(&welcome).await {
         return error.into();
     }

@@ -266,6 +266,7 @@ impl Candidate {
             incarnation: self.incarnation,
             address: self.address.clone(),
             controller: None,
+            up_for: Duration::ZERO,
         };
         stream.write_all(&welcome.encode()).await?;
         let (reader, mut writer) = stream.into_split();

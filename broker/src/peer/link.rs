@@ -62,6 +62,8 @@ struct Up {
     writer: Rc<OwnedWriteHalf>,
     unsent: Unsent,
     incarnation: TopicId,
+    /// How long the process at the other end had been up when the connection was made.
+    had_been_up: Duration,
     /// What is spoken.
     level: u8,
 }
@@ -153,6 +155,13 @@ impl Link {
             is_up: self.is_up(),
             ..self.state.borrow().clone()
         }
+    }
+
+    /// How long the process at the other end has been up; `None` without a connection.
+    pub(super) fn process_up_for(&self, now: Instant) -> Option<Duration> {
+        let up = self.up.borrow();
+        let had_been_up = up.as_ref().filter(|_| self.is_up())?.had_been_up;
+        Some(had_been_up + self.up_for(now))
     }
 
     /// Of the process at the other end; `None` without a connection.
@@ -288,6 +297,7 @@ impl Link {
             writer: writer.clone(),
             unsent: Unsent::default(),
             incarnation: welcome.incarnation,
+            had_been_up: welcome.up_for,
             level: welcome.level,
         }));
         tracing::info!(broker = self.broker.0, address = %self.address(), "connected to a broker");

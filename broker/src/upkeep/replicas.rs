@@ -4,6 +4,7 @@
 //! Both look at what is, compare it with what is wanted, and take one step. Whatever is interrupted,
 //! by a crash or another leader, goes on from where it has come.
 
+use std::cmp::Reverse;
 use std::rc::Rc;
 
 use klamm_model::BrokerId;
@@ -74,13 +75,11 @@ fn next_step(shard: &Shard, partition: &Partition) -> Option<Step> {
 /// while and have caught up.
 pub(crate) fn restore_preferred_leaders(shard: &Rc<Shard>) {
     let config = shard.config();
-    let Some(delay) = config
-        .cluster
-        .as_ref()
-        .and_then(|cluster| cluster.leaders_restored_after)
-    else {
+    let cluster = config.cluster.as_ref();
+    let Some(cluster) = cluster.filter(|cluster| cluster.restores_leaders) else {
         return;
     };
+    let delay = cluster.settled_after;
     let (image, now) = (shard.image(), shard.clock.now());
     let heirs = super::partitions(shard)
         .into_iter()
@@ -103,8 +102,7 @@ pub(crate) fn restore_preferred_leaders(shard: &Rc<Shard>) {
     }
 }
 
-/// Gives away all that is led here and another broker can lead, to whoever has most of it; how much
-/// that is.
+/// Gives away all that is led here and another broker can lead; how much that is.
 pub(crate) fn hand_over_all(shard: &Rc<Shard>) -> usize {
     let inheritable = inheritable(shard);
     for (partition, heir) in &inheritable {
@@ -122,21 +120,25 @@ fn inheritable(shard: &Rc<Shard>) -> Vec<(Rc<Partition>, BrokerId)> {
     let mut all = super::partitions(shard);
     all.push(shard.controller.partition().clone());
     all.retain(|partition| partition.driver().is_leader());
+    let newcomers = shard.newcomers();
     let heirs = all.into_iter().filter_map(|partition| {
-        let heir = best_heir(shard, &partition)?;
+        let heir = best_heir(shard, &newcomers, &partition)?;
         Some((partition, heir))
     });
     heirs.collect()
 }
 
-/// Of those who vote and are reached, the one that has written most.
-fn best_heir(shard: &Shard, partition: &Partition) -> Option<BrokerId> {
+/// Of those who vote and are reached one that has caught up, if there is any; of several the one that
+/// has been there longest, and of those that all clients know the first in the order of the replicas.
+fn best_heir(shard: &Shard, newcomers: &[BrokerId], partition: &Partition) -> Option<BrokerId> {
     let driver = partition.driver();
     let voters = &driver.members().voters;
     let able = driver.followers().filter_map(|(replica, written)| {
         let holder = partition.broker_of(replica)?;
         let is_able = voters.contains(&replica) && shard.peers.is_alive(holder);
-        is_able.then_some((written, holder))
+        let lacks = (!driver.has_caught_up(replica)).then_some(Reverse(written));
+        let newness = newcomers.iter().position(|newcomer| *newcomer == holder);
+        is_able.then_some((lacks, newness, replica, holder))
     });
-    able.max().map(|(_, holder)| holder)
+    able.min().map(|(.., holder)| holder)
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Cluster, Follower, numbers};
+use super::{Cluster, Follower, metadata, numbers};
 
 #[test]
 fn a_rolling_restart_under_load_loses_nothing_and_nobody_waits_for_long() {
@@ -73,4 +73,46 @@ fn a_broker_that_has_been_back_for_a_while_leads_again_what_it_should_lead() {
         (cluster.leader("t", 0) == before[0]).then_some(())
     });
     assert!(started.elapsed() >= delay, "clients may not reach it yet");
+}
+
+/// The seats of those who hold a partition of `t`, in the order in which they should lead it.
+fn holders(cluster: &Cluster) -> [usize; 3] {
+    let told = metadata(&mut cluster.any_client(), "t");
+    let replicas = &told.topics[0].partitions[0].replica_nodes;
+    let seats: Vec<_> = replicas
+        .iter()
+        .map(|number| {
+            let mut seats = cluster.running();
+            let seat = seats.find(|at| cluster.number_of(*at) == number.0);
+            seat.expect("all run")
+        })
+        .collect();
+    seats.try_into().expect("three replicas")
+}
+
+/// A cluster whose second holder of `t` has just come back, and the seats of the first and the third.
+fn with_a_newcomer() -> (Cluster, usize, usize) {
+    let mut cluster = Cluster::start_with(&[("klamm.leader.restore.delay.ms", "600000")]);
+    cluster.create_topic("t", 1);
+    let [first, second, third] = holders(&cluster);
+    assert_eq!(cluster.leader("t", 0), first);
+    cluster.kill(second);
+    cluster.start_one(second);
+    Follower::new(&cluster, "t").produce();
+    cluster.assert_replicas_equal("t", 0);
+    (cluster, first, third)
+}
+
+#[test]
+fn who_has_just_come_back_is_not_elected_if_another_can_be() {
+    let (mut cluster, first, third) = with_a_newcomer();
+    cluster.kill(first);
+    assert_eq!(cluster.leader("t", 0), third);
+}
+
+#[test]
+fn who_has_just_come_back_is_handed_nothing_if_another_can_be() {
+    let (mut cluster, first, third) = with_a_newcomer();
+    cluster.stop(first);
+    assert_eq!(cluster.leader("t", 0), third);
 }

@@ -456,12 +456,16 @@ impl<'a> World<'a> {
 
     fn miss(&mut self, at: usize, gone: usize) {
         let gone = self.nodes[gone].id;
+        // Who has just come is seldom known to all in the same way.
+        let newcomer = self.random.below(4 * self.nodes.len() as u64) as usize;
+        let newcomers = self.nodes.get(newcomer).map(|node| node.id);
+        let newcomers = newcomers.into_iter().collect();
         self.trace
             .note(format!("{}: misses {}", at + 1, gone.get()));
         self.drive(at, |process, now, outcomes| {
             process
                 .driver
-                .peer_unreachable(now, gone, outcomes);
+                .peer_unreachable(now, gone, newcomers, outcomes);
         });
     }
 

@@ -391,7 +391,10 @@ impl Process {
         let instant = turn.now.instant;
         for (group, replica) in self.shared_with(other) {
             self.drive(group, turn, |hosted, outcomes| {
-                hosted.driver.peer_unreachable(instant, replica, outcomes);
+                let newcomers = Vec::new();
+                hosted
+                    .driver
+                    .peer_unreachable(instant, replica, newcomers, outcomes);
             });
         }
     }

@@ -127,7 +127,7 @@ impl Replica {
     fn replace_leader(&mut self) {
         let members = self.configurations.in_force();
         match self.consensus.leader() {
-            Some(leader) if !members.is_voter(leader) => self.leader_unreachable(leader),
+            Some(leader) if !members.is_voter(leader) => self.leader_unreachable(leader, &[]),
             None if members.has_lone_voter(self.id) => self.standing.leader_is_gone(0),
             _ => {}
         }

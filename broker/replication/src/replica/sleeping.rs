@@ -35,7 +35,7 @@ impl Replica {
     fn disturbs(&self, event: &Event) -> bool {
         match event {
             Event::Received(envelope, _) => !self.is_restful(envelope),
-            Event::PeerRestarted(peer) | Event::LeaderUnreachable(peer) => {
+            Event::PeerRestarted(peer) | Event::LeaderUnreachable { leader: peer, .. } => {
                 self.consensus.is_leader() || self.consensus.leader() == Some(*peer)
             }
             Event::Start

@@ -452,7 +452,15 @@ fn event(command: &str, arguments: &[&str], term: Term) -> Event {
         "transfer" => Event::TransferLeadership(ReplicaId::new(number(arguments[0])).unwrap()),
         "announce" => Event::Announce,
         "change" => Event::ChangeMembers(members(arguments[0])),
-        "unreachable" => Event::LeaderUnreachable(ReplicaId::new(number(arguments[0])).unwrap()),
+        "unreachable" => {
+            let mut ids = arguments
+                .iter()
+                .map(|&id| ReplicaId::new(number(id)).unwrap());
+            Event::LeaderUnreachable {
+                leader: ids.next().unwrap(),
+                newcomers: ids.collect(),
+            }
+        }
         "begins" => Event::LogBegins {
             first: LogIndex(number(arguments[0])),
         },

@@ -39,5 +39,5 @@ pub(super) const ROWS: &[Setting] = &[
         .says("Whether a broker that is back gets the partitions that it is the preferred leader of by itself. Otherwise only on order (`kafka-leader-election.sh --election-type preferred`)."),
     long("klamm.leader.restore.delay.ms", "12000")
         .valid(Valid::AtLeast(0))
-        .says("How long a broker must have been reached before it gets them. Clients that were refused while it was down try it again only after a while: librdkafka waits up to 10 s (`reconnect.backoff.max.ms`), and would not find the leader for as long."),
+        .says("How long a broker must have been reached before it gets them, and how long after its start it lets others stand for election first. Clients that were refused while it was down try it again only after a while: librdkafka waits up to 10 s (`reconnect.backoff.max.ms`), and would not find the leader for as long."),
 ];

@@ -30,9 +30,21 @@ impl PartitionDriver {
     }
 
     /// The broker of another replica is known to be gone: if that one leads, nobody needs to wait for
-    /// it to fall silent.
-    pub fn peer_unreachable(&mut self, now: Instant, peer: ReplicaId, outcomes: &mut Vec<Outcome>) {
-        self.step(now, Event::LeaderUnreachable(peer), outcomes);
+    /// it to fall silent. Others are better leaders than the newcomers: see
+    /// [`Event::LeaderUnreachable`].
+    pub fn peer_unreachable(
+        &mut self,
+        now: Instant,
+        peer: ReplicaId,
+        newcomers: Vec<ReplicaId>,
+        outcomes: &mut Vec<Outcome>,
+    ) {
+        let leader = peer;
+        self.step(
+            now,
+            Event::LeaderUnreachable { leader, newcomers },
+            outcomes,
+        );
     }
 
     /// The group is to have these voters and learners, and no others. Nothing happens unless

@@ -1,5 +1,7 @@
 //! What is said first by whoever connects, and what is answered.
 
+use std::time::Duration;
+
 use bytes::{Buf, BufMut, Bytes};
 use klamm_model::{BrokerId, TopicId};
 use klamm_replication::frame::Format;
@@ -107,6 +109,8 @@ pub(crate) struct Welcome {
     pub(crate) address: Address,
     /// Who leads the metadata, if that is known.
     pub(crate) controller: Option<(BrokerId, Address)>,
+    /// How long its process has been up; a version that does not say so counts as up for ever.
+    pub(crate) up_for: Duration,
 }
 
 /// Why somebody is not welcome.
@@ -220,6 +224,7 @@ impl Welcome {
             &mut out,
             controller.map_or(&nowhere, |(_, address)| address),
         );
+        out.put_u64(u64::try_from(self.up_for.as_millis()).unwrap_or(u64::MAX));
         finished(out)
     }
 
@@ -249,6 +254,7 @@ impl Welcome {
         let address = take_address(bytes)?;
         let controller = take_broker(bytes)?;
         let controller_address = take_address(bytes)?;
+        let up_for_ms = bytes.try_get_u64().unwrap_or(u64::MAX);
         // A later version may say more.
         Ok(Ok(Self {
             level,
@@ -257,6 +263,7 @@ impl Welcome {
             incarnation,
             address,
             controller: controller.map(|broker| (broker, controller_address)),
+            up_for: Duration::from_millis(up_for_ms),
         }))
     }
 }
@@ -298,8 +305,13 @@ mod tests {
                 incarnation: TopicId::from_bytes([8; 16]),
                 address: address(),
                 controller,
+                up_for: Duration::from_millis(5),
             };
-            assert_eq!(Welcome::decode(payload(&welcome.encode())), Ok(Ok(welcome)));
+            let bytes = payload(&welcome.encode());
+            let older = Welcome::decode(bytes.slice(..bytes.len() - 8));
+            assert_eq!(Welcome::decode(bytes), Ok(Ok(welcome.clone())));
+            let up_for = Duration::from_millis(u64::MAX);
+            assert_eq!(older, Ok(Ok(Welcome { up_for, ..welcome })));
         }
         for is_final in [false, true] {
             let refused = Refused {

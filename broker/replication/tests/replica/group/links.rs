@@ -40,7 +40,7 @@ impl World {
                 if before + 1 == SILENCE_TICKS {
                     self.trace
                         .push(format!("{}: hears {} no more", at + 1, of + 1));
-                    self.handle(at, Event::LeaderUnreachable(peer));
+                    self.leader_unreachable(at, peer);
                 }
                 continue;
             }

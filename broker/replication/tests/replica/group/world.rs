@@ -583,7 +583,15 @@ impl World {
         let gone = self.id_as_known_by(gone, at);
         self.trace
             .push(format!("{}: misses {}", at + 1, gone.get()));
-        self.handle(at, Event::LeaderUnreachable(gone));
+        self.leader_unreachable(at, gone);
+    }
+
+    /// Who has just come is seldom known to all in the same way.
+    pub(super) fn leader_unreachable(&mut self, at: usize, leader: ReplicaId) {
+        let newcomer = self.random.below(4 * self.nodes.len() as u64) as usize;
+        let newcomer = self.nodes.get(newcomer).map(|node| node.id);
+        let newcomers = newcomer.into_iter().collect();
+        self.handle(at, Event::LeaderUnreachable { leader, newcomers });
     }
 
     /// Of those who know most of the unclean elections.

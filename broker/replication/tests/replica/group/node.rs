@@ -26,6 +26,9 @@ pub(super) struct Node {
     /// What it may have lost has not come back yet.
     pub(super) recovering: bool,
     pub(super) flush_wanted: bool,
+    /// What its process has shown, and known to be committed.
+    pub(super) shown: LogIndex,
+    pub(super) committed: LogIndex,
     /// How many unclean elections it has heard of.
     pub(super) known: usize,
 }
@@ -62,6 +65,8 @@ impl Node {
             known_lives: vec![1; nodes as usize],
             recovering: false,
             flush_wanted: false,
+            shown: LogIndex::ZERO,
+            committed: LogIndex::ZERO,
             known: 0,
         }
     }
@@ -76,6 +81,8 @@ impl Node {
         self.work.clear();
         self.life += 1;
         self.flush_wanted = false;
+        self.shown = LogIndex::ZERO;
+        self.committed = LogIndex::ZERO;
         let settings = ReplicaSettings {
             id: self.id,
             seed: start.seed,

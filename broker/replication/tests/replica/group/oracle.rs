@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use klamm_model::raft::{LogEntry, MetaEntry, MetaKind};
-use klamm_model::{LogIndex, Offset, Term};
+use klamm_model::{Offset, Term};
 
 /// What has been seen of the group as a whole.
 #[derive(Default)]
@@ -58,12 +58,14 @@ impl Oracle {
         holds_all(term, log, &self.visible, "an acknowledged entry");
     }
 
-    pub(super) fn commits(&mut self, term: Term, log: &[LogEntry], through: LogIndex) {
-        learn(&mut self.committed, term, log, through, "committed");
+    /// A replica that has these entries knows them to be committed.
+    pub(super) fn commits(&mut self, term: Term, entries: &[LogEntry]) {
+        learn(&mut self.committed, term, entries, "committed");
     }
 
-    pub(super) fn shows(&mut self, term: Term, log: &[LogEntry], through: LogIndex) {
-        learn(&mut self.visible, term, log, through, "visible");
+    /// A replica shows these entries.
+    pub(super) fn shows(&mut self, term: Term, entries: &[LogEntry]) {
+        learn(&mut self.visible, term, entries, "visible");
     }
 
     /// What is left if a replica goes on alone with this log: what it has of it.
@@ -86,8 +88,8 @@ impl Oracle {
     }
 }
 
-fn learn(known: &mut Vec<Known>, term: Term, log: &[LogEntry], through: LogIndex, what: &str) {
-    for entry in &log[..through.0 as usize] {
+fn learn(known: &mut Vec<Known>, term: Term, entries: &[LogEntry], what: &str) {
+    for entry in entries {
         let at = entry.index().0 as usize - 1;
         let fact = Fact::from(entry);
         match known.get(at) {

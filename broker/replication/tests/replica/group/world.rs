@@ -141,6 +141,9 @@ impl Pace {
     }
 }
 
+/// More than a leader sends that is not acknowledged.
+const MESSAGES_WITHOUT_FSYNC: usize = 300;
+
 struct Packet {
     bytes: Bytes,
     /// The lives of sender and receiver that the connection is between.
@@ -151,6 +154,10 @@ pub(super) struct World {
     faults: Faults,
     pub(super) random: Random,
     pace: Pace,
+    /// Whether leaders fall at the worst moments.
+    cruel: bool,
+    /// A leader that falls after so many steps.
+    doomed: Option<(usize, u64)>,
     now: Instant,
     /// Whether one of the nodes should lead.
     preferred: bool,
@@ -187,6 +194,8 @@ impl World {
         Self {
             faults,
             pace: Pace::draw(&mut random, faults),
+            cruel: random.one_in(3),
+            doomed: None,
             preferred: random.one_in(2),
             random,
             now: Instant::START,
@@ -214,6 +223,7 @@ impl World {
     }
 
     fn step(&mut self) {
+        self.strike_the_doomed();
         let node = self.random.below(self.nodes.len() as u64) as usize;
         let Pace {
             propose,
@@ -291,11 +301,6 @@ impl World {
         known.max().unwrap_or(0)
     }
 
-    fn oracle(&mut self, at: usize) -> (&mut Oracle, &Node) {
-        let node = &self.nodes[at];
-        (&mut self.oracles[node.known], node)
-    }
-
     pub(super) fn sabotages(&self, sabotage: Sabotage) -> bool {
         self.faults.sabotage == Some(sabotage)
     }
@@ -343,8 +348,8 @@ impl World {
             Effect::Send(envelope) => self.send(at, envelope),
             Effect::BecameLeader { term, .. } => {
                 self.counts.elections += 1;
-                let (oracle, node) = self.oracle(at);
-                oracle.leads(at, term, &node.log);
+                self.oracles[node.known].leads(at, term, &node.log);
+                self.doom_new_leader(at);
             }
             Effect::Recovered => {
                 self.counts.recoveries += 1;
@@ -359,12 +364,14 @@ impl World {
             }
             Effect::Visible(position) => {
                 self.check_held(at, position);
-                let (oracle, node) = self.oracle(at);
-                oracle.shows(node.term(), &node.log, position.index);
+                let node = &mut self.nodes[at];
+                let new = between(&mut node.shown, position.index);
+                self.oracles[node.known].shows(node.term(), &node.log[new]);
+                self.doom_leader_that_shows(at);
             }
             Effect::Commit(position) => {
-                let (oracle, node) = self.oracle(at);
-                oracle.commits(node.term(), &node.log, position.index);
+                let new = between(&mut node.committed, position.index);
+                self.oracles[node.known].commits(node.term(), &node.log[new]);
             }
             Effect::TakeCopy { .. } => unreachable!("no log is shortened"),
             Effect::LostLeadership { .. } | Effect::ProposalDropped => {}
@@ -578,6 +585,44 @@ impl World {
         }
     }
 
+    /// Raft's hard cases need leaders that fall before anybody has their first entry, or soon after.
+    fn doom_new_leader(&mut self, at: usize) {
+        if self.cruel && self.random.one_in(2) {
+            self.doomed = Some((at, self.random.below(30)));
+        }
+    }
+
+    /// Or when a bare majority has what was just acknowledged.
+    fn doom_leader_that_shows(&mut self, at: usize) {
+        let leads = self.leader() == Some(at);
+        if self.cruel && leads && self.random.one_in(20) {
+            self.doomed = Some((at, 0));
+        }
+    }
+
+    /// A doomed leader is killed or cut off, and one that followed it may lose what it had not fsynced.
+    fn strike_the_doomed(&mut self) {
+        let Some((leader, steps)) = self.doomed else {
+            return;
+        };
+        self.doomed = steps.checked_sub(1).map(|steps| (leader, steps));
+        if self.doomed.is_some() {
+            // It has something of its own by then.
+            return self.propose(leader);
+        }
+        match self.faults.kills && self.random.one_in(2) {
+            true => self.kill(leader),
+            false => {
+                self.isolated = Some(leader);
+                self.trace.push(format!("{}: cut off", leader + 1));
+            }
+        }
+        let follower = self.random.below(self.nodes.len() as u64) as usize;
+        if follower != leader && self.random.one_in(2) {
+            self.lose_power(follower);
+        }
+    }
+
     /// A node takes another for gone.
     fn miss(&mut self, at: usize, gone: usize) {
         let gone = self.id_as_known_by(gone, at);
@@ -663,19 +708,22 @@ impl World {
         too_many(&members.voters) || too_many(&members.outgoing)
     }
 
-    /// What a leader shows is written where its configuration says, unless power took it since.
+    /// What a leader shows is written where its configuration says, unless power took it and the leader
+    /// could not know.
     fn check_held(&self, at: usize, shown: Position) {
         let replica = self.nodes[at].replica.as_ref().unwrap();
         if !replica.is_leading() || shown.index <= replica.commit().index {
             return;
         }
         let entry = EntryId::of(&self.nodes[at].log[shown.index.0 as usize - 1]);
+        let known_lives = &self.nodes[at].known_lives;
         let holds = |id: &&ReplicaId| {
             let node = &self.nodes[self.seat_of(**id)];
             // It has gone on as another one, and given up what it held.
             let has_gone = node.id != **id;
+            let is_known = known_lives[self.seat_of(**id)] == node.life;
             has_gone
-                || node.recovering
+                || node.recovering && !(is_known && node.replica.is_some())
                 || node
                     .disk
                     .entries()
@@ -752,6 +800,10 @@ impl World {
         }
         self.close_those_who_left();
         self.rest(100);
+        if !self.faults.strict && self.random.one_in(8) {
+            self.go_on_without_fsyncs();
+        }
+        self.rest(100);
         self.check_rest();
         self.outlive_the_leader();
     }
@@ -783,16 +835,35 @@ impl World {
 
     fn finish_work(&mut self) {
         for node in 0..self.nodes.len() {
-            while self.nodes[node]
-                .replica
-                .as_ref()
-                .is_some_and(|_| !self.nodes[node].work.is_empty())
-            {
-                self.work(node);
-            }
+            self.finish_writes(node);
             self.sync_journal(node);
             self.sync(node);
         }
+    }
+
+    fn finish_writes(&mut self, node: usize) {
+        let has_work = |node: &Node| node.replica.is_some() && !node.work.is_empty();
+        while has_work(&self.nodes[node]) {
+            self.work(node);
+        }
+    }
+
+    /// What is written is shown, however long no fsync is made.
+    fn go_on_without_fsyncs(&mut self) {
+        self.trace.push("no fsyncs".to_owned());
+        let leader = self.leader().expect("one leads");
+        for _ in 0..MESSAGES_WITHOUT_FSYNC {
+            self.propose(leader);
+            (0..self.nodes.len()).for_each(|node| self.finish_writes(node));
+            while !self.network.is_empty() {
+                for packet in std::mem::take(&mut self.network) {
+                    self.arrive(packet);
+                }
+                (0..self.nodes.len()).for_each(|node| self.finish_writes(node));
+            }
+        }
+        let replica = self.nodes[leader].replica.as_ref().unwrap();
+        assert_eq!(replica.visible(), replica.last(), "written is not shown");
     }
 
     /// Nobody proposes anything, and the group may fall asleep; whatever happens then finds it so.
@@ -857,4 +928,11 @@ impl World {
             assert_eq!(node.disk.entries().len() as u64, last.index.0);
         }
     }
+}
+
+/// The places of what is new in a log since something was known of it up to an entry, as it is up to
+/// another one from now on.
+fn between(known: &mut LogIndex, through: LogIndex) -> std::ops::Range<usize> {
+    let before = std::mem::replace(known, through.max(*known));
+    before.0 as usize..known.0 as usize
 }

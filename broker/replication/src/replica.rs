@@ -21,7 +21,7 @@ use crate::reach::{Kind, Reach};
 use crate::recovery::Recovery;
 use crate::sequence::Sequence;
 use crate::sleep::Sleep;
-use crate::standing::{self, Standing};
+use crate::standing::{Standing, Turn};
 use crate::{
     Effect, EntryId, Event, JournalTicket, PeerMessage, Position, ReplicaId, RestoreError,
     Restored, VisibleWhen,
@@ -330,8 +330,8 @@ impl Replica {
     fn leader_unreachable(&mut self, leader: ReplicaId, newcomers: &[ReplicaId]) {
         if self.consensus.forget_leader(leader) {
             let voters = self.configurations.in_force().all_voters();
-            let rank = standing::rank(self.id, leader, voters, newcomers);
-            self.standing.leader_is_gone(rank);
+            let turn = Turn::of(self.id, leader, voters, newcomers);
+            self.standing.leader_is_gone(turn);
         }
     }
 

@@ -33,6 +33,9 @@ impl Standing {
     const TRIES: u32 = 5;
     /// Ticks by which one voter lets the one before it go first: time for an election.
     const TICKS_APART: u64 = 2;
+    /// Ticks more by which newcomers let those go first that are none: it costs clients less to wait for
+    /// a second try of these than to wait until they try the newcomers again.
+    const TICKS_BEHIND: u64 = 6;
     /// Ticks that one which has given its vote to another waits for that: thousands of elections at once
     /// share their fsyncs, and two that stand in turn would each end the election of the other.
     const PATIENCE_TICKS: u64 = 10;
@@ -47,10 +50,11 @@ impl Standing {
         }
     }
 
-    /// The leader is gone: `rank` of the voters that are left stand before this one.
-    pub(crate) fn leader_is_gone(&mut self, rank: usize) {
+    /// The leader is gone: this replica stands in its turn.
+    pub(crate) fn leader_is_gone(&mut self, turn: Turn) {
+        let behind = u64::from(turn.is_behind) * Self::TICKS_BEHIND;
         self.due = Some(Due {
-            ticks: 1 + Self::TICKS_APART * rank as u64,
+            ticks: 1 + Self::TICKS_APART * turn.rank as u64 + behind,
             why: Why::LeaderGone { tries: Self::TRIES },
         });
     }
@@ -110,20 +114,41 @@ impl Standing {
     }
 }
 
-/// How many of the voters that are left when `gone` is gone come before `own`: newcomers stand behind
-/// all others, in their order.
-pub(crate) fn rank(
-    own: ReplicaId,
-    gone: ReplicaId,
-    voters: impl Iterator<Item = ReplicaId>,
-    newcomers: &[ReplicaId],
-) -> usize {
-    let place = |voter: ReplicaId| {
-        let newness = newcomers.iter().position(|newcomer| *newcomer == voter);
-        (newness, voter)
+/// When a voter stands whose leader is gone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn {
+    /// How many stand before it.
+    rank: usize,
+    /// It is a newcomer, and not all others are.
+    is_behind: bool,
+}
+
+impl Turn {
+    /// Nobody stands before it.
+    pub(crate) const FIRST: Self = Self {
+        rank: 0,
+        is_behind: false,
     };
-    let earlier = |voter: &ReplicaId| *voter != gone && place(*voter) < place(own);
-    voters.filter(earlier).count()
+
+    /// Of `own` among the voters that are left when `gone` is gone: newcomers stand behind all others, in
+    /// their order.
+    pub(crate) fn of(
+        own: ReplicaId,
+        gone: ReplicaId,
+        voters: impl Iterator<Item = ReplicaId>,
+        newcomers: &[ReplicaId],
+    ) -> Self {
+        let place = |voter: ReplicaId| {
+            let newness = newcomers.iter().position(|newcomer| *newcomer == voter);
+            (newness, voter)
+        };
+        let (own, mut turn) = (place(own), Self::FIRST);
+        for earlier in voters.filter(|voter| *voter != gone).map(place) {
+            turn.rank += usize::from(earlier < own);
+            turn.is_behind |= earlier.0.is_none() && own.0.is_some();
+        }
+        turn
+    }
 }
 
 #[cfg(test)]
@@ -141,7 +166,7 @@ mod tests {
         for (own, expected) in [(1, 1), (3, 3), (4, 5)] {
             let voters = [1, 2, 3, 4].map(id).into_iter();
             let mut standing = Standing::new(7);
-            standing.leader_is_gone(rank(id(own), id(2), voters, &[]));
+            standing.leader_is_gone(Turn::of(id(own), id(2), voters, &[]));
             let stands = stands(&mut standing, 100);
             assert_eq!(stands[0], expected);
             assert_eq!(stands.len(), Standing::TRIES as usize);
@@ -152,22 +177,26 @@ mod tests {
     #[test]
     fn newcomers_stand_behind_all_others_in_their_order() {
         let id = |id| ReplicaId::new(id).expect("not 0");
-        let newcomers = [4, 1].map(id);
-        let rank = |own| {
-            rank(
-                id(own),
-                id(2),
-                [1, 2, 3, 4, 5].map(id).into_iter(),
-                &newcomers,
-            )
+        let first_stand = |own, voters: &[u64], newcomers: &[u64]| {
+            let newcomers: Vec<_> = newcomers.iter().copied().map(id).collect();
+            let voters = voters.iter().copied().map(id);
+            let mut standing = Standing::new(7);
+            standing.leader_is_gone(Turn::of(id(own), id(2), voters, &newcomers));
+            stands(&mut standing, 100)[0]
         };
-        assert_eq!([3, 5, 4, 1].map(rank), [0, 1, 2, 3]);
+        let of_five = |own| first_stand(own, &[1, 2, 3, 4, 5], &[4, 1]);
+        assert_eq!([3, 5, 4, 1].map(of_five), [1, 3, 11, 13]);
+        let all_new = |own| first_stand(own, &[1, 2, 3], &[3, 2, 1]);
+        assert_eq!([3, 1].map(all_new), [1, 3], "nobody else can lead");
     }
 
     #[test]
     fn who_is_for_another_lets_it_finish() {
         let mut standing = Standing::new(7);
-        standing.leader_is_gone(1);
+        standing.leader_is_gone(Turn {
+            rank: 1,
+            is_behind: false,
+        });
         assert_eq!(stands(&mut standing, 2), [0; 0]);
         standing.other_stands();
         assert_eq!(stands(&mut standing, 10), [10]);

@@ -9,6 +9,7 @@ use klamm_model::LogIndex;
 use klamm_model::raft::{LogEntry, MetaEntry, MetaKind};
 
 use super::Replica;
+use crate::standing::Turn;
 use crate::{Configuration, Effect, Members};
 
 impl Replica {
@@ -128,7 +129,7 @@ impl Replica {
         let members = self.configurations.in_force();
         match self.consensus.leader() {
             Some(leader) if !members.is_voter(leader) => self.leader_unreachable(leader, &[]),
-            None if members.has_lone_voter(self.id) => self.standing.leader_is_gone(0),
+            None if members.has_lone_voter(self.id) => self.standing.leader_is_gone(Turn::FIRST),
             _ => {}
         }
     }

@@ -32,7 +32,7 @@ use kafka_protocol::messages::{
 use crate::broker::{Broker, serve};
 use crate::client::Client;
 use crate::process::Process;
-use crate::requests::text;
+use crate::requests::{NOT_LEADER_OR_FOLLOWER, OFFSET_NOT_AVAILABLE, text, texts};
 use crate::segments::common_segments;
 use crate::support::{LIMIT, TempDir, eventually};
 
@@ -300,8 +300,15 @@ impl Cluster {
 
     /// Everything a partition holds, as its leader says.
     fn values(&self, topic: &str, partition: i32) -> Vec<String> {
-        let leader = self.leader(topic, partition);
-        self.client(leader).values(topic, partition)
+        eventually("a leader gives its records", || {
+            let leader = self.leader(topic, partition);
+            match self.client(leader).try_read_all(topic, partition) {
+                Ok(read) => Some(texts(read)),
+                // As every client does, after an election.
+                Err(NOT_LEADER_OR_FOLLOWER | OFFSET_NOT_AVAILABLE) => None,
+                Err(code) => panic!("{topic}-{partition}: error code {code}"),
+            }
+        })
     }
 
     /// Waits until every broker that runs has the same segments of a partition, byte for byte.

@@ -35,8 +35,18 @@ const INFLATED_BYTES_MAX: usize = 64 << 20;
 /// Error codes that tests compare with.
 pub(crate) const OFFSET_OUT_OF_RANGE: i16 = 1;
 pub(crate) const CORRUPT_MESSAGE: i16 = 2;
+pub(crate) const NOT_LEADER_OR_FOLLOWER: i16 = 6;
 pub(crate) const MESSAGE_TOO_LARGE: i16 = 10;
 pub(crate) const KAFKA_STORAGE_ERROR: i16 = 56;
+pub(crate) const OFFSET_NOT_AVAILABLE: i16 = 78;
+
+/// The values of records, as text.
+pub(crate) fn texts(read: Vec<Read>) -> Vec<String> {
+    let values = read.into_iter().map(|read| read.value);
+    values
+        .map(|value| String::from_utf8(value).expect("tests write text"))
+        .collect()
+}
 
 pub(crate) fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
@@ -189,17 +199,25 @@ impl Client {
 
     /// Everything from the start of the log to its end.
     pub(crate) fn read_all(&mut self, topic: &str, partition: i32) -> Vec<Read> {
-        let mut next = self.log_start(topic, partition);
+        let read = self.try_read_all(topic, partition);
+        read.unwrap_or_else(|code| panic!("{topic}-{partition}: error code {code}"))
+    }
+
+    /// The same, or the code of the error.
+    pub(crate) fn try_read_all(&mut self, topic: &str, partition: i32) -> Result<Vec<Read>, i16> {
+        let mut next = self.try_log_start(topic, partition)?;
         let mut all = Vec::new();
         loop {
             let fetched = self.fetch(topic, partition, next);
-            assert_eq!(fetched.error, 0, "{topic}-{partition} from {next}");
+            if fetched.error != 0 {
+                return Err(fetched.error);
+            }
             if fetched.next_offset == next {
                 assert_eq!(
                     next, fetched.high_watermark,
                     "{topic}-{partition} is read to its end"
                 );
-                return all;
+                return Ok(all);
             }
             next = fetched.next_offset;
             all.extend(fetched.records);
@@ -208,6 +226,11 @@ impl Client {
 
     /// The first offset that is there.
     pub(crate) fn log_start(&mut self, topic: &str, partition: i32) -> i64 {
+        let start = self.try_log_start(topic, partition);
+        start.unwrap_or_else(|code| panic!("{topic}-{partition}: error code {code}"))
+    }
+
+    fn try_log_start(&mut self, topic: &str, partition: i32) -> Result<i64, i16> {
         const EARLIEST: i64 = -2;
         let wanted = ListOffsetsPartition::default()
             .with_partition_index(partition)
@@ -220,8 +243,10 @@ impl Client {
             .with_topics(vec![topic]);
         let answer = self.call(1, &request);
         let partition = &answer.topics[0].partitions[0];
-        assert_eq!(partition.error_code, 0);
-        partition.offset
+        match partition.error_code {
+            0 => Ok(partition.offset),
+            code => Err(code),
+        }
     }
 
     /// Deletes records before an offset: error code and low watermark.
@@ -240,9 +265,7 @@ impl Client {
 
     /// All values of a partition, as text.
     pub(crate) fn values(&mut self, topic: &str, partition: i32) -> Vec<String> {
-        let all = self.read_all(topic, partition).into_iter();
-        all.map(|read| String::from_utf8(read.value).expect("tests write text"))
-            .collect()
+        texts(self.read_all(topic, partition))
     }
 
     /// Creates a topic, or says why not.

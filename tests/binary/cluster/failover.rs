@@ -5,9 +5,7 @@ use std::time::Duration;
 use kafka_protocol::messages::ProduceRequest;
 
 use super::{Cluster, Follower, leader_as_told, numbers};
-use crate::requests::{ALL, batch, produce_request};
-
-const NOT_LEADER_OR_FOLLOWER: i16 = 6;
+use crate::requests::{ALL, NOT_LEADER_OR_FOLLOWER, batch, produce_request};
 
 #[test]
 fn a_partition_goes_on_after_its_leader_was_killed_and_every_record_is_there_once() {

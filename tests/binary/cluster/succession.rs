@@ -7,9 +7,8 @@ use kafka_protocol::messages::{FetchRequest, MetadataRequest, ProduceRequest, To
 
 use super::{Cluster, leader_as_told, metadata};
 use crate::client::Client;
-use crate::requests::{ALL, batch, produce_request, text};
+use crate::requests::{ALL, NOT_LEADER_OR_FOLLOWER, batch, produce_request, text};
 
-const NOT_LEADER_OR_FOLLOWER: i16 = 6;
 const FENCED_LEADER_EPOCH: i16 = 74;
 
 /// The topic as a broker describes it.

@@ -14,11 +14,10 @@ use super::metrics::{becomes, of_one};
 use super::moves::four;
 use super::{Cluster, Follower, metadata, numbers};
 use crate::client::Client;
-use crate::requests::{batch, text};
+use crate::requests::{NOT_LEADER_OR_FOLLOWER, batch, text};
 use crate::support::eventually;
 
 const UNCLEAN: i8 = 1;
-const NOT_LEADER_OR_FOLLOWER: i16 = 6;
 const ELIGIBLE_LEADERS_NOT_AVAILABLE: i16 = 83;
 const ELECTION_NOT_NEEDED: i16 = 84;
 

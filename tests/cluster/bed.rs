@@ -1,4 +1,4 @@
-//! Three brokers, each on a host of its own, and what can be done to them.
+//! Brokers, each on a host of its own, and what can be done to them.
 
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, SocketAddrV4};
@@ -23,7 +23,10 @@ use crate::process::{Process, binary, command};
 use crate::requests::text;
 use crate::support::{TempDir, eventually};
 
-pub(crate) const BROKERS: usize = 3;
+/// As many as most clusters have.
+const BROKERS: usize = 3;
+/// Brokers that vote on the metadata, unless settings say otherwise.
+const METADATA_VOTERS: usize = 3;
 /// Every host has the ports for itself.
 const CLIENT_PORT: u16 = 9092;
 const PEER_PORT: u16 = 9192;
@@ -35,7 +38,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// System calls that wait for a disk.
 const SYNCS: &str = "fsync,fdatasync,sync_file_range";
 
-/// One at a time: three brokers and their clients are enough for a machine.
+/// One at a time: its brokers and their clients are enough for a machine.
 static TURN: Mutex<()> = Mutex::new(());
 
 /// The brokers and their network.
@@ -71,6 +74,11 @@ pub(crate) enum Disks {
 impl Bed {
     /// Three brokers that serve; `None`, with the reason printed, where there can be none.
     pub(crate) fn start(disks: Disks, settings: &[(&str, &str)]) -> Option<Self> {
+        Self::of(BROKERS, disks, settings)
+    }
+
+    /// The same of so many brokers, at least three.
+    pub(crate) fn of(brokers: usize, disks: Disks, settings: &[(&str, &str)]) -> Option<Self> {
         let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let of_disks = || (disks == Disks::Own).then(disks::obstacle).flatten();
         if let Some(obstacle) = network::obstacle().or_else(of_disks) {
@@ -90,22 +98,27 @@ impl Bed {
         };
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let mut bed = Self {
-            seats: (0..BROKERS).map(seat).collect(),
-            network: Network::new(BROKERS),
+            seats: (0..brokers).map(seat).collect(),
+            network: Network::new(brokers),
             settings: settings.iter().map(own).collect(),
             _turn: turn,
         };
         bed.start_all();
         // Before that a founder is the only one who decides.
         eventually("three brokers vote on the metadata", || {
-            (bed.voters() == Some(BROKERS)).then_some(())
+            (bed.voters() == Some(METADATA_VOTERS)).then_some(())
         });
         Some(bed)
     }
 
+    /// How many brokers there are.
+    pub(crate) fn size(&self) -> usize {
+        self.seats.len()
+    }
+
     /// Starts all brokers that do not run, at once, and waits until each is ready.
     pub(crate) fn start_all(&mut self) {
-        for at in 0..BROKERS {
+        for at in 0..self.size() {
             if self.seats[at].process.is_none() {
                 self.seats[at].process = Some(Process::start(self.command(at)));
             }
@@ -180,7 +193,7 @@ impl Bed {
     pub(crate) fn heal(&mut self) {
         self.network.heal();
         self.resume();
-        for at in 0..BROKERS {
+        for at in 0..self.size() {
             self.heal_disk(at);
         }
         self.start_all();
@@ -223,8 +236,7 @@ impl Bed {
 
     /// Where clients find the brokers.
     pub(crate) fn bootstrap(&self) -> Vec<SocketAddr> {
-        let brokers = 0..BROKERS;
-        brokers
+        (0..self.size())
             .map(|at| self.address(at, CLIENT_PORT).into())
             .collect()
     }
@@ -244,7 +256,7 @@ impl Bed {
             .with_name(TopicName(text(name)))
             .with_num_partitions(partitions)
             .with_configs(vec![small])
-            .with_replication_factor(3);
+            .with_replication_factor(i16::try_from(self.size()).expect("a few"));
         let request = CreateTopicsRequest::default()
             .with_topics(vec![topic])
             .with_timeout_ms(20_000);
@@ -267,7 +279,7 @@ impl Bed {
         let what = format!("{topic}-{partition} has a leader");
         eventually(&what, || {
             let told = |at| self.leader_as_told(at, topic, partition);
-            let told: BTreeSet<_> = (0..BROKERS).map(told).collect();
+            let told: BTreeSet<_> = (0..self.size()).map(told).collect();
             match told.first() {
                 Some(Some(leader)) if told.len() == 1 => Some(*leader),
                 _ => None,
@@ -305,7 +317,7 @@ impl Bed {
     fn command(&self, at: usize) -> Command {
         let listeners = format!("PLAINTEXT://{}", self.address(at, CLIENT_PORT));
         let peers = self.address(at, PEER_PORT).to_string();
-        let seeds: Vec<_> = (0..BROKERS)
+        let seeds: Vec<_> = (0..self.size())
             .map(|broker| self.address(broker, PEER_PORT).to_string())
             .collect();
         let seeds = seeds.join(",");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::bed::{BROKERS, Bed};
+use crate::bed::Bed;
 use crate::support::Draw;
 
 /// Something that happens to a broker, or to all, until the bed is healed.
@@ -74,12 +74,12 @@ impl Fault {
     pub(crate) fn strike(self, bed: &mut Bed) {
         match self {
             Self::Kill(at) => kill(bed, at),
-            Self::KillAll => (0..BROKERS).for_each(|at| kill(bed, at)),
+            Self::KillAll => (0..bed.size()).for_each(|at| kill(bed, at)),
             Self::Pause(at) if bed.is_active(at) => bed.pause(at),
-            Self::Part(at) => bed.network.part(at, (at + 1) % BROKERS),
-            Self::Isolate(at) => others(at).for_each(|other| bed.network.part(at, other)),
-            Self::Mute(at) => others(at).for_each(|other| bed.network.block(at, other)),
-            Self::Deafen(at) => others(at).for_each(|other| bed.network.block(other, at)),
+            Self::Part(at) => bed.network.part(at, (at + 1) % bed.size()),
+            Self::Isolate(at) => others(bed, at).for_each(|other| bed.network.part(at, other)),
+            Self::Mute(at) => others(bed, at).for_each(|other| bed.network.block(at, other)),
+            Self::Deafen(at) => others(bed, at).for_each(|other| bed.network.block(other, at)),
             Self::Unplug(at) => bed.network.unplug(at),
             Self::Vanish(at) => {
                 bed.network.unplug(at);
@@ -87,7 +87,7 @@ impl Fault {
             }
             Self::Stop(at) if bed.is_active(at) => bed.stop(at),
             Self::CutPower(at) => cut_power(bed, at),
-            Self::CutAllPower => (0..BROKERS).for_each(|at| cut_power(bed, at)),
+            Self::CutAllPower => (0..bed.size()).for_each(|at| cut_power(bed, at)),
             Self::FailDisk(at) if bed.is_active(at) => bed.fail_disk(at),
             Self::FillDisk(at) if bed.is_active(at) => bed.fill_disk(at),
             Self::SlowDisk(at) if bed.is_active(at) => bed.slow_disk(at, SLOWER_BY),
@@ -113,8 +113,8 @@ fn cut_power(bed: &mut Bed, at: usize) {
     }
 }
 
-fn others(at: usize) -> impl Iterator<Item = usize> {
-    (0..BROKERS).filter(move |other| *other != at)
+fn others(bed: &Bed, at: usize) -> impl Iterator<Item = usize> + use<> {
+    (0..bed.size()).filter(move |other| *other != at)
 }
 
 /// Faults that come together, and how long they last.
@@ -125,9 +125,9 @@ pub(crate) struct Blow {
 }
 
 impl Blow {
-    /// One of that kind; who is struck, and for how long, is drawn.
-    pub(crate) fn of(kind: Kind, draw: &mut Draw) -> Self {
-        let victim = below(draw, BROKERS);
+    /// One of that kind; which of so many brokers is struck, and for how long, is drawn.
+    pub(crate) fn of(kind: Kind, brokers: usize, draw: &mut Draw) -> Self {
+        let victim = below(draw, brokers);
         // Longer and shorter than an election takes, and than clients wait for an answer.
         let lasts = Duration::from_millis(200 + draw.below(3_800));
         Self {
@@ -138,11 +138,11 @@ impl Blow {
 
     /// Draws one. Every kind is as likely as the others; one blow in five is double, and then
     /// mostly nobody has a majority any more.
-    pub(crate) fn draw(draw: &mut Draw, kinds: &[Kind]) -> Self {
+    pub(crate) fn draw(kinds: &[Kind], brokers: usize, draw: &mut Draw) -> Self {
         let kind = |draw: &mut Draw| kinds[below(draw, kinds.len())];
-        let mut blow = Self::of(kind(draw), draw);
+        let mut blow = Self::of(kind(draw), brokers, draw);
         if draw.below(5) == 0 {
-            let second = Self::of(kind(draw), draw);
+            let second = Self::of(kind(draw), brokers, draw);
             blow.faults.extend(second.faults);
         }
         blow
@@ -159,7 +159,7 @@ fn a_seed_draws_the_same_blows_twice_and_all_kinds_in_time() {
     for kinds in [KINDS, DISK_KINDS] {
         let drawn = || {
             let mut draw = Draw(7);
-            let blows = (0..200).map(|_| Blow::draw(&mut draw, kinds));
+            let blows = (0..200).map(|_| Blow::draw(kinds, 3, &mut draw));
             blows.collect::<Vec<_>>()
         };
         assert_eq!(drawn(), drawn());

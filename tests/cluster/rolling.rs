@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::bed::{BROKERS, Bed, Disks};
+use crate::bed::{Bed, Disks};
 use crate::clients::own::now_us;
 use crate::clients::real::Programs;
 use crate::history::figures::Figures;
@@ -40,7 +40,7 @@ fn restart_all(clients: Clients<'_>, wait_max: Duration) {
         // Programs that start need the machine for themselves.
         std::thread::sleep(START);
         begun_us = now_us();
-        for at in 0..BROKERS {
+        for at in 0..bed.size() {
             std::thread::sleep(CALM);
             println!("{} broker {at} is asked to stop", now_us());
             bed.stop(at);

@@ -44,6 +44,15 @@ fn a_storm_of_faults_loses_nothing() {
     storm(bed, Clients::Own, first, KINDS);
 }
 
+/// Two of five may be gone at any time.
+#[test]
+fn a_storm_over_five_brokers_loses_nothing() {
+    let Some(bed) = Bed::of(5, Disks::Shared, &[]) else {
+        return;
+    };
+    storm(bed, Clients::Own, &[Fault::Kill, Fault::Isolate], KINDS);
+}
+
 /// The long form only: Java, librdkafka and franz-go are restarted under in the short one.
 #[test]
 fn a_storm_of_faults_loses_nothing_of_real_clients() {
@@ -79,8 +88,8 @@ fn storm(mut bed: Bed, clients: Clients<'_>, first: &[Kind], kinds: &[Kind]) {
         for number in 1..=blows {
             std::thread::sleep(CALM);
             let blow = match first.next() {
-                Some(kind) => Blow::of(*kind, &mut draw),
-                None => Blow::draw(&mut draw, kinds),
+                Some(kind) => Blow::of(*kind, bed.size(), &mut draw),
+                None => Blow::draw(kinds, bed.size(), &mut draw),
             };
             println!("blow {number}: {blow:?}");
             strike(bed, &blow);

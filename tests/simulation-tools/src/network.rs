@@ -117,6 +117,11 @@ impl<T> Network<T> {
         self.nodes[at].life
     }
 
+    /// Whether a node has heard of the life that another one leads now, or led last.
+    pub fn knows_life(&self, at: usize, of: usize) -> bool {
+        self.nodes[at].known_lives[of] == self.nodes[of].life
+    }
+
     // ---- Messages ----
 
     /// A message from the sender's life, on the connection it knows of.
@@ -237,6 +242,11 @@ impl<T> Network<T> {
             },
             _ => None,
         };
+    }
+
+    /// One node is cut off from all others.
+    pub fn isolate(&mut self, node: usize) {
+        self.isolated = Some(node);
     }
 
     /// Everybody reaches everybody.

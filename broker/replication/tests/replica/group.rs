@@ -5,39 +5,43 @@
 //! That the oracle would notice is a test too: with each [`Sabotage`] some history must fail.
 
 mod disk;
-mod links;
+mod faults;
 mod node;
 mod oracle;
+mod rest;
 mod unclean;
 mod world;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use klamm_simulation::seeds::any_fails;
+use klamm_simulation::{Seeds, Trace};
 
-use world::{Counts, Faults, Sabotage, World};
+use faults::{Counts, Faults, Sabotage};
+use world::World;
 
 /// Steps of one history before everything heals.
 const STEPS: usize = 6_000;
 /// If members change, which takes a commit or two each time.
 const STEPS_WITH_CHANGES: usize = 12_000;
 /// Histories of each kind.
-const SEEDS: u64 = 150;
+const SEEDS: Seeds = Seeds {
+    one: "KLAMM_GROUP_SEED",
+    many: "KLAMM_GROUP_SEEDS",
+    ordinary: 200,
+};
+/// In one of so many a sabotage must show.
+const SEEDS_TO_NOTICE: u64 = 500;
 
-/// Runs one history; where it failed, what came before.
-fn history(seed: u64, faults: Faults) -> Result<World, Vec<String>> {
-    let mut world = World::new(seed, faults);
-    let steps = match faults.changes {
+/// Runs one history: how many entries were shown, and what happened.
+fn history(seed: u64, faults: Faults, trace: &Trace) -> (u64, Counts) {
+    let mut world = World::new(seed, faults, trace);
+    world.live(match faults.changes {
         true => STEPS_WITH_CHANGES,
         false => STEPS,
-    };
-    let run = AssertUnwindSafe(|| world.run(steps));
-    match catch_unwind(run) {
-        Ok(()) => Ok(world),
-        Err(_) => Err(world.trace),
-    }
+    });
+    (world.shown(), world.counts)
 }
 
-/// Groups of fixed members, and groups that replicas join and leave. `KLAMM_GROUP_SEEDS` asks for more
-/// of them, `KLAMM_GROUP_SEED` for one of either alone.
+/// Groups of fixed members, and groups that replicas join and leave.
 fn histories(name: &str, faults: Faults) {
     let fixed = histories_of(name, faults);
     let changes = true;
@@ -48,46 +52,26 @@ fn histories(name: &str, faults: Faults) {
     }
 }
 
-/// How many there were, and what happened in them.
+/// How many there were, and what happened in them; `None` if one was asked for alone.
 fn histories_of(name: &str, faults: Faults) -> Option<(u64, Counts)> {
-    let seeds = asked("KLAMM_GROUP_SEEDS").unwrap_or(SEEDS);
-    if let Some(seed) = asked("KLAMM_GROUP_SEED") {
-        if let Err(trace) = history(seed, faults) {
-            panic!("{name}: seed {seed}\n{}", trace.join("\n"));
-        }
-        return None;
+    let lived = SEEDS.live(|seed, trace| history(seed, faults, trace));
+    let (mut visible, mut counts) = (0, Counts::default());
+    for (shown, happened) in &lived {
+        visible += shown;
+        counts.add(happened);
     }
-    let mut visible = 0;
-    let mut counts = Counts::default();
-    for seed in 0..seeds {
-        match history(seed, faults) {
-            Ok(world) => {
-                visible += world.shown();
-                counts.add(&world.counts);
-            }
-            Err(trace) => {
-                let last = trace.len().saturating_sub(80);
-                panic!("{name}: seed {seed}\n{}", trace[last..].join("\n"));
-            }
-        }
-    }
+    let seeds = lived.len() as u64;
     #[expect(clippy::print_stdout, reason = "how much happened is asked for")]
     {
         println!("{name}: {seeds} seeds, {visible} entries shown, {counts:?}");
+    }
+    if SEEDS.is_one() {
+        return None;
     }
     assert!(visible > seeds * 15, "little was shown");
     assert!(counts.elections > seeds, "few elections");
     assert!(counts.sleeps > 5 * seeds, "little sleep");
     Some((seeds, counts))
-}
-
-fn asked(variable: &str) -> Option<u64> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "how long a test runs is asked for"
-    )]
-    let asked = std::env::var(variable).ok()?;
-    Some(asked.parse().unwrap())
 }
 
 /// With this sabotage the oracle must find fault with some history.
@@ -96,7 +80,7 @@ fn is_noticed(sabotage: Sabotage, faults: Faults) {
         sabotage: Some(sabotage),
         ..faults
     };
-    let noticed = (0..500).any(|seed| history(seed, faults).is_err());
+    let noticed = any_fails(SEEDS_TO_NOTICE, |seed, trace| history(seed, faults, trace));
     assert!(noticed, "{sabotage:?} went unnoticed");
 }
 

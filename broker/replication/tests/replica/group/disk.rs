@@ -3,8 +3,7 @@
 use klamm_model::raft::{HardState, LogEntry, MetaEntry, MetaKind};
 use klamm_model::{LogIndex, Offset, Term};
 use klamm_replication::{EntryId, Forced, JournalTicket, Members, Position, Restored};
-
-use super::world::Random;
+use klamm_simulation::Random;
 
 /// What was written, and how much of it would survive a loss of power.
 #[derive(Default)]
@@ -156,6 +155,18 @@ impl Disk {
         let mut entries: Vec<_> = self.batches.iter().cloned().chain(metas).collect();
         entries.sort_by_key(LogEntry::index);
         entries
+    }
+
+    /// Whether this entry can be read back.
+    pub(super) fn holds(&self, entry: EntryId) -> bool {
+        let batch = self
+            .batches
+            .binary_search_by_key(&entry.index, LogEntry::index);
+        let meta = self
+            .metas
+            .binary_search_by_key(&entry.index, |meta| meta.index);
+        batch.is_ok_and(|at| self.batches[at].term() == entry.term)
+            || meta.is_ok_and(|at| self.metas[at].term == entry.term)
     }
 
     pub(super) fn last(&self) -> Position {

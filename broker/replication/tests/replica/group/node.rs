@@ -19,10 +19,6 @@ pub(super) struct Node {
     /// The log as the replica knows it, written or not.
     pub(super) log: Vec<LogEntry>,
     pub(super) work: VecDeque<Work>,
-    /// Counts its processes.
-    pub(super) life: u64,
-    /// The lives of the others that it has heard of.
-    pub(super) known_lives: Vec<u64>,
     /// What it may have lost has not come back yet.
     pub(super) recovering: bool,
     pub(super) flush_wanted: bool,
@@ -45,6 +41,7 @@ pub(super) enum Work {
 /// How a process begins.
 #[derive(Clone, Copy)]
 pub(super) struct Start {
+    pub(super) life: u64,
     pub(super) strict: bool,
     pub(super) preferred: bool,
     pub(super) seed: u64,
@@ -53,16 +50,14 @@ pub(super) struct Start {
 }
 
 impl Node {
-    /// One of so many, which may know the first members of the group.
-    pub(super) fn new(id: ReplicaId, nodes: u64, first: Members) -> Self {
+    /// One that may know the first members of the group.
+    pub(super) fn new(id: ReplicaId, first: Members) -> Self {
         Self {
             id,
             replica: None,
             disk: Disk::of_group(first),
             log: Vec::new(),
             work: VecDeque::new(),
-            life: 0,
-            known_lives: vec![1; nodes as usize],
             recovering: false,
             flush_wanted: false,
             shown: LogIndex::ZERO,
@@ -79,14 +74,13 @@ impl Node {
         }
         self.log = self.disk.entries();
         self.work.clear();
-        self.life += 1;
         self.flush_wanted = false;
         self.shown = LogIndex::ZERO;
         self.committed = LogIndex::ZERO;
         let settings = ReplicaSettings {
             id: self.id,
             seed: start.seed,
-            life: self.life,
+            life: start.life,
             recovering: self.recovering,
             preferred: start.preferred,
             visible_when: match start.strict {

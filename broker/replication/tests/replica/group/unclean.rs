@@ -7,14 +7,15 @@ use klamm_model::Term;
 use klamm_replication::{EntryId, Event, LogFate, Members, Replica, ReplicaId, UncleanElection};
 
 use super::disk::Disk;
+use super::faults::Sabotage;
 use super::node::Node;
 use super::oracle::Oracle;
-use super::world::{Sabotage, World};
+use super::world::World;
 
 /// How far the term goes ahead.
 const TERMS_AHEAD: u64 = 1_000;
 
-impl World {
+impl World<'_> {
     /// The node that has a replica, whatever has become of it.
     pub(super) fn seat_of(&self, id: ReplicaId) -> usize {
         (id.get() as usize - 1) % self.nodes.len()
@@ -41,7 +42,7 @@ impl World {
     /// The controller reaches some of the nodes, and lets the one go on alone that has most.
     pub(super) fn elect_uncleanly(&mut self, first: usize) {
         let mut reached: Vec<_> = (0..self.nodes.len()).collect();
-        reached.retain(|seat| *seat == first || self.random.below(2) == 0);
+        reached.retain(|seat| *seat == first || self.random.one_in(2));
         reached.retain(|seat| self.can_go_on_alone(*seat));
         let rank = |seat: &&usize| {
             let EntryId { index, term } = last_written(&self.nodes[**seat]);
@@ -69,7 +70,7 @@ impl World {
             end_offset: node.disk.last().offset,
             term: Term::new(latest + TERMS_AHEAD),
         };
-        self.trace.push(format!("{election:?}"));
+        self.trace.note(format!("{election:?}"));
         self.elections.push(election);
         self.oracles.push(Oracle::default());
     }
@@ -88,10 +89,11 @@ impl World {
         if node.replica.is_none() || node.known == self.elections.len() {
             return;
         }
-        node.replica = None;
-        node.disk.sync();
-        node.disk.sync_journal();
-        self.trace.push(format!("{}: closed", at + 1));
+        let disk = &mut self.nodes[at].disk;
+        disk.sync();
+        disk.sync_journal();
+        self.end(at);
+        self.trace.note(format!("{}: closed", at + 1));
         self.start(at);
     }
 
@@ -99,7 +101,6 @@ impl World {
     pub(super) fn settle(&mut self, at: usize) -> bool {
         let decided = self.elections.len();
         let id = self.id_of(at, decided);
-        let nodes = self.nodes.len();
         let is_careless = self.sabotages(Sabotage::GivenUpLogsGoOn);
         let node = &mut self.nodes[at];
         node.known = decided;
@@ -112,14 +113,13 @@ impl World {
             LogFate::GoesOn => {}
             LogFate::IsGivenUp if is_careless => {}
             LogFate::IsGivenUp => {
-                self.trace.push(format!("{}: its log is given up", at + 1));
+                self.trace.note(format!("{}: its log is given up", at + 1));
                 self.counts.given_up += 1;
                 node.disk = Disk::of_group(Members::default());
-                node.known_lives = vec![1; nodes];
                 node.recovering = false;
             }
             LogFate::GoesOnAlone => {
-                self.trace.push(format!("{}: goes on alone", at + 1));
+                self.trace.note(format!("{}: goes on alone", at + 1));
                 let before = past.unclean_elections() as usize;
                 let log = node.disk.entries();
                 let after = self.oracles[before].as_far_as(&log);

@@ -17,7 +17,7 @@ pub type Completion<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey(String);
 
-/// A text that is no key: empty, too long, or with an empty part.
+/// A text that is no key: empty, too long, or with a part that is empty or means a directory (`.`, `..`).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an object key key={0:?}")]
 pub struct InvalidObjectKey(pub String);
@@ -103,7 +103,8 @@ impl ObjectKey {
 
     /// Checks a key.
     pub fn new(key: &str) -> Result<Self, InvalidObjectKey> {
-        if key.len() > Self::BYTES_MAX || key.split('/').any(str::is_empty) {
+        let is_odd = |part: &str| ["", ".", ".."].contains(&part);
+        if key.len() > Self::BYTES_MAX || key.split('/').any(is_odd) {
             return Err(InvalidObjectKey(key.to_owned()));
         }
         Ok(Self(key.to_owned()))
@@ -130,7 +131,7 @@ mod tests {
         for good in ["a", "a/b.log", &"k".repeat(1024)] {
             assert!(ObjectKey::new(good).is_ok(), "{good}");
         }
-        for bad in ["", "/a", "a/", "a//b", &"k".repeat(1025)] {
+        for bad in ["", "/a", "a/", "a//b", "a/./b", "..", &"k".repeat(1025)] {
             assert!(ObjectKey::new(bad).is_err(), "{bad}");
         }
     }

@@ -15,10 +15,6 @@ use super::cluster;
 use crate::peer::{FIRST_SUCCESSION_TIME, Group};
 use crate::shard::Shard;
 
-/// Before it is said who leads. Clients ask as soon as a leader's connection to them ends, and that to this
-/// broker may end a moment later: a process that is killed closes one after the other. An answer that names
-/// it once more costs them a second.
-pub(crate) const NEWS_DELAY: Duration = Duration::from_millis(3);
 /// Between two looks. Many may wait for many partitions: being woken for each would cost more.
 const PAUSE: Duration = Duration::from_millis(5);
 

@@ -35,6 +35,7 @@ impl Simulation {
                 "group::what_was_acknowledged_survives_any_number",
                 "group::a_group_that_lost_power_as_a_whole",
                 "group::with_an_fsync_before_each_acknowledgement",
+                "group::what_was_acknowledged_since_an_unclean_election",
             ],
             Self::Brokers => &["cluster::acknowledged_records"],
             Self::OneBroker => &["no_acknowledged_record_is_lost"],

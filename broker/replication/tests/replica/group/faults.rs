@@ -70,6 +70,8 @@ pub(super) struct Cruelty {
     is_there: bool,
     /// A leader that falls after so many steps.
     doomed: Option<(usize, u64)>,
+    /// A leader that has shown nothing yet.
+    fresh: Option<usize>,
 }
 
 impl Counts {
@@ -100,6 +102,7 @@ impl Cruelty {
         Self {
             is_there: random.one_in(3),
             doomed: None,
+            fresh: None,
         }
     }
 }
@@ -166,20 +169,27 @@ impl World<'_> {
 
     /// A leader falls before anybody has its first entry, or soon after.
     pub(super) fn doom_new_leader(&mut self, at: usize) {
+        self.cruelty.fresh = Some(at);
         if self.cruelty.is_there && self.random.one_in(2) {
             self.cruelty.doomed = Some((at, self.random.below(30)));
         }
     }
 
-    /// Or when a bare majority has what was just acknowledged.
+    /// Or when a bare majority has what was just acknowledged, and most of all what it shows first: that
+    /// others began it is where leaders of several terms differ.
     pub(super) fn doom_leader_that_shows(&mut self, at: usize) {
-        let leads = self.leader() == Some(at);
-        if self.cruelty.is_there && leads && self.random.one_in(20) {
+        if self.leader() != Some(at) {
+            return;
+        }
+        let is_first = self.cruelty.fresh.take_if(|fresh| *fresh == at).is_some();
+        let one_in = if is_first { 3 } else { 20 };
+        if self.cruelty.is_there && self.random.one_in(one_in) {
             self.cruelty.doomed = Some((at, 0));
         }
     }
 
-    /// A doomed leader is killed or cut off, and one that followed it may lose what it had not fsynced.
+    /// A doomed leader is killed or cut off; one that followed it may lose what it had not fsynced, and one
+    /// that was down may be back.
     pub(super) fn strike_the_doomed(&mut self) {
         let Some((leader, steps)) = self.cruelty.doomed else {
             return;
@@ -199,6 +209,10 @@ impl World<'_> {
         let follower = self.random.place(&self.nodes);
         if follower != leader && self.random.one_in(2) {
             self.lose_power(follower);
+        }
+        let other = self.random.place(&self.nodes);
+        if other != leader && other != follower {
+            self.start(other);
         }
     }
 

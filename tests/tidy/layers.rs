@@ -72,7 +72,16 @@ const HOMES: &[(&str, &[&str])] = &[
     ("raft", &["klamm-replication"]),
     ("slog", &["klamm-replication"]),
     ("memmap2", &["klamm-storage"]),
-    ("tokio", &["klamm-broker", "klamm-tests", "klamm-benches"]),
+    // Object storage is asked by futures, and its SDK runs on tokio.
+    (
+        "tokio",
+        &[
+            "klamm-broker",
+            "klamm-tiering",
+            "klamm-tests",
+            "klamm-benches",
+        ],
+    ),
     ("socket2", &["klamm-broker", "klamm-tests", "klamm-benches"]),
     ("clap", &["klamm-broker", "klamm-cli", "klamm-benches"]),
     ("hyper", &["klamm-broker"]),

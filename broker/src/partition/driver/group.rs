@@ -138,13 +138,15 @@ impl PartitionDriver {
     }
 
     /// The followers that are behind by at most 1,000 entries, all of them in memory, so that they may vote,
-    /// lead, or be read from: they catch up with the rest in no time. Only known to a leader.
+    /// lead, or be read from: they catch up with the rest in no time. Not those that have not said in this
+    /// life that they have anything: perhaps nobody is there. Only known to a leader.
     pub fn caught_up(&self) -> impl Iterator<Item = ReplicaId> + '_ {
         let end = self.log.last_index();
         let recent = self.recent.as_ref().and_then(Recent::first);
         let is_close = move |written: LogIndex| {
             let has_rest_in_memory = recent.is_some_and(|recent| written.next() >= recent);
-            written >= end || written.0 + LAG_MAX >= end.0 && has_rest_in_memory
+            let is_near = written.0 + LAG_MAX >= end.0 && has_rest_in_memory;
+            written > LogIndex::ZERO && (written >= end || is_near)
         };
         let followers = self.followers();
         followers

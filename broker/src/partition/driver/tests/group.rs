@@ -47,6 +47,33 @@ impl Group {
         }
     }
 
+    /// So many voters from the beginning, of which the first leads.
+    pub(super) fn of_voters(count: usize) -> Self {
+        let members = Members::of_voters((0..count).map(id));
+        let node = |at| {
+            let fixture = Fixture::new();
+            let driver = fixture.driver_as(id(at), 0, LogConfig::default(), members.clone());
+            (fixture, driver)
+        };
+        let mut group = Self {
+            nodes: (0..count).map(node).collect(),
+            format: Format::Two,
+            said: Vec::new(),
+        };
+        for (_, driver) in &mut group.nodes {
+            driver.start(NOW, &mut Vec::new());
+        }
+        for ticks in 1.. {
+            if group.driver(0).is_leader() {
+                break;
+            }
+            let now = NOW + Duration::from_millis(50) * ticks;
+            group.driver(0).tick(now, &mut Vec::new());
+            group.exchange();
+        }
+        group
+    }
+
     pub(super) fn driver(&mut self, at: usize) -> &mut PartitionDriver {
         &mut self.nodes[at].1
     }
@@ -65,6 +92,9 @@ impl Group {
                 }
                 messages.extend(driver.take_outgoing());
             }
+            // Others are not there.
+            let nodes = self.nodes.len() as u64;
+            messages.retain(|message| message.envelope.to.get() <= nodes);
             if messages.is_empty() {
                 return;
             }

@@ -2,6 +2,7 @@
 
 use klamm_replication::PeerMessage;
 
+use super::group::{Group, id};
 use super::*;
 
 fn voters(ids: &[u64]) -> Members {
@@ -117,4 +118,17 @@ fn a_group_that_begins_is_led_by_the_preferred_replica_without_a_time_out() {
     let asks =
         |message: &PeerMessage| matches!(message, PeerMessage::VoteRequest { pre: true, .. });
     assert_eq!(asked.filter(|envelope| asks(&envelope.message)).count(), 2);
+}
+
+#[test]
+fn a_learner_that_has_said_nothing_has_not_caught_up_however_short_the_log_is() {
+    let mut group = Group::of_voters(2);
+    group.produce(0, 3);
+    let nobody = id(7);
+    let wanted = voters(&[1, 2]).with_learners([nobody]);
+    group.change_members(0, wanted);
+    let leader = group.driver(0);
+    assert!(leader.members().all().any(|member| member == nobody));
+    assert!(leader.has_caught_up(id(1)));
+    assert!(!leader.has_caught_up(nobody));
 }

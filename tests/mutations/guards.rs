@@ -105,7 +105,7 @@ pub(crate) const GUARDS: &[Guard] = &[
         file: "broker/replication/src/sequence.rs",
         guard: "        if self.in_journal.is_some() {\n            return;\n        }\n        let batches",
         without: "        let batches",
-        noticed_by: Simulation::Brokers,
+        noticed_by: Simulation::Whole,
     },
     Guard {
         name: "commit-clamped-at-start",

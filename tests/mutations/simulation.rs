@@ -15,6 +15,8 @@ pub(crate) enum Simulation {
     Brokers,
     /// The partitions of one broker: `tests/simulation/world`.
     OneBroker,
+    /// Whole clusters, with metadata, groups and idempotent clients: `tests/simulation/whole`.
+    Whole,
 }
 
 impl Simulation {
@@ -24,6 +26,7 @@ impl Simulation {
             Self::Replicas => ("replica", "KLAMM_GROUP_SEEDS"),
             Self::Brokers => ("simulation", "KLAMM_CLUSTER_SEEDS"),
             Self::OneBroker => ("simulation", "KLAMM_SEEDS"),
+            Self::Whole => ("simulation", "KLAMM_WHOLE_SEEDS"),
         }
     }
 
@@ -39,6 +42,7 @@ impl Simulation {
             ],
             Self::Brokers => &["cluster::acknowledged_records"],
             Self::OneBroker => &["no_acknowledged_record_is_lost"],
+            Self::Whole => &["whole::clients_find_nothing"],
         }
     }
 }

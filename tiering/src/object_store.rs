@@ -6,9 +6,13 @@
 use std::fmt;
 use std::ops::Range;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+
+use crate::body::ObjectBody;
+use crate::checksum::Crc64Nvme;
 
 /// The outcome of a verb, when it is there.
 pub type Completion<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -37,6 +41,17 @@ pub struct ListedObject {
     pub tag: ObjectTag,
 }
 
+/// What is known of an object without reading it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectHead {
+    /// How large it is.
+    pub size_bytes: u64,
+    /// Its content.
+    pub tag: ObjectTag,
+    /// The checksum of its content; `None` if the store was not given one and does not know.
+    pub checksum: Option<Crc64Nvme>,
+}
+
 /// Why a verb failed; each variant asks for another reaction.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -46,12 +61,16 @@ pub enum StoreError {
     /// A condition did not hold: somebody else was there first. Look, then decide anew.
     #[error("the object is there already, or has changed key={0}")]
     ConditionFailed(ObjectKey),
-    /// Credentials or permissions: a person has to look.
-    #[error("access is refused: {reason} key={key}")]
+    /// Credentials, permissions, or no such bucket: a person has to look.
+    #[error("access is refused: {reason}")]
     Denied {
-        /// What was asked for.
-        key: ObjectKey,
-        /// What the store says.
+        /// What the store says, and of what.
+        reason: String,
+    },
+    /// What is to be written cannot be read: the store has no part in it.
+    #[error("the content of the object cannot be read: {reason}")]
+    Unreadable {
+        /// What its disk says.
         reason: String,
     },
     /// The store does not answer, or is busy. Try again later; the verb may have taken effect.
@@ -65,9 +84,19 @@ pub enum StoreError {
 /// A place for objects. Verbs may be called side by side.
 pub trait ObjectStore: fmt::Debug + Send + Sync {
     /// Creates the object; [`StoreError::ConditionFailed`] if there is one of that key.
-    fn put_if_absent<'a>(&'a self, key: &'a ObjectKey, body: Bytes) -> Completion<'a, ObjectTag>;
+    ///
+    /// The one that is there may be this one, written by an attempt whose answer was lost:
+    /// [`holds`](crate::holds) tells. Of a large body a few pieces are in memory at a time.
+    fn put_if_absent<'a>(
+        &'a self,
+        key: &'a ObjectKey,
+        body: Arc<dyn ObjectBody>,
+    ) -> Completion<'a, ObjectTag>;
 
-    /// Replaces the object if its content is still `tag`; else [`StoreError::ConditionFailed`].
+    /// Replaces the object if its content is still `tag`; else [`StoreError::ConditionFailed`]. For small
+    /// objects.
+    ///
+    /// As above, the content that it has by now may be this one.
     fn put_if_match<'a>(
         &'a self,
         key: &'a ObjectKey,
@@ -78,8 +107,8 @@ pub trait ObjectStore: fmt::Debug + Send + Sync {
     /// Reads bytes `range` of the object, fewer if it ends before.
     fn get_range<'a>(&'a self, key: &'a ObjectKey, range: Range<u64>) -> Completion<'a, Bytes>;
 
-    /// What is known of the object without reading it.
-    fn head<'a>(&'a self, key: &'a ObjectKey) -> Completion<'a, ListedObject>;
+    /// What is known of the object. A directory has to read it for its checksum, a bucket has not.
+    fn head<'a>(&'a self, key: &'a ObjectKey) -> Completion<'a, ObjectHead>;
 
     /// Objects whose keys begin with `prefix` and come after `after`, by rising key, at most
     /// `count_max`.

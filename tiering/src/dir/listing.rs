@@ -4,12 +4,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::dir::OWN_DIRECTORY;
+use super::place::OWN_DIRECTORY;
 use crate::object_store::ObjectKey;
 
 /// What is asked for.
 #[derive(Debug)]
-pub(crate) struct Listing<'a> {
+pub(super) struct Listing<'a> {
     root: &'a Path,
     prefix: &'a str,
     after: &'a str,
@@ -25,7 +25,7 @@ struct Entry {
 }
 
 impl<'a> Listing<'a> {
-    pub(crate) fn new(
+    pub(super) fn new(
         root: &'a Path,
         prefix: &'a str,
         after: Option<&'a ObjectKey>,
@@ -40,7 +40,7 @@ impl<'a> Listing<'a> {
         }
     }
 
-    pub(crate) fn files(mut self) -> io::Result<Vec<(ObjectKey, fs::Metadata)>> {
+    pub(super) fn files(mut self) -> io::Result<Vec<(ObjectKey, fs::Metadata)>> {
         self.walk("", self.root)?;
         Ok(self.found)
     }

@@ -12,20 +12,13 @@ use crate::each;
 /// Five parts of a bucket.
 const SIZE_BYTES: u64 = 40 * 1024 * 1024;
 
-fn pattern() -> Arc<Pattern> {
-    Arc::new(Pattern {
-        size_bytes: SIZE_BYTES,
-        readable_bytes: SIZE_BYTES,
-    })
-}
-
 #[test]
 fn nobody_sees_a_part_of_a_large_object() {
     each(|store| async move {
         let at = key("log/large");
         let writing = {
             let (store, at) = (store.clone(), at.clone());
-            tokio::spawn(async move { store.put_if_absent(&at, pattern()).await })
+            tokio::spawn(async move { store.put_if_absent(&at, Pattern::whole(SIZE_BYTES)).await })
         };
         while !writing.is_finished() {
             seen_whole_or_not_at_all(&store).await;
@@ -33,7 +26,7 @@ fn nobody_sees_a_part_of_a_large_object() {
         let tag = writing.await.unwrap().unwrap();
         let head = store.head(&at).await.unwrap();
         assert_eq!((head.size_bytes, head.tag), (SIZE_BYTES, tag));
-        let expected = Crc64Nvme::of_body(&*pattern()).unwrap();
+        let expected = Crc64Nvme::of_body(&*Pattern::whole(SIZE_BYTES)).unwrap();
         assert_eq!(head.checksum, Some(expected));
         let middle = SIZE_BYTES / 2 - 3..SIZE_BYTES / 2 + 3;
         let read = store.get_range(&at, middle.clone()).await.unwrap();
@@ -58,7 +51,11 @@ fn of_many_that_create_a_large_object_one_does() {
         let mut racing = JoinSet::new();
         for _ in 0..3 {
             let store = store.clone();
-            racing.spawn(async move { store.put_if_absent(&key("large"), pattern()).await });
+            racing.spawn(async move {
+                store
+                    .put_if_absent(&key("large"), Pattern::whole(SIZE_BYTES))
+                    .await
+            });
         }
         let all = racing.join_all().await;
         let won = all.iter().filter(|created| created.is_ok()).count();
@@ -68,7 +65,7 @@ fn of_many_that_create_a_large_object_one_does() {
             all.iter()
                 .all(|created| created.is_ok() || *created == lost)
         );
-        let checksum = Crc64Nvme::of_body(&*pattern()).unwrap();
+        let checksum = Crc64Nvme::of_body(&*Pattern::whole(SIZE_BYTES)).unwrap();
         let is_ours = holds(&*store, &key("large"), SIZE_BYTES, checksum).await;
         assert_eq!(is_ours, Ok(true));
     });

@@ -49,6 +49,15 @@ pub(crate) struct Pattern {
     pub(crate) readable_bytes: u64,
 }
 
+impl Pattern {
+    pub(crate) fn whole(size_bytes: u64) -> Arc<Self> {
+        Arc::new(Self {
+            size_bytes,
+            readable_bytes: size_bytes,
+        })
+    }
+}
+
 impl ObjectBody for Pattern {
     fn size_bytes(&self) -> u64 {
         self.size_bytes

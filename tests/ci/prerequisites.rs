@@ -1,12 +1,14 @@
 //! What the tests drive from outside, and how a fresh Debian machine gets it.
 //!
-//! Only what is missing is installed, and only as root. Libraries of the clients (from Maven,
-//! PyPI, npm, the Go proxy) are installed by the conformance tests themselves, by name and version.
+//! Only what is missing is installed: packages as root, programs in Go under `target/`. Libraries of the
+//! clients (from Maven, PyPI, npm, the Go proxy) are installed by the conformance tests themselves, by
+//! name and version.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
-use crate::command::{run, words};
+use crate::command::{root, run, words};
 use crate::steps::Outcome;
 
 /// A program, and the Debian package that brings it.
@@ -29,12 +31,63 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("node", "nodejs"),
     ("npm", "npm"),
     ("python3", "python3-venv"),
+    ("openssl", "openssl"),
+];
+
+/// A program in Go, its module and version, and where in it the program is. No package brings them.
+const GO_PROGRAMS: &[(&str, &str, &str, &str)] = &[
+    // The S3 server that the tests of `klamm-s3` start.
+    (
+        "versitygw",
+        "github.com/versity/versitygw",
+        "v1.8.0",
+        "/cmd/versitygw",
+    ),
 ];
 
 const INSTALL_LIMIT: Duration = Duration::from_secs(10 * 60);
 
-/// Installs the packages of missing programs.
+/// Installs the programs that are missing.
 pub(crate) fn install() -> Outcome {
+    let mut outcome = install_packages();
+    if outcome.tally.failed == 0 {
+        outcome = install_go_programs();
+    }
+    outcome
+}
+
+fn install_go_programs() -> Outcome {
+    let folder = root().join("target/ci/go/bin");
+    for (program, module, version, path) in GO_PROGRAMS {
+        let binary = folder.join(program);
+        if is_of_version(&binary, module, version) {
+            continue;
+        }
+        // Without tables for a debugger it is linked in half the time.
+        let mut install = words("go install -ldflags=-s");
+        install.arg(format!("{module}{path}@{version}"));
+        install.env("GOBIN", &folder);
+        run(install, INSTALL_LIMIT);
+        if !is_of_version(&binary, module, version) {
+            return Outcome::failed(format!("still missing: {program} {version}"));
+        }
+    }
+    Outcome::passed()
+}
+
+/// What a program in Go says of itself.
+fn is_of_version(binary: &Path, module: &str, version: &str) -> bool {
+    let said = Command::new("go")
+        .args(["version", "-m"])
+        .arg(binary)
+        .output();
+    said.is_ok_and(|said| {
+        let said = String::from_utf8_lossy(&said.stdout);
+        said.contains(&format!("mod\t{module}\t{version}\t"))
+    })
+}
+
+fn install_packages() -> Outcome {
     let missing: Vec<_> = PROGRAMS
         .iter()
         .filter(|(program, _)| !is_on_path(program))

@@ -98,7 +98,7 @@ const CONFORMANCE_OF_THREE: &str = "cargo test --workspace --test conformance --
 pub(crate) const STEPS: &[Step] = &[
     Step {
         name: "prerequisites",
-        what: "programs that the tests drive; missing Debian packages are installed",
+        what: "programs that the tests drive; those that are missing are installed",
         requires: None,
         by_default: true,
         run: prerequisites::install,

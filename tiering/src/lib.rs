@@ -1,14 +1,16 @@
 //! Closed segments to object storage and back. The only crate that knows object storage.
 //!
 //! [`ObjectStore`] is what an archive asks of the place where it lies, [`DirStore`] a directory that does
-//! it. Nothing calls them yet.
+//! it.
 #![forbid(unsafe_code)]
 
 mod dir;
+pub mod layout;
 mod listing;
 mod object_store;
 
 pub use dir::DirStore;
+pub use layout::ObjectName;
 pub use object_store::{
     Completion, InvalidObjectKey, ListedObject, ObjectKey, ObjectStore, ObjectTag, StoreError,
 };

@@ -8,9 +8,14 @@ mod dir;
 pub mod layout;
 mod listing;
 mod object_store;
+mod segment_index;
 
 pub use dir::DirStore;
 pub use layout::ObjectName;
 pub use object_store::{
     Completion, InvalidObjectKey, ListedObject, ObjectKey, ObjectStore, ObjectTag, StoreError,
+};
+pub use segment_index::{
+    AbortedSearch, INTERVAL_BYTES, OpenTransaction, OutOfOrder, PositionEntry, SegmentFacts,
+    SegmentIndex, SegmentIndexBuilder, SegmentIndexError, TimeEntry,
 };

@@ -4,14 +4,18 @@
 //! it.
 #![forbid(unsafe_code)]
 
+mod archived_object;
 mod dir;
 pub mod layout;
 mod listing;
+pub mod manifest;
 mod object_store;
 mod segment_index;
 
+pub use archived_object::{ArchivedObject, ObjectDetails};
 pub use dir::DirStore;
 pub use layout::ObjectName;
+pub use manifest::{ArchiveOwner, ManifestError, ManifestHead, SealedList, SealedRange};
 pub use object_store::{
     Completion, InvalidObjectKey, ListedObject, ObjectKey, ObjectStore, ObjectTag, StoreError,
 };

@@ -4,20 +4,28 @@
 //! it.
 #![forbid(unsafe_code)]
 
+mod archive_mark;
+mod archive_view;
 mod archived_object;
+mod chain;
 mod dir;
 pub mod layout;
 mod listing;
 pub mod manifest;
 mod object_store;
+mod partition_archive;
 mod segment_index;
 
+pub use archive_mark::{ArchiveMarkError, claim_archive};
 pub use archived_object::{ArchivedObject, ObjectDetails};
 pub use dir::DirStore;
 pub use layout::ObjectName;
 pub use manifest::{ArchiveOwner, ManifestError, ManifestHead, SealedList, SealedRange};
 pub use object_store::{
     Completion, InvalidObjectKey, ListedObject, ObjectKey, ObjectStore, ObjectTag, StoreError,
+};
+pub use partition_archive::{
+    ArchiveError, Expired, NotTheNext, PartitionArchive, PublishError, Removed, RetentionLimits,
 };
 pub use segment_index::{
     AbortedSearch, INTERVAL_BYTES, OpenTransaction, OutOfOrder, PositionEntry, SegmentFacts,

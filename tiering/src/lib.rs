@@ -8,16 +8,21 @@ mod archive_mark;
 mod archive_view;
 mod archived_object;
 mod chain;
+mod chunk_cache;
 mod dir;
 pub mod layout;
 mod listing;
+mod lru;
 pub mod manifest;
 mod object_store;
 mod partition_archive;
+mod read_ahead;
 mod segment_index;
+mod single_flight;
 
 pub use archive_mark::{ArchiveMarkError, claim_archive};
 pub use archived_object::{ArchivedObject, ObjectDetails};
+pub use chunk_cache::{ChunkCacheConfig, ChunkCacheStats};
 pub use dir::DirStore;
 pub use layout::ObjectName;
 pub use manifest::{ArchiveOwner, ManifestError, ManifestHead, SealedList, SealedRange};
@@ -27,6 +32,7 @@ pub use object_store::{
 pub use partition_archive::{
     ArchiveError, Expired, NotTheNext, PartitionArchive, PublishError, Removed, RetentionLimits,
 };
+pub use read_ahead::ReadAheadLimits;
 pub use segment_index::{
     AbortedSearch, INTERVAL_BYTES, OpenTransaction, OutOfOrder, PositionEntry, SegmentFacts,
     SegmentIndex, SegmentIndexBuilder, SegmentIndexError, TimeEntry,

@@ -17,6 +17,7 @@ pub mod manifest;
 mod object_store;
 mod partition_archive;
 mod read_ahead;
+mod reader;
 mod segment_index;
 mod single_flight;
 
@@ -33,6 +34,7 @@ pub use partition_archive::{
     ArchiveError, Expired, NotTheNext, PartitionArchive, PublishError, Removed, RetentionLimits,
 };
 pub use read_ahead::ReadAheadLimits;
+pub use reader::{ArchiveReadError, ArchiveReader, ArchiveReaderConfig, ArchivedRecords};
 pub use segment_index::{
     AbortedSearch, INTERVAL_BYTES, OpenTransaction, OutOfOrder, PositionEntry, SegmentFacts,
     SegmentIndex, SegmentIndexBuilder, SegmentIndexError, TimeEntry,

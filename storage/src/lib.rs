@@ -51,9 +51,10 @@ pub use journal::{
 pub use leader_epochs::{EpochEntry, LeaderEpochs};
 pub use log::{
     AppendDone, AppendError, AppendRefused, AppendTicket, Appended, Attempt, Cleanable,
-    CompactionRule, Damage, DeleteTicket, EntryInfo, Log, LogConfig, ManifestTicket, Offline,
-    OpenLogError, PartRead, PartTicket, PopulateTicket, Populated, PrepareTicket, Prepared,
-    ReadError, ReadResult, SwapTicket, Swapped, SyncDone, SyncTicket, Synced, TimestampOffset,
+    CompactionRule, Damage, DeleteTicket, EntryInfo, Export, ExportError, ExportTicket, Log,
+    LogConfig, ManifestTicket, Offline, OpenLogError, PartRead, PartTicket, PopulateTicket,
+    Populated, PrepareTicket, Prepared, ReadError, ReadResult, SwapTicket, Swapped, SyncDone,
+    SyncTicket, Synced, TimestampOffset,
 };
 pub use log_dir::{
     Boot, BootKind, DeleteLogTicket, FoundPartition, LogCheckpoint, LogDir, LogDirError,

@@ -406,6 +406,10 @@ impl Partition {
                     self.news_for_waiters.set(true);
                 }
                 Outcome::CommitMoved { .. } => {}
+                Outcome::ArchiveMoved { state } => {
+                    tracing::debug!(partition = %self.id, %state, "archived");
+                    self.stirred.notify_waiters();
+                }
                 Outcome::Recovered => self.recovered.set(true),
                 Outcome::Truncated {
                     end_offset,

@@ -103,6 +103,7 @@ fn row(record: &journal::Record) -> JournalRow {
             match entry.kind {
                 MetaKind::Noop => "Noop",
                 MetaKind::Membership(_) => "Membership",
+                MetaKind::Archive(_) => "Archive",
             },
             vec![
                 ("index", entry.index.0 as i64),

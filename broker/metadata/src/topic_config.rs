@@ -9,9 +9,11 @@ use klamm_model::record_batch::{Compression, TimestampType};
 use crate::layers::BrokerLayers;
 use crate::setting::{ConfigError, Value};
 
+mod remote;
 mod table;
 mod throttled;
 
+pub use remote::{RemoteConfig, RemoteRefusal};
 pub use table::TOPIC_SETTINGS;
 pub use throttled::ThrottledReplicas;
 
@@ -75,6 +77,8 @@ pub struct TopicConfig {
     pub min_insync_replicas: u32,
     /// `unclean.leader.election.enable`.
     pub unclean_leader_election_enable: bool,
+    /// Settings of remote storage, as far as they say what becomes of the records.
+    pub remote: RemoteConfig,
     /// `leader.replication.throttled.replicas`.
     pub leader_throttled: ThrottledReplicas,
     /// `follower.replication.throttled.replicas`.
@@ -140,7 +144,7 @@ impl TopicConfig {
                 most: config.max_compaction_lag_ms,
             });
         }
-        Ok(())
+        Ok(config.check_remote()?)
     }
 
     /// The defaults of the table, with no broker behind it.
@@ -186,6 +190,7 @@ impl TopicConfig {
         min_cleanable_dirty_ratio: 0.0,
         min_insync_replicas: 0,
         unclean_leader_election_enable: false,
+        remote: RemoteConfig::NONE,
         leader_throttled: ThrottledReplicas::NONE,
         follower_throttled: ThrottledReplicas::NONE,
     };
@@ -228,6 +233,12 @@ impl TopicConfig {
             }
             "follower.replication.throttled.replicas" => {
                 self.follower_throttled = ThrottledReplicas::of(value);
+            }
+            "remote.storage.enable" => self.remote.is_enabled = *value == Value::Boolean(true),
+            "local.retention.ms" => self.remote.local_retention_ms = number(value),
+            "local.retention.bytes" => self.remote.local_retention_bytes = number(value),
+            "remote.log.copy.disable" => {
+                self.remote.copies_nothing_more = *value == Value::Boolean(true);
             }
             // Accepted, and without effect here: the table says why.
             _ => {}
@@ -391,7 +402,7 @@ mod tests {
         check(
             &[("remote.storage.enable", "true")],
             Err(
-                "Invalid value true for configuration remote.storage.enable: not available here: Tiered Storage functionality is disabled in the broker; leave it false",
+                "Tiered Storage functionality is disabled in the broker. Topic cannot be configured with remote log storage.",
             ),
         );
     }

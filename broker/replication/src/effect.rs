@@ -1,5 +1,6 @@
 //! What a replica wants done.
 
+use klamm_model::archive::ArchiveState;
 use klamm_model::raft::{DataEntry, HardState, MetaEntry, MetaKind};
 use klamm_model::{LogIndex, Offset, Term};
 
@@ -69,6 +70,9 @@ pub enum Effect {
         /// All of them, from here on.
         members: Members,
     },
+    /// The group has agreed on another state of its archive. What was agreed on before the replica began is
+    /// known to [`Replica::archive`](crate::Replica::archive).
+    Archive(ArchiveState),
     /// The batches of a proposal were not taken; nothing of it is in the log.
     ProposalDropped,
     /// The high watermark has risen: consumers may read below it, producers be answered.
@@ -129,6 +133,7 @@ impl std::fmt::Display for Effect {
             Self::LostLeadership { term } => write!(f, "lost-leadership term={}", term.get()),
             Self::Recovered => f.write_str("recovered"),
             Self::Members { index, members } => write!(f, "members #{index} {members}"),
+            Self::Archive(state) => write!(f, "archive {state}"),
             Self::ProposalDropped => f.write_str("proposal-dropped"),
             Self::Visible(position) => write!(f, "visible {position}"),
             Self::Commit(position) => write!(f, "commit {position}"),
@@ -140,6 +145,7 @@ fn write_meta(f: &mut std::fmt::Formatter<'_>, meta: &MetaEntry) -> std::fmt::Re
     let (index, term, offset) = (meta.index, meta.term.get(), meta.at_offset);
     match &meta.kind {
         MetaKind::Noop => write!(f, " noop#{index}/{term}@{offset}"),
+        MetaKind::Archive(state) => write!(f, " archive#{index}/{term}@{offset} {state}"),
         MetaKind::Membership(bytes) => {
             write!(f, " members#{index}/{term}@{offset}")?;
             match Members::decode(bytes) {

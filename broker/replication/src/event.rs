@@ -1,5 +1,6 @@
 //! What a replica is told.
 
+use klamm_model::archive::ArchiveState;
 use klamm_model::raft::LogEntry;
 use klamm_model::{LogIndex, RecordBatch};
 
@@ -65,6 +66,9 @@ pub enum Event {
     /// again. Voters change by way of a joint configuration, which whoever leads leaves by itself.
     /// Panics if the configuration is joint, nobody votes or a learner does.
     ChangeMembers(Members),
+    /// The archive is to be this from now on, as soon as the group has agreed. Dropped in silence unless
+    /// [`Replica::can_change_archive`](crate::Replica::can_change_archive): whoever wants it says it again.
+    Archive(ArchiveState),
     /// The leader is to give its place to another voter: that one catches up, fsyncs and stands for
     /// election. Proposals are dropped meanwhile; after an election time-out the leader goes on. Means
     /// nothing to anybody but a leader.

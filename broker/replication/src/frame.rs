@@ -7,10 +7,12 @@
 //!                                     1, term 4 B, offset 8 B: a no-op,
 //!                                     2, term 4 B, offset 8 B, length 4 B, bytes: a membership,
 //!                                     3 and its record batch, with which a segment begins,
-//!                                     4 and its record batch, with which none does
+//!                                     4 and its record batch, with which none does,
+//!                                     5, term 4 B, offset 8 B, length 4 B, bytes: what is archived
 //! ```
 //!
-//! Format 1 has no 3 and 4: where a segment begins is everybody's own matter then.
+//! Format 1 has no 3 and 4: where a segment begins is everybody's own matter then. Format 3 has 5: who
+//! does not speak it refuses the message, so a leader proposes none before all speak it.
 //!
 //! Numbers are big-endian, as everywhere on Kafka's wire. A batch is as it lies in the log: it says
 //! itself how long it is, which offset and term it has, and its checksum is verified. Its bytes are
@@ -19,6 +21,7 @@
 mod decode;
 mod encode;
 
+use klamm_model::archive::MalformedArchiveState;
 use klamm_model::record_batch::BatchError;
 
 use crate::MembersError;
@@ -33,6 +36,8 @@ pub enum Format {
     One,
     /// Which entries begin a segment ([`Placement`](klamm_model::raft::Placement)).
     Two,
+    /// What is archived, too.
+    Three,
 }
 
 impl Format {
@@ -40,6 +45,7 @@ impl Format {
         match self {
             Self::One => 1,
             Self::Two => 2,
+            Self::Three => 3,
         }
     }
 }
@@ -77,6 +83,7 @@ mod entry {
     pub(super) const MEMBERSHIP: u8 = 2;
     pub(super) const BEGINS: u8 = 3;
     pub(super) const CONTINUES: u8 = 4;
+    pub(super) const ARCHIVE: u8 = 5;
 }
 
 /// Why bytes of another broker are no message.
@@ -103,4 +110,7 @@ pub enum FrameError {
     /// The members of a group are none.
     #[error(transparent)]
     Members(#[from] MembersError),
+    /// The state of an archive is none.
+    #[error(transparent)]
+    Archive(#[from] MalformedArchiveState),
 }

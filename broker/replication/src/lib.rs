@@ -19,6 +19,7 @@
 //! Start with [`Replica`].
 #![forbid(unsafe_code)]
 
+mod archives;
 mod configurations;
 mod consensus;
 mod effect;

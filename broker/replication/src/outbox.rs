@@ -5,6 +5,7 @@
 //! | a vote asked for | journal, and the fsync of the whole log: a candidate's tail must stay |
 //! | `Written` | journal, and the write of the log up to the index it names |
 //! | `Accepted` | journal, and the fsync of the log up to the index it names |
+//! | entries | journal, and that they have been given out: a batch waits for what the journal holds before it |
 //! | everything else | journal: it may carry a new term or a vote |
 //!
 //! Of acknowledgements only the furthest matters: there is one, which says more as log and disk
@@ -29,6 +30,8 @@ pub(crate) struct Outbox {
 struct Held {
     envelope: Envelope,
     durable_through: LogIndex,
+    /// The last entry that it speaks of.
+    given_through: LogIndex,
     journal: JournalTicket,
 }
 
@@ -67,6 +70,7 @@ impl Outbox {
         } else if self.held.len() < Self::HELD_MAX {
             let is_vote_request = matches!(envelope.message, PeerMessage::VoteRequest { .. });
             self.held.push_back(Held {
+                given_through: last_of(&envelope),
                 envelope,
                 durable_through: if is_vote_request {
                     last
@@ -122,23 +126,26 @@ impl Outbox {
         self.held.iter().any(waits)
     }
 
-    /// Sends what waits no longer; `written` is the last entry that can be read back. What was said
-    /// in an older term than `term` would be ignored, and may speak of entries that are gone.
+    /// Sends what waits no longer; `given` is the last entry that was given out, `written` the last that
+    /// can be read back. What was said in an older term than `term` would be ignored, and may speak of
+    /// entries that are gone.
     pub(crate) fn release(
         &mut self,
         term: Term,
-        written: LogIndex,
+        (given, written): (LogIndex, LogIndex),
         persistence: &Persistence,
         effects: &mut Vec<Effect>,
     ) {
         while let Some(oldest) = self.held.front() {
-            if oldest.durable_through > persistence.durable()
-                || !persistence.has_journaled(oldest.journal)
-            {
+            let is_of_today = oldest.envelope.term >= term;
+            let waits = oldest.durable_through > persistence.durable()
+                || oldest.given_through > given
+                || !persistence.has_journaled(oldest.journal);
+            if is_of_today && waits {
                 break;
             }
             let held = self.held.pop_front().expect("there is a front");
-            if held.envelope.term >= term {
+            if is_of_today {
                 effects.push(Effect::Send(held.envelope));
             }
         }
@@ -180,5 +187,14 @@ impl Acknowledgement {
             message,
             ..self.envelope.clone()
         })
+    }
+}
+/// The last entry that comes with a message.
+fn last_of(envelope: &Envelope) -> LogIndex {
+    match envelope.message {
+        PeerMessage::Append {
+            previous, count, ..
+        } if count > 0 => LogIndex(previous.index.0 + u64::from(count)),
+        _ => LogIndex::ZERO,
     }
 }

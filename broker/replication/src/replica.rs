@@ -1,5 +1,6 @@
 //! The replica: events in, effects out.
 
+mod archiving;
 mod changing;
 mod copying;
 mod following;
@@ -11,6 +12,7 @@ mod sleeping;
 use klamm_model::raft::{HardState, LogEntry, MetaEntry, MetaKind};
 use klamm_model::{Instant, LogIndex, Term};
 
+use crate::archives::Archives;
 use crate::configurations::Configurations;
 use crate::consensus::{Consensus, Ready, Setup};
 use crate::election::TICK;
@@ -37,6 +39,7 @@ pub struct Replica {
     consensus: Consensus,
     id: ReplicaId,
     configurations: Configurations,
+    archives: Archives,
     positions: Positions,
     sequence: Sequence,
     persistence: Persistence,
@@ -127,6 +130,7 @@ impl Replica {
             true => last,
             false => Position::START,
         };
+        let archives = Archives::restored(restored, known.index.max(hard_state.commit));
         Ok(Self {
             positions: Positions::new(last),
             sequence: Sequence::new(last.index),
@@ -149,6 +153,7 @@ impl Replica {
             started: false,
             next_tick: None,
             configurations,
+            archives,
             consensus,
             id,
         })
@@ -172,6 +177,7 @@ impl Replica {
                 self.leader_unreachable(leader, &newcomers);
             }
             Event::ChangeMembers(wanted) => self.change_members(wanted, effects),
+            Event::Archive(state) => self.change_archive(state, effects),
             Event::TransferLeadership(to) => self.transfer_leadership(to),
             Event::Announce => self.consensus.announce(),
             Event::VisibleWhen(rule) => self.visible_when = rule,
@@ -390,6 +396,7 @@ impl Replica {
         let offset = entry.next_offset();
         self.positions.push(Position { index, offset });
         self.note_membership(entry);
+        self.note_archive(entry);
         let kind = match entry {
             LogEntry::Records(_) => Kind::Batch,
             LogEntry::Meta(_) => Kind::Meta,
@@ -447,9 +454,9 @@ impl Replica {
             effects.push(Effect::Flush);
         }
         let first = effects.len();
-        let (term, written) = (self.consensus.term(), self.written.reached());
-        self.outbox
-            .release(term, written, &self.persistence, effects);
+        let term = self.consensus.term();
+        let reach = (self.sequence.given(), self.written.reached());
+        self.outbox.release(term, reach, &self.persistence, effects);
         for effect in &mut effects[first..] {
             if let Effect::Send(envelope) = effect {
                 self.mark(&mut envelope.message);
@@ -486,6 +493,7 @@ impl Replica {
         }
         if commit_moved {
             effects.push(Effect::Commit(self.commit));
+            self.announce_archive(effects);
             self.positions.drop_before(committed);
         }
     }

@@ -1,5 +1,6 @@
 //! What a replica is built from: the journal and the log as they were found on the disk.
 
+use klamm_model::archive::ArchiveState;
 use klamm_model::raft::HardState;
 use klamm_model::{LogIndex, Term};
 
@@ -24,6 +25,8 @@ pub struct Restored {
     pub members: Members,
     /// The membership entries, ascending; also those that stood before `first_index`.
     pub memberships: Vec<(LogIndex, Members)>,
+    /// The entries about the archive, ascending; from before `first_index` the last at least.
+    pub archives: Vec<(LogIndex, ArchiveState)>,
 }
 
 /// Why a past is impossible: journal and log do not belong together, or one of them is damaged.
@@ -72,6 +75,7 @@ impl Restored {
             last: Position::START,
             members: Members::default(),
             memberships: Vec::new(),
+            archives: Vec::new(),
         }
     }
 

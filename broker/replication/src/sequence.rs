@@ -96,6 +96,11 @@ impl Sequence {
         }
     }
 
+    /// The last entry that was given out.
+    pub(crate) fn given(&self) -> LogIndex {
+        self.given
+    }
+
     /// Entries behind `last` will not come. Whether some had been given out.
     pub(crate) fn cut(&mut self, last: LogIndex) -> bool {
         for step in &mut self.waiting {

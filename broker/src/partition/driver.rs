@@ -30,6 +30,7 @@
 //! - Places given out by `stage` are those the batches get, or the batches are not appended at all.
 //! - A panic of the replica stops this partition, nothing else.
 
+mod archive;
 mod effects;
 mod group;
 mod guarded;
@@ -42,6 +43,7 @@ mod writes;
 
 use std::collections::VecDeque;
 
+use klamm_model::archive::ArchiveState;
 use klamm_model::raft::MetaKind;
 use klamm_model::{Instant, LeaderEpoch, LogIndex, Offset, RecordBatch, Timestamp};
 use klamm_replication::{
@@ -71,6 +73,8 @@ pub struct PartitionDriver {
     writes: Writes,
     id: ReplicaId,
     members: Members,
+    /// What is archived, and is about to be; `None` if nothing ever was.
+    archive: Option<ArchiveState>,
     /// What may be said to other replicas, if there are any.
     recent: Option<Recent>,
     message_bytes: usize,
@@ -158,6 +162,7 @@ impl PartitionDriver {
             writes: Writes::default(),
             id: params.replica,
             members: replica.members().clone(),
+            archive: replica.archive(),
             recent,
             message_bytes: params.message_bytes,
             begin_by_copy_bytes: params.begin_by_copy_bytes,
@@ -428,13 +433,14 @@ impl PartitionDriver {
     // ---- The beginning of the log ----
 
     /// Drops the oldest segments that retention does not keep ([`Log::apply_retention`]), as far as they are
-    /// committed. The active one only a leader drops: where it ends, a segment begins on all replicas.
+    /// committed and, if they are to be, archived. The active one only a leader drops: where it ends, a segment begins on all replicas.
     pub fn apply_retention(
         &mut self,
         wall: Timestamp,
     ) -> Result<Option<DeleteTicket>, AppendError> {
         let rolls = self.is_leader() && self.is_at_rest();
-        self.log.apply_retention(wall, self.commit.offset, rolls)
+        let bound = self.removable_before();
+        self.log.apply_retention(wall, bound, rolls)
     }
 
     /// Raises the log start offset ([`Log::delete_records`]). If nothing is left, a segment ends, so that
@@ -636,11 +642,12 @@ fn restored(log: &mut Log, first: Members) -> Result<Restored, OpenError> {
             Err(AppendError::Offline(error)) => return Err(error.into()),
         }
     }
-    let (mut terms, mut memberships) = (Vec::new(), Vec::new());
+    let (mut terms, mut memberships, mut archives) = (Vec::new(), Vec::new(), Vec::new());
     for meta in log.metas() {
         match &meta.kind {
             MetaKind::Noop => terms.push((meta.term, meta.index)),
             MetaKind::Membership(bytes) => memberships.push((meta.index, Members::decode(bytes)?)),
+            MetaKind::Archive(state) => archives.push((meta.index, *state)),
         }
     }
     Ok(Restored {
@@ -654,6 +661,7 @@ fn restored(log: &mut Log, first: Members) -> Result<Restored, OpenError> {
         },
         members,
         memberships,
+        archives,
     })
 }
 

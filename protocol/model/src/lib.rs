@@ -7,6 +7,7 @@
 //! [`record_batch`] (the bytes that travel from the producer to the disk to the consumer).
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod compression;
 pub mod ids;
 pub mod offset;

@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 
+use crate::archive::ArchiveState;
 use crate::{LogIndex, Offset, RecordBatch, Term};
 
 /// One Raft entry that holds records: its batch already carries its base offset and, as leader
@@ -55,6 +56,8 @@ pub enum MetaKind {
     Noop,
     /// A change of the group's members, encoded by the consensus core.
     Membership(Bytes),
+    /// What of the partition is archived, and what is about to be.
+    Archive(ArchiveState),
 }
 
 /// What Raft must remember across a restart, besides the entries.

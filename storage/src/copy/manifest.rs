@@ -71,7 +71,8 @@ impl LogManifest {
         &self.anchor
     }
 
-    /// The entries without records, by index; changes of members also from before the anchor.
+    /// The entries without records, by index; changes of members, and what was said last about the archive, also from
+    /// before the anchor.
     pub fn metas(&self) -> &[MetaEntry] {
         &self.metas
     }

@@ -140,9 +140,7 @@ impl GroupState {
                 self.segments.insert(*base_offset, *base_index);
             }
             Record::Anchor { anchor, .. } => {
-                // Changes of members are few and make the members of today: they stay.
-                self.metas
-                    .retain(|meta| meta.index >= anchor.first_index || meta.kind != MetaKind::Noop);
+                self.forget_metas_before(anchor.first_index);
                 self.segments.retain(|base, _| *base >= anchor.whole_from());
                 self.anchor = Some(anchor.clone());
             }
@@ -155,6 +153,21 @@ impl GroupState {
             Record::Copied { copied, .. } => self.become_copy(copied),
             Record::CopyPlaced { .. } => self.copy = Some(CopyState::Placed),
         }
+    }
+
+    /// Changes of members are few and make the members of today: they stay. So does the last that was
+    /// said about the archive.
+    fn forget_metas_before(&mut self, first_index: LogIndex) {
+        let is_before = |meta: &MetaEntry| meta.index < first_index;
+        let of_archive = |meta: &&MetaEntry| matches!(meta.kind, MetaKind::Archive(_));
+        let before = self.metas.iter().filter(|meta| is_before(meta));
+        let last = before.filter(of_archive).map(|meta| meta.index).next_back();
+        self.metas.retain(|meta| match meta.kind {
+            _ if !is_before(meta) => true,
+            MetaKind::Noop => false,
+            MetaKind::Membership(_) => true,
+            MetaKind::Archive(_) => Some(meta.index) == last,
+        });
     }
 
     fn become_copy(&mut self, copied: &Copied) {

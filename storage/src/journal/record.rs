@@ -14,6 +14,7 @@
 //! that the directory has its name.
 
 use bytes::{Buf, BufMut, Bytes};
+use klamm_model::archive::ArchiveState;
 use klamm_model::raft::{HardState, MetaEntry, MetaKind};
 use klamm_model::{LeaderEpoch, LogIndex, Offset, PartitionIndex, Term, TopicId, TopicName};
 
@@ -79,6 +80,7 @@ const COPY_PLACED: u8 = 11;
 
 const NOOP: u8 = 0;
 const MEMBERSHIP: u8 = 1;
+const ARCHIVE: u8 = 2;
 
 impl Record {
     pub(crate) fn group(&self) -> GroupId {
@@ -354,6 +356,10 @@ fn put_meta(bytes: &mut Vec<u8>, entry: &MetaEntry) {
             bytes.put_u8(MEMBERSHIP);
             bytes.put_slice(data);
         }
+        MetaKind::Archive(state) => {
+            bytes.put_u8(ARCHIVE);
+            bytes.put_slice(&state.encode());
+        }
     }
 }
 
@@ -365,6 +371,7 @@ fn take_meta(bytes: &mut &[u8]) -> Option<MetaEntry> {
         kind: match bytes.try_get_u8().ok()? {
             NOOP => MetaKind::Noop,
             MEMBERSHIP => MetaKind::Membership(take_rest(bytes)),
+            ARCHIVE => MetaKind::Archive(ArchiveState::decode(&take_rest(bytes)).ok()?),
             _ => return None,
         },
     })

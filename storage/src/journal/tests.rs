@@ -1,4 +1,5 @@
 use bytes::Bytes;
+use klamm_model::archive::ArchiveState;
 use klamm_model::raft::MetaKind;
 use klamm_model::{LeaderEpoch, Term};
 
@@ -340,4 +341,41 @@ fn something_else_is_not_taken_for_a_journal() {
         open(&disk, false),
         Err(JournalError::Foreign { .. })
     ));
+}
+
+#[test]
+fn of_what_was_said_about_the_archive_the_last_stays_whatever_the_log_loses() {
+    let disk = MemDisk::new(1);
+    let journal = open(&disk, false).unwrap();
+    let state = |end: i64| ArchiveState::beginning_at(Offset::new(end));
+    for (index, end) in [(2, 1), (3, 2), (5, 3), (7, 4)] {
+        let entry = MetaEntry {
+            kind: MetaKind::Archive(state(end)),
+            ..noop(index, 1, end)
+        };
+        journal.append_meta(group(1), &entry).unwrap();
+    }
+    let anchor = Anchor {
+        first_index: LogIndex(6),
+        prev_term: Term::new(1),
+        first_offset: Offset::new(3),
+        compacted: None,
+        log_start_offset: Offset::new(3),
+        members: "members".into(),
+    };
+    journal.anchor(group(1), &anchor).unwrap();
+    let kept = |journal: &Journal| {
+        let metas = journal.group(group(1)).metas.into_iter();
+        metas.map(|meta| meta.index.0).collect::<Vec<_>>()
+    };
+    assert_eq!(kept(&journal), [5, 7]);
+    journal.rewrite().unwrap();
+    let before = all(&journal);
+    drop(journal);
+    let journal = open(&disk, false).unwrap();
+    assert_eq!(all(&journal), before);
+    journal
+        .truncate_from(group(1), LogIndex(6), Offset::new(3))
+        .unwrap();
+    assert_eq!(kept(&journal), [5], "the one before is known again");
 }

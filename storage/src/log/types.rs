@@ -27,6 +27,9 @@ pub struct LogConfig {
     pub retention_ms: i64,
     /// `retention.bytes`; -1 keeps all.
     pub retention_bytes: i64,
+    /// Whether nothing is to be removed before it is archived. The log does not know what is: whoever drives
+    /// it says how far it may remove.
+    pub keeps_until_archived: bool,
     /// Whether `cleanup.policy` contains `delete`: without it retention deletes nothing.
     pub delete_old_segments: bool,
     /// `flush.messages`: records that may be unsynced.
@@ -52,6 +55,7 @@ impl Default for LogConfig {
             index_interval_bytes: 4096,
             retention_ms: 7 * 24 * 3_600_000,
             retention_bytes: -1,
+            keeps_until_archived: false,
             delete_old_segments: true,
             flush_messages: i64::MAX,
             flush_ms: 1000,

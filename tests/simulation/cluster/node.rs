@@ -144,7 +144,7 @@ impl Node {
         let metas = process.driver.log().metas().iter();
         let changes = metas.filter_map(|meta| match &meta.kind {
             MetaKind::Membership(bytes) => Some(Members::decode(bytes).expect("members")),
-            MetaKind::Noop => None,
+            MetaKind::Noop | MetaKind::Archive(_) => None,
         });
         let mut all = vec![self.first.clone()];
         all.extend(changes);

@@ -159,6 +159,7 @@ impl Process {
             Outcome::HighWatermarkMoved { .. }
             | Outcome::CommitMoved { .. }
             | Outcome::Recovered
+            | Outcome::ArchiveMoved { .. }
             | Outcome::MembersChanged { .. } => {}
         }
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::{Kind, Setting, Standing, Valid};
+use crate::topic_config::RemoteRefusal;
 
 /// A parsed value. Printed in the one way Kafka prints it (`ConfigDef.convertToString`).
 #[derive(Clone, Debug, PartialEq)]
@@ -62,6 +63,9 @@ pub enum ConfigError {
         /// `max.compaction.lag.ms`.
         most: u64,
     },
+    /// Settings of remote storage contradict others.
+    #[error(transparent)]
+    Remote(#[from] RemoteRefusal),
     /// A null where only a text makes sense.
     #[error("Null value not supported for topic configs: {}", .0.join(","))]
     Null(Vec<String>),

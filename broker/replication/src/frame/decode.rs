@@ -2,6 +2,7 @@
 //! word of a number.
 
 use bytes::{Buf, Bytes};
+use klamm_model::archive::ArchiveState;
 use klamm_model::raft::{DataEntry, LogEntry, MetaEntry, MetaKind, Placement};
 use klamm_model::{LogIndex, Offset, RecordBatch, Term};
 
@@ -15,6 +16,7 @@ pub fn decode(frame: Bytes) -> Result<(Envelope, Vec<LogEntry>), FrameError> {
     let format = match reader.u8()? {
         1 => Format::One,
         2 => Format::Two,
+        3 => Format::Three,
         other => return Err(FrameError::Format(other)),
     };
     let (kind, flags) = (reader.u8()?, reader.u8()?);
@@ -92,7 +94,7 @@ impl Reader {
         })
     }
 
-    fn members(&mut self) -> Result<Bytes, FrameError> {
+    fn sized(&mut self) -> Result<Bytes, FrameError> {
         let length = self.u32()? as usize;
         if length > self.bytes.len() {
             return Err(FrameError::Truncated);
@@ -102,7 +104,7 @@ impl Reader {
 
     fn configuration(&mut self) -> Result<Configuration, FrameError> {
         let since = self.index()?;
-        let bytes = self.members()?;
+        let bytes = self.sized()?;
         let members = match bytes.is_empty() {
             true => Members::default(),
             false => Members::decode(&bytes)?,
@@ -187,7 +189,8 @@ impl Reader {
         let at_offset = i64::try_from(at_offset).map_err(|_| FrameError::Number("offset"))?;
         let kind = match kind {
             entry::NOOP => MetaKind::Noop,
-            entry::MEMBERSHIP => MetaKind::Membership(self.members()?),
+            entry::MEMBERSHIP => MetaKind::Membership(self.sized()?),
+            entry::ARCHIVE => MetaKind::Archive(ArchiveState::decode(&self.sized()?)?),
             unknown => return Err(FrameError::Kind(unknown)),
         };
         Ok(LogEntry::Meta(MetaEntry {
@@ -203,8 +206,8 @@ impl Reader {
 fn placement(kind: u8, format: Format) -> Option<Placement> {
     match (kind, format) {
         (entry::RECORDS, _) => Some(Placement::Undecided),
-        (entry::BEGINS, Format::Two) => Some(Placement::Begins),
-        (entry::CONTINUES, Format::Two) => Some(Placement::Continues),
+        (entry::BEGINS, Format::Two | Format::Three) => Some(Placement::Begins),
+        (entry::CONTINUES, Format::Two | Format::Three) => Some(Placement::Continues),
         _ => None,
     }
 }

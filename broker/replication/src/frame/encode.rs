@@ -111,7 +111,7 @@ fn put_fields(head: &mut BytesMut, message: &PeerMessage) {
                 true => Bytes::new(),
                 false => configuration.members.encode(),
             };
-            put_members(head, &members);
+            put_sized(head, &members);
         }
     }
 }
@@ -122,8 +122,8 @@ fn put_entry(head: &mut BytesMut, pieces: &mut Vec<Bytes>, entry: &LogEntry, for
             let [header, _] = entry.batch.as_slices();
             head.put_u8(match (entry.placement, format) {
                 (Placement::Undecided, _) | (_, Format::One) => entry::RECORDS,
-                (Placement::Begins, Format::Two) => entry::BEGINS,
-                (Placement::Continues, Format::Two) => entry::CONTINUES,
+                (Placement::Begins, _) => entry::BEGINS,
+                (Placement::Continues, _) => entry::CONTINUES,
             });
             head.put_slice(header);
             pieces.push(head.split().freeze());
@@ -133,20 +133,23 @@ fn put_entry(head: &mut BytesMut, pieces: &mut Vec<Bytes>, entry: &LogEntry, for
             head.put_u8(match meta.kind {
                 MetaKind::Noop => entry::NOOP,
                 MetaKind::Membership(_) => entry::MEMBERSHIP,
+                MetaKind::Archive(_) => entry::ARCHIVE,
             });
             put_term(head, meta.term);
             head.put_i64(meta.at_offset.get());
-            if let MetaKind::Membership(members) = &meta.kind {
-                put_members(head, members);
+            match &meta.kind {
+                MetaKind::Noop => {}
+                MetaKind::Membership(members) => put_sized(head, members),
+                MetaKind::Archive(state) => put_sized(head, &state.encode()),
             }
         }
     }
 }
 
-fn put_members(head: &mut BytesMut, members: &Bytes) {
-    let length = u32::try_from(members.len()).expect("a few replicas");
+fn put_sized(head: &mut BytesMut, bytes: &Bytes) {
+    let length = u32::try_from(bytes.len()).expect("a few replicas");
     head.put_u32(length);
-    head.put_slice(members);
+    head.put_slice(bytes);
 }
 
 fn put_entry_id(head: &mut BytesMut, id: EntryId) {

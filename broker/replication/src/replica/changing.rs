@@ -77,8 +77,12 @@ impl Replica {
         self.propose_members(&members, effects)
     }
 
-    /// Dropped when the disk has fallen behind.
     fn propose_members(&mut self, members: &Members, effects: &mut Vec<Effect>) -> bool {
+        self.propose_meta(MetaKind::Membership(members.encode()), effects)
+    }
+
+    /// Appends an entry without records; whether it did: it is dropped when the disk has fallen behind.
+    pub(super) fn propose_meta(&mut self, kind: MetaKind, effects: &mut Vec<Effect>) -> bool {
         if !self.positions.has_room_for(1) {
             return false;
         }
@@ -89,7 +93,7 @@ impl Replica {
             index,
             term: self.consensus.term(),
             at_offset: self.last().offset,
-            kind: MetaKind::Membership(members.encode()),
+            kind,
         }));
         while let Some(ready) = self.consensus.next_ready() {
             self.take(ready, effects);

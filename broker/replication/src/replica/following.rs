@@ -140,6 +140,7 @@ impl Replica {
         }
         self.positions.cut(end);
         self.configurations.cut(end.index);
+        self.archives.cut(end.index);
         self.written.cut(end.index);
         self.persistence.cut(end.index);
         self.outbox.cut(end.index);
@@ -188,7 +189,7 @@ fn carries(envelope: &Envelope, entries: &[LogEntry]) -> bool {
 fn is_understood(entry: &LogEntry) -> bool {
     match entry {
         LogEntry::Meta(entry) => match &entry.kind {
-            MetaKind::Noop => true,
+            MetaKind::Noop | MetaKind::Archive(_) => true,
             MetaKind::Membership(bytes) => Members::decode(bytes).is_ok(),
         },
         LogEntry::Records(_) => true,

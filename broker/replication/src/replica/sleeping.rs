@@ -41,6 +41,7 @@ impl Replica {
             Event::Start
             | Event::Propose(_)
             | Event::ChangeMembers(_)
+            | Event::Archive(_)
             | Event::TransferLeadership(_)
             | Event::Announce => true,
             // Whoever sleeps has written and fsynced everything, so no rule shows less.

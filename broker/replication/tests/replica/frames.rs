@@ -1,6 +1,7 @@
 //! Messages as bytes: what is written is read, and nothing else is taken for a message.
 
 use bytes::{Bytes, BytesMut};
+use klamm_model::archive::ArchiveState;
 use klamm_model::raft::{DataEntry, LogEntry, MetaEntry, MetaKind, Placement};
 use klamm_model::{LogIndex, Offset, Term};
 use klamm_replication::frame::{Format, FrameError, decode, encode};
@@ -79,9 +80,10 @@ const PLACEMENTS: [Placement; 3] = [
     Placement::Continues,
 ];
 
-/// An append of entries of all kinds: 0 a no-op, 1 a membership, else so many records less one.
+/// An append of entries of all kinds: 0 a no-op, 1 a membership, 2 about the archive, else so many records
+/// less two.
 fn append() -> impl Strategy<Value = (PeerMessage, Vec<LogEntry>)> {
-    let kinds = prop::collection::vec((0..5_usize, prop::sample::select(&PLACEMENTS)), 0..6);
+    let kinds = prop::collection::vec((0..6_usize, prop::sample::select(&PLACEMENTS)), 0..6);
     (0..1_000_u64, kinds, any::<bool>()).prop_map(|(previous, kinds, flush)| {
         let mut offset = Offset::ZERO;
         let mut entries = Vec::new();
@@ -89,17 +91,18 @@ fn append() -> impl Strategy<Value = (PeerMessage, Vec<LogEntry>)> {
             let index = LogIndex(previous + nth);
             let term = Term::new(3);
             entries.push(match kind {
-                0 | 1 => LogEntry::Meta(MetaEntry {
+                0..=2 => LogEntry::Meta(MetaEntry {
                     index,
                     term,
                     at_offset: offset,
                     kind: match kind {
                         0 => MetaKind::Noop,
-                        _ => MetaKind::Membership(Bytes::from_static(b"members")),
+                        1 => MetaKind::Membership(Bytes::from_static(b"members")),
+                        _ => MetaKind::Archive(ArchiveState::beginning_at(offset)),
                     },
                 }),
                 records => {
-                    let mut batch = batch(records - 1);
+                    let mut batch = batch(records - 2);
                     batch.stamp(offset, term.leader_epoch());
                     offset = batch.next_offset();
                     LogEntry::Records(DataEntry {
@@ -143,7 +146,7 @@ fn whole() -> impl Strategy<Value = (Envelope, Vec<LogEntry>)> {
 
 fn bytes(envelope: &Envelope, entries: &[LogEntry]) -> BytesMut {
     let mut bytes = BytesMut::new();
-    for piece in encode(envelope, entries, Format::Two) {
+    for piece in encode(envelope, entries, Format::Three) {
         bytes.extend_from_slice(&piece);
     }
     bytes

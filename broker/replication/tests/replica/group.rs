@@ -71,6 +71,7 @@ fn histories_of(name: &str, faults: Faults) -> Option<(u64, Counts)> {
     assert!(visible > seeds * 15, "little was shown");
     assert!(counts.elections > seeds, "few elections");
     assert!(counts.sleeps > 5 * seeds, "little sleep");
+    assert!(counts.archives > 5 * seeds, "little is archived");
     Some((seeds, counts))
 }
 

@@ -150,6 +150,7 @@ impl World {
             last: last.unwrap_or(Position::START),
             members: alone(),
             memberships: Vec::new(),
+            archives: Vec::new(),
         }
     }
 
@@ -187,6 +188,7 @@ impl World {
             | Effect::LostLeadership { .. }
             | Effect::Truncate { .. }
             | Effect::Members { .. }
+            | Effect::Archive(_)
             | Effect::Recovered
             | Effect::Flush => unreachable!("a lone voter"),
         }

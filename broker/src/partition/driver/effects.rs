@@ -96,6 +96,10 @@ impl PartitionDriver {
                 outcomes.push(Outcome::LostLeadership);
                 self.drop_staged(outcomes);
             }
+            Effect::Archive(state) => {
+                self.archive = Some(state);
+                outcomes.push(Outcome::ArchiveMoved { state });
+            }
             Effect::ProposalDropped => self.drop_staged(outcomes),
             Effect::Visible(position) => self.visible_moved(position, outcomes),
             Effect::Commit(position) => {

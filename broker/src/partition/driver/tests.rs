@@ -14,6 +14,7 @@ use klamm_storage::{Crash, Fault, LogDir, MemDisk, OpenLogError};
 
 use super::*;
 
+mod archive;
 mod group;
 mod members;
 mod room;

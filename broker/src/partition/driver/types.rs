@@ -1,5 +1,6 @@
 //! What goes into a partition's driver and what comes out of it.
 
+use klamm_model::archive::ArchiveState;
 use klamm_model::{LeaderEpoch, LogIndex, Offset, Term, Timestamp};
 use klamm_replication::{Configuration, EntryId, Members, MembersError, ReplicaId, RestoreError};
 use klamm_storage::{AppendError, JournalError, Offline, ProducerRefusal};
@@ -142,6 +143,11 @@ pub enum Outcome {
     CopyWanted {
         /// Who leads, and so has a log to copy.
         from: ReplicaId,
+    },
+    /// The group has agreed on another state of its archive.
+    ArchiveMoved {
+        /// What is archived, and what is about to be.
+        state: ArchiveState,
     },
     /// The group has other members.
     MembersChanged {

@@ -27,7 +27,7 @@ const REMOVAL: u8 = 2;
 /// that both know.
 ///
 /// Level 2 says of entries whether a segment begins with them ([`Format::Two`]), and speaks of unclean
-/// elections.
+/// elections. Level 3 knows what is archived ([`Format::Three`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Levels {
     pub(crate) oldest: u8,
@@ -38,7 +38,7 @@ impl Levels {
     /// Of this version.
     pub(crate) const OWN: Self = Self {
         oldest: 1,
-        newest: 2,
+        newest: 3,
     };
     /// What every version speaks.
     pub(crate) const FIRST: u8 = 1;
@@ -55,7 +55,8 @@ impl Levels {
     pub(in crate::peer) fn format(level: u8) -> Format {
         match level {
             1 => Format::One,
-            _ => Format::Two,
+            2 => Format::Two,
+            _ => Format::Three,
         }
     }
 }
@@ -345,7 +346,8 @@ mod tests {
             ..greeting()
         };
         assert_eq!(Levels::format(before.level()), Format::One);
-        assert_eq!(Levels::format(greeting().level()), Format::Two);
+        assert_eq!(Levels::format(2), Format::Two);
+        assert_eq!(Levels::format(greeting().level()), Format::Three);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One replica's log and journal, as far as they have come.
 
+use klamm_model::archive::ArchiveState;
 use klamm_model::raft::{HardState, LogEntry, MetaEntry, MetaKind};
 use klamm_model::{LogIndex, Offset, Term};
 use klamm_replication::{EntryId, Forced, JournalTicket, Members, Position, Restored};
@@ -146,6 +147,7 @@ impl Disk {
             last: end,
             members: self.first.clone(),
             memberships: self.metas.iter().filter_map(membership).collect(),
+            archives: self.metas.iter().filter_map(archive).collect(),
         }
     }
 
@@ -182,6 +184,14 @@ impl Disk {
 pub(super) fn membership(meta: &MetaEntry) -> Option<(LogIndex, Members)> {
     match &meta.kind {
         MetaKind::Membership(bytes) => Some((meta.index, Members::decode(bytes).unwrap())),
-        MetaKind::Noop => None,
+        MetaKind::Noop | MetaKind::Archive(_) => None,
+    }
+}
+
+/// What an entry says about the archive.
+pub(super) fn archive(meta: &MetaEntry) -> Option<(LogIndex, ArchiveState)> {
+    match &meta.kind {
+        MetaKind::Archive(state) => Some((meta.index, *state)),
+        MetaKind::Noop | MetaKind::Membership(_) => None,
     }
 }

@@ -59,6 +59,8 @@ pub(super) struct Counts {
     pub(super) sleeps: u64,
     /// Logs that unclean elections have given up.
     pub(super) given_up: u64,
+    /// States of the archive that replicas have heard to be agreed on.
+    pub(super) archives: u64,
 }
 
 /// Of the faults that [`World::disturb`] knows; some are more likely than others.
@@ -82,6 +84,7 @@ impl Counts {
         self.configurations += other.configurations;
         self.sleeps += other.sleeps;
         self.given_up += other.given_up;
+        self.archives += other.archives;
     }
 }
 

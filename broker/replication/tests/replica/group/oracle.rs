@@ -38,6 +38,7 @@ impl From<&LogEntry> for Fact {
                 LogEntry::Records(entry) => Some(entry.batch.to_bytes()),
                 LogEntry::Meta(MetaEntry { kind, .. }) => match kind {
                     MetaKind::Membership(bytes) => Some(bytes.clone()),
+                    MetaKind::Archive(state) => Some(state.encode()),
                     MetaKind::Noop => None,
                 },
             },

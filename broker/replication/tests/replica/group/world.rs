@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
+use klamm_model::archive::{ArchivePlan, ArchiveState};
 use klamm_model::raft::LogEntry;
-use klamm_model::{Instant, LogIndex};
+use klamm_model::{Instant, LogIndex, Offset};
 use klamm_replication::{
     Effect, EntryId, Envelope, Event, Members, PeerMessage, Position, Replica, ReplicaId,
     UncleanElection, frame,
@@ -14,6 +15,7 @@ use klamm_simulation::members::draw_group;
 use klamm_simulation::network::News;
 use klamm_simulation::{Network, Pace, Packet, Random, Step, Trace};
 
+use super::disk;
 use super::faults::{Counts, Cruelty, Faults, KINDS, Sabotage};
 use super::node::{Node, Start, Work};
 use super::oracle::Oracle;
@@ -85,6 +87,7 @@ impl<'a> World<'a> {
             }
         }
         match self.pace.next(&mut self.random) {
+            Step::Produce if self.random.one_in(8) => self.change_archive(node),
             Step::Produce => self.propose(node),
             Step::Deliver => self.deliver(),
             Step::Write => self.work(node),
@@ -185,9 +188,39 @@ impl<'a> World<'a> {
                 let new = between(&mut node.committed, position.index);
                 self.oracles[node.known].commits(node.term(), &node.log[new]);
             }
+            Effect::Archive(state) => self.check_archive(at, state),
             Effect::TakeCopy { .. } => unreachable!("no log is shortened"),
             Effect::LostLeadership { .. } | Effect::ProposalDropped => {}
         }
+    }
+
+    /// What a replica says was agreed on stands last among what is committed.
+    fn check_archive(&mut self, at: usize, agreed: ArchiveState) {
+        let node = &self.nodes[at];
+        let committed = &node.log[..node.committed.0 as usize];
+        let last = committed.iter().rev().find_map(|entry| match entry {
+            LogEntry::Meta(meta) => disk::archive(meta),
+            LogEntry::Records(_) => None,
+        });
+        assert_eq!(last.map(|(_, state)| state), Some(agreed));
+        self.counts.archives += 1;
+    }
+
+    /// A leader plans an object of the archive, or says that the last one is there.
+    fn change_archive(&mut self, at: usize) {
+        let Some(replica) = self.nodes[at].replica.as_ref() else {
+            return;
+        };
+        let state = replica.archive();
+        let state = state.unwrap_or(ArchiveState::beginning_at(Offset::ZERO));
+        let (end, epoch) = (replica.commit().offset, replica.term().leader_epoch());
+        let next = match state.plan() {
+            Some(_) => state.carried_out(),
+            None if end > state.end() => state.planned(ArchivePlan { end, epoch }),
+            None => return,
+        };
+        // One that may not is to refuse by itself.
+        self.handle(at, Event::Archive(next));
     }
 
     /// What a leader shows is written where its configuration says, unless power took it and the leader
@@ -249,7 +282,7 @@ impl<'a> World<'a> {
             let from = previous.index.0 as usize;
             entries = self.nodes[at].log[from..from + *count as usize].to_vec();
         }
-        let bytes = frame::encode(&envelope, &entries, frame::Format::Two).concat();
+        let bytes = frame::encode(&envelope, &entries, frame::Format::Three).concat();
         self.network.send(at, to, bytes.into());
         if let Some(through) = cut {
             let to = envelope.to;

@@ -9,6 +9,7 @@ pub mod duties;
 mod effects;
 mod follow;
 mod load;
+pub mod patience;
 pub(crate) mod requests;
 mod unclean;
 

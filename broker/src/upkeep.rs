@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::cleaner;
 use crate::controller;
+use crate::controller::patience::Patience;
 use crate::partition::Partition;
 use crate::shard::Shard;
 use crate::tasks;
@@ -89,16 +90,11 @@ async fn repeat(shard: Rc<Shard>, first_after: Duration, interval: Duration, wor
 
 /// Tries again, ever more rarely, to open what could not be opened.
 async fn open_missing(shard: Rc<Shard>) {
-    const FIRST: Duration = Duration::from_secs(1);
-    const LONGEST: Duration = Duration::from_secs(60);
-    let mut wait = FIRST;
+    let mut patience = Patience::default();
     loop {
-        tokio::time::sleep(wait).await;
-        wait = FIRST;
-        while shard.take_unopened() && !controller::open_missing(&shard).await {
-            tokio::time::sleep(wait).await;
-            wait = LONGEST.min(wait * 2);
-        }
+        tokio::time::sleep(patience.wait()).await;
+        let all_are_open = !shard.take_unopened() || controller::open_missing(&shard).await;
+        patience.looked(all_are_open);
     }
 }
 

@@ -4,7 +4,7 @@
 //!
 //! What is the product's own: drivers, replicas, logs and their directories, the metadata's decisions and
 //! image, the steps of reassignments, and the coordinator. Its asynchronous shell is written again, as thin
-//! as possible ([`process`], [`changes`], [`groups`], [`service`]).
+//! as possible ([`process`], [`changes`], [`hosting`], [`groups`], [`service`]).
 //!
 //! What goes wrong is in [`faults`]. After every event a replica's watermarks must be in order, a term must
 //! have one leader, and whatever is shown must be the same everywhere and for ever ([`oracle`]). When faults
@@ -20,6 +20,7 @@ mod clients;
 mod faults;
 mod groups;
 mod hosted;
+mod hosting;
 mod messages;
 mod oracle;
 mod process;

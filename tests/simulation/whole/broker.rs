@@ -3,19 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use klamm_broker::controller::patience::Patience;
 use klamm_coordinator::Now;
 use klamm_metadata::MetadataImage;
 use klamm_model::{Instant, Offset, Timestamp, TopicId};
-use klamm_replication::Members;
 use klamm_simulation::Random;
 use klamm_storage::log_dir::{LogDirIdentity, LogDirOptions};
 use klamm_storage::{Crash, Disk, LogDir, MemDisk};
 
 use super::changes::Changes;
 use super::process::{Process, Turn};
-use super::rules::{
-    METADATA, Rules, Sabotage, WrongClock, broker_id, metadata_replica, metadata_topic,
-};
+use super::rules::{METADATA, Rules, Sabotage, WrongClock, broker_id};
 use crate::disk::{Lie, LyingDisk};
 
 /// When everything begins, by a wall clock that is right.
@@ -91,6 +89,8 @@ impl Broker {
             applied: Offset::ZERO,
             is_known: false,
             changes: Changes::new(random.number()),
+            looks_at: turn.now.instant,
+            patience: Patience::default(),
             random,
             leaders: Default::default(),
             reached: (0..rules.brokers).collect(),
@@ -98,12 +98,7 @@ impl Broker {
             journal_sync_is_wanted: false,
             dir,
         };
-        let replica = metadata_replica(self.place);
-        let members = match rules.founders().voters.contains(&replica) {
-            true => rules.founders(),
-            false => Members::default(),
-        };
-        process.open(METADATA, &metadata_topic(), (replica, members, false), turn);
+        process.open(process.wanted_metadata(), turn);
         if !process.hosted.contains_key(&METADATA) {
             assert!(self.disk.is_crashed(), "sound metadata are not opened");
             return false;

@@ -3,30 +3,25 @@
 //!
 //! One change at a time: it is decided on the image as it is, appended, and answered once it is applied
 //! here; before the first one of a leadership, what an earlier controller has written is applied. Every
-//! broker applies what its replica shows. Partitions are opened once the cluster knows that the broker has
-//! started: all that was decided before is applied then.
+//! broker applies what its replica shows.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use klamm_broker::controller::duties::{Standing as Seat, wanted_members};
-use klamm_broker::partition::assignment::{Standing, Step, first_members};
-use klamm_broker::partition::driver::{DriverParams, PartitionDriver};
+use klamm_broker::partition::assignment::{Standing, Step};
 use klamm_metadata::controller::Decision;
 use klamm_metadata::{
-    Controller, KLAMM_VERSION_LEVEL, MetadataRecord, PartitionImage, PeerAddress, Registration,
-    TopicIds,
+    Controller, KLAMM_VERSION_LEVEL, MetadataRecord, PeerAddress, Registration, TopicIds,
 };
 use klamm_model::record_batch::BatchBuilder;
-use klamm_model::{BrokerId, Offset, TopicName};
-use klamm_replication::{Members, ReplicaId};
+use klamm_model::{BrokerId, Offset};
 
-use super::groups::Groups;
-use super::hosted::{Hosted, batches, records};
+use super::hosted::{batches, records};
 use super::messages::{Asker, Group, Message, Refusal, Reply, Request, Wish};
-use super::process::{Effect, Process, Turn, partition_id};
+use super::process::{Effect, Process, Turn};
 use super::rules::{
-    METADATA, METADATA_VOTERS, OFFSETS_TOPIC, Sabotage, TOPIC_RULES, broker_id, layers,
-    metadata_replica, place_of, topic_defaults,
+    METADATA, METADATA_VOTERS, Sabotage, TOPIC_RULES, broker_id, layers, metadata_replica,
+    place_of, topic_defaults,
 };
 
 /// What is to be decided, and what is on its way.
@@ -250,125 +245,16 @@ impl Process {
             });
         }
         if self.is_known {
-            changed
-                .into_iter()
-                .for_each(|group| self.rearrange(group, turn));
+            self.rearrange(changed, turn);
         } else if self.is_registered() {
             self.is_known = true;
-            self.wanted()
-                .into_iter()
-                .for_each(|group| self.rearrange(group, turn));
+            self.open_missing(turn);
         }
     }
 
     fn is_registered(&self) -> bool {
         let own = self.image.broker(broker_id(self.own));
         own.is_some_and(|own| own.incarnation == Some(self.incarnation))
-    }
-
-    fn wanted(&self) -> Vec<Group> {
-        let topics = self.image.topics();
-        topics
-            .flat_map(|topic| {
-                let id = topic.id;
-                let indexes = topic.partition_indexes();
-                indexes.map(move |index| Group { topic: id, index })
-            })
-            .collect()
-    }
-
-    /// The replicas of a partition are what the image says now.
-    fn rearrange(&mut self, group: Group, turn: &mut Turn<'_>) {
-        let topic = self.image.topic_by_id(group.topic).expect("topics stay");
-        let partition = topic.partition(group.index).expect("partitions stay");
-        let (name, holders) = (topic.name.clone(), holders(partition));
-        let wanted = partition.replica_on(broker_id(self.own));
-        let own = wanted.and_then(ReplicaId::new);
-        let opened = own.map(|replica| (replica, first_members(partition, replica)));
-        let is_preferred = partition.preferred_leader() == Some(broker_id(self.own));
-        if let Some(hosted) = self.hosted.get_mut(&group) {
-            hosted.holders = holders;
-            if wanted != Some(hosted.replica.get()) {
-                self.close(group, turn);
-            } else {
-                return;
-            }
-        }
-        if let Some((replica, members)) = opened {
-            self.open(group, &name, (replica, members, is_preferred), turn);
-        }
-    }
-
-    /// The replica here is not needed any more.
-    fn close(&mut self, group: Group, turn: &mut Turn<'_>) {
-        let mut hosted = self.hosted.remove(&group).expect("it is hosted");
-        for asker in hosted.take_askers() {
-            turn.refuse(asker, Refusal::NotLeader);
-        }
-        let id = hosted.id.clone();
-        drop(hosted);
-        turn.effects
-            .push(Effect::Note(format!("{}: closes {id}", self.own + 1)));
-        // A disk that is not there any more is noticed elsewhere.
-        let deleted = self.dir.delete_log(&id, group.topic);
-        let _ = deleted.map(|ticket| ticket.run());
-    }
-
-    pub(super) fn open(
-        &mut self,
-        group: Group,
-        topic: &TopicName,
-        (replica, members, preferred): (ReplicaId, Members, bool),
-        turn: &mut Turn<'_>,
-    ) {
-        let id = partition_id(topic.clone(), group);
-        let config = self.rules.log_config(group);
-        let Ok(log) = self.dir.open_log(&id, group.topic, config, turn.now.wall) else {
-            return;
-        };
-        let params = DriverParams {
-            replica,
-            members,
-            seed: self.random.number() >> 1,
-            life: self.random.number() >> 1,
-            recovering: self.dir.boot().recovering && self.rules.bars(group),
-            preferred,
-            message_bytes: 2_000,
-            begin_by_copy_bytes: u64::MAX,
-        };
-        let Ok(driver) = PartitionDriver::open(params, log) else {
-            return;
-        };
-        turn.effects.push(Effect::Note(format!(
-            "{}: opens {id} as {replica:?}",
-            self.own + 1
-        )));
-        let holders = match group {
-            METADATA => (0..self.rules.brokers)
-                .map(|place| (metadata_replica(place), place))
-                .collect(),
-            _ => {
-                let topic = self.image.topic_by_id(group.topic);
-                let partition = topic.and_then(|topic| topic.partition(group.index));
-                holders(partition.expect("it is opened since it is there"))
-            }
-        };
-        let hosted = Hosted {
-            coordinator: (topic.as_str() == OFFSETS_TOPIC).then(Groups::new),
-            looked_to: driver.log_start_offset(),
-            id,
-            replica,
-            holders,
-            driver,
-            write: None,
-            sync: None,
-            waiting: Vec::new(),
-        };
-        self.hosted.insert(group, hosted);
-        let instant = turn.now.instant;
-        self.drive(group, turn, |hosted, outcomes| {
-            hosted.driver.start(instant, outcomes)
-        });
     }
 
     // ---- From time to time ----
@@ -487,21 +373,4 @@ impl Process {
             });
         }
     }
-
-    /// Writes down that nothing is missing any more of what a loss of power has taken.
-    pub(super) fn note_recovered(&mut self) {
-        let is_recovering = |hosted: &Hosted| hosted.driver.is_recovering();
-        let is_whole = self.is_known && !self.hosted.values().any(is_recovering);
-        if self.dir.boot().recovering && is_whole {
-            // A disk that is not there any more is noticed elsewhere.
-            let _ = self.dir.recovery_finished();
-        }
-    }
-}
-
-fn holders(partition: &PartitionImage) -> Vec<(ReplicaId, usize)> {
-    let replicas = partition.replicas.iter();
-    replicas
-        .filter_map(|one| Some((ReplicaId::new(one.id)?, place_of(one.broker))))
-        .collect()
 }

@@ -4,7 +4,7 @@
 use klamm_broker::partition::driver::PartitionDriver;
 use klamm_coordinator::AppendId;
 use klamm_model::record_batch::{Record, RecordBatch};
-use klamm_model::{LeaderEpoch, Offset, TopicPartition};
+use klamm_model::{Instant, LeaderEpoch, Offset, TopicPartition};
 use klamm_replication::ReplicaId;
 use klamm_storage::{AppendTicket, Log, ReadError, SyncTicket};
 
@@ -59,6 +59,21 @@ impl Hosted {
             Who::Coordinator(_) => None,
         });
         producers.collect()
+    }
+
+    /// Ends what is under way, and closes the log in good order if the disk lets it.
+    pub(super) fn close_log(mut self, now: Instant) {
+        let mut outcomes = Vec::new();
+        if let Some(ticket) = self.write.take() {
+            let written = ticket.run();
+            self.driver.write_finished(now, written, &mut outcomes);
+        }
+        if let Some(ticket) = self.sync.take() {
+            let synced = ticket.run();
+            self.driver.sync_finished(now, synced, &mut outcomes);
+        }
+        // A disk that is not there any more is noticed elsewhere.
+        let _ = self.driver.close();
     }
 
     pub(super) fn leads(&self) -> bool {

@@ -8,10 +8,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use klamm_broker::controller::patience::Patience;
 use klamm_broker::partition::driver::{AppendOrigin, Outcome, PartitionDriver, StageError, Staged};
 use klamm_coordinator::{AppendError, AppendId, Now};
 use klamm_metadata::MetadataImage;
-use klamm_model::{LeaderEpoch, Offset, RecordBatch, TopicId, TopicPartition};
+use klamm_model::{Instant, LeaderEpoch, Offset, RecordBatch, TopicId, TopicPartition};
 use klamm_replication::{ReplicaId, frame};
 use klamm_simulation::Random;
 use klamm_storage::LogDir;
@@ -35,6 +36,9 @@ pub(super) struct Process {
     /// Whether the cluster knows that it has started, and it knows all that was decided before.
     pub(super) is_known: bool,
     pub(super) changes: Changes,
+    /// When it is looked for partitions that could not be opened.
+    pub(super) looks_at: Instant,
+    pub(super) patience: Patience,
     /// Who leads what, as far as it has heard.
     pub(super) leaders: BTreeMap<Group, (LeaderEpoch, usize)>,
     /// The brokers that are reached, itself among them.
@@ -297,6 +301,7 @@ impl Process {
     pub(super) fn tick(&mut self, turn: &mut Turn<'_>) {
         let groups: Vec<_> = self.hosted.keys().copied().collect();
         let instant = turn.now.instant;
+        self.look_for_missing(turn);
         for group in groups {
             let Some(hosted) = self.hosted.get_mut(&group) else {
                 continue;

@@ -20,7 +20,7 @@ pub(crate) struct Guard {
     pub(crate) guard: &'static str,
     /// What is put in its place.
     pub(crate) without: &'static str,
-    /// The simulation that must notice.
+    /// The simulation, or the tests of one case, that must notice.
     pub(crate) noticed_by: Simulation,
 }
 
@@ -153,7 +153,7 @@ pub(crate) const GUARDS: &[Guard] = &[
         file: "broker/replication/src/replica/leading.rs",
         guard: "match self.consensus.term_at(by_majority) == Some(self.consensus.term()) {",
         without: "match by_majority > LogIndex::ZERO {",
-        noticed_by: Simulation::Replicas,
+        noticed_by: Simulation::Scripts,
     },
     Guard {
         name: "majority-of-both-sets",
@@ -297,7 +297,7 @@ pub(crate) const GUARDS: &[Guard] = &[
         file: "storage/src/log/cut.rs",
         guard: "        self.journaled(journal.sync())?;\n        self.raft",
         without: "        self.raft",
-        noticed_by: Simulation::Brokers,
+        noticed_by: Simulation::Cuts,
     },
     Guard {
         name: "cut-is-unsynced",
@@ -313,7 +313,7 @@ pub(crate) const GUARDS: &[Guard] = &[
         file: "storage/src/log/cut.rs",
         guard: "        self.reload_producers()?;\n",
         without: "",
-        noticed_by: Simulation::Brokers,
+        noticed_by: Simulation::Cuts,
     },
     Guard {
         name: "recovery-checks-batches",
@@ -329,7 +329,7 @@ pub(crate) const GUARDS: &[Guard] = &[
         file: "storage/src/log/recover.rs",
         guard: "        if !is_of_its_epoch(&self.epochs, self.log_start, &header) {\n            return Ok(None);\n        }\n        // Below",
         without: "        // Below",
-        noticed_by: Simulation::Brokers,
+        noticed_by: Simulation::Cuts,
     },
 ];
 

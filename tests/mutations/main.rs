@@ -1,9 +1,10 @@
-//! `cargo mutations`: whether the simulations notice that a guard is missing.
+//! `cargo mutations`: whether the tests notice that a guard is missing.
 //!
 //! A simulation that finds nothing wrong in a product without its guards proves nothing about the
 //! product with them. For each guard of [`guards::GUARDS`] this leaves it out of a copy of the sources,
-//! and lets the simulation that should notice live up to 500 worlds. It takes about a minute for each,
-//! so it is not part of `cargo ci`, which only checks that the table still fits the sources.
+//! and lets the simulation that should notice live up to 500 worlds, or runs the tests of the one case
+//! that a guard is for where worlds hardly ever come to it. It takes about a minute for each, so it is not
+//! part of `cargo ci`, which only checks that the table still fits the sources.
 //!
 //! `cargo mutations NAME…` tries those alone, `cargo mutations --list` prints the table.
 #![forbid(unsafe_code)]

@@ -1,4 +1,4 @@
-//! Lives worlds of a simulation, and reads what came of them.
+//! Lives worlds of a simulation, or runs tests of one case, and reads what came of them.
 
 use std::fmt;
 use std::process::{Command, Output};
@@ -17,20 +17,38 @@ pub(crate) enum Simulation {
     OneBroker,
     /// Whole clusters, with metadata, groups and idempotent clients: `tests/simulation/whole`.
     Whole,
+    /// No worlds, but one log whose end is cut, with the machine stopped at every operation:
+    /// `storage/src/log/tests/cuts.rs`. For what takes so many coincidences in a world that hardly any has
+    /// them.
+    Cuts,
+    /// No worlds either, but what one replica is told and says: `broker/replication/testdata`.
+    Scripts,
 }
 
 impl Simulation {
-    /// The target, and the variable that says how many worlds are lived.
-    fn target(self) -> (&'static str, &'static str) {
+    /// What Cargo calls the tests' target.
+    fn target(self) -> &'static [&'static str] {
         match self {
-            Self::Replicas => ("replica", "KLAMM_GROUP_SEEDS"),
-            Self::Brokers => ("simulation", "KLAMM_CLUSTER_SEEDS"),
-            Self::OneBroker => ("simulation", "KLAMM_SEEDS"),
-            Self::Whole => ("simulation", "KLAMM_WHOLE_SEEDS"),
+            Self::Replicas | Self::Scripts => &["--workspace", "--test", "replica"],
+            Self::Brokers | Self::OneBroker | Self::Whole => {
+                &["--workspace", "--test", "simulation"]
+            }
+            Self::Cuts => &["--package", "klamm-storage", "--lib"],
         }
     }
 
-    /// The tests that live worlds.
+    /// The variable that says how many worlds are lived.
+    fn variable(self) -> Option<&'static str> {
+        match self {
+            Self::Replicas => Some("KLAMM_GROUP_SEEDS"),
+            Self::Brokers => Some("KLAMM_CLUSTER_SEEDS"),
+            Self::OneBroker => Some("KLAMM_SEEDS"),
+            Self::Whole => Some("KLAMM_WHOLE_SEEDS"),
+            Self::Cuts | Self::Scripts => None,
+        }
+    }
+
+    /// The tests that live worlds, or are the cases.
     fn tests(self) -> &'static [&'static str] {
         match self {
             Self::Replicas => &[
@@ -43,6 +61,8 @@ impl Simulation {
             Self::Brokers => &["cluster::acknowledged_records"],
             Self::OneBroker => &["no_acknowledged_record_is_lost"],
             Self::Whole => &["whole::clients_find_nothing"],
+            Self::Cuts => &["log::tests::cuts"],
+            Self::Scripts => &["scripts"],
         }
     }
 }
@@ -82,7 +102,7 @@ impl fmt::Display for Verdict {
 
 /// Builds the simulation and lives so many of its worlds, one after the other, until one fails.
 pub(crate) fn live(tree: &Tree, simulation: Simulation, worlds: u64) -> Verdict {
-    let (target, variable) = simulation.target();
+    let target = simulation.target();
     let built = cargo(tree, target).arg("--no-run").output();
     let built = built.expect("cargo can be started");
     if !built.status.success() {
@@ -92,7 +112,8 @@ pub(crate) fn live(tree: &Tree, simulation: Simulation, worlds: u64) -> Verdict 
     }
     let mut verdicts = simulation.tests().iter().map(|test| {
         let mut command = cargo(tree, target);
-        command.args(["--", test]).env(variable, worlds.to_string());
+        command.args(["--", test]);
+        command.envs(simulation.variable().map(|name| (name, worlds.to_string())));
         verdict_of(&command.output().expect("cargo can be started"))
     });
     let noticed = verdicts.find(Verdict::is_noticed);
@@ -120,11 +141,11 @@ const TIMED_OUT: i32 = 124;
 /// `cargo test` of one target. Its build directory is its own: Cargo tells a crate of the copy from the same
 /// crate of the workspace by its path below their roots, so in one directory either would be taken for built
 /// when the other is.
-fn cargo(tree: &Tree, target: &str) -> Command {
+fn cargo(tree: &Tree, target: &[&str]) -> Command {
     let mut command = Command::new("timeout");
     command
         .args(["20m", "cargo", "test", "--quiet"])
-        .args(["--workspace", "--test", target])
+        .args(target)
         .current_dir(tree.root())
         .env("CARGO_TARGET_DIR", tree.root().join("../build"))
         // Five hundred worlds take longer than to optimise the crates that they live in.

@@ -9,6 +9,7 @@ use crate::{Crash, Fault, MemDisk};
 
 mod cold;
 mod crashes;
+mod cuts;
 mod damage;
 mod model;
 mod segments;

@@ -55,6 +55,14 @@ fn a_leader_shows_what_a_majority_has_written() {
 }
 
 #[test]
+fn what_a_majority_has_of_an_older_term_is_not_shown() {
+    check(
+        "figure_eight.txt",
+        include_str!("../../testdata/figure_eight.txt"),
+    );
+}
+
+#[test]
 fn leadership_is_given_to_who_has_everything() {
     check("transfer.txt", include_str!("../../testdata/transfer.txt"));
 }

@@ -16,7 +16,7 @@ mod whole;
 mod workload;
 mod world;
 
-use klamm_simulation::{Seeds, any_fails, lived_twice};
+use klamm_simulation::{Seeds, Tally, any_fails, lived_twice};
 use world::Planted;
 
 /// Worlds of an ordinary run.
@@ -28,7 +28,8 @@ const SEEDS: Seeds = Seeds {
 
 #[test]
 fn no_acknowledged_record_is_lost_in_any_world() {
-    SEEDS.live(|seed, trace| world::live(seed, None, trace));
+    let lived = SEEDS.live(|seed, trace| world::live(seed, None, trace));
+    println!("one broker: {}", Tally::sum(&lived));
 }
 
 #[test]

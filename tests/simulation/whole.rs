@@ -29,8 +29,7 @@ mod service;
 mod settle;
 mod world;
 
-use faults::Faults;
-use klamm_simulation::{Seeds, Trace, any_fails, lived_twice};
+use klamm_simulation::{Seeds, Tally, Trace, any_fails, lived_twice};
 use rules::Sabotage;
 use settle::Lived;
 use world::World;
@@ -45,19 +44,17 @@ const SEEDS: Seeds = Seeds {
 #[test]
 fn clients_find_nothing_wrong_with_clusters_that_fail() {
     let lived = SEEDS.live(|seed, trace| live(seed, None, trace));
-    let lives = lived.len() as u64;
     let sum = |of: fn(&Lived) -> u64| lived.iter().map(of).sum::<u64>();
-    let mut faults = Faults::default();
-    lived.iter().for_each(|life| faults.add(&life.faults));
     let acknowledged = sum(|life| life.acknowledged);
+    let tally = Tally::sum(lived.iter().map(|life| &life.tally));
     println!(
-        "{lives} seeds, {:.1} virtual hours, {acknowledged} records acknowledged, {} polled, \
-             {} commits of offsets, {} records of metadata; {faults}",
-        sum(|life| life.virtual_us) as f64 / 3_600e6,
+        "whole clusters: {tally}; {acknowledged} records acknowledged, {} polled, {} commits of \
+         offsets, {} records of metadata",
         sum(|life| life.polled),
         sum(|life| life.commits),
         sum(|life| life.changes),
     );
+    let lives = tally.lives();
     assert!(
         lives < 10 || acknowledged > 20 * lives,
         "little was acknowledged"

@@ -15,8 +15,7 @@ use crate::broker::{Broker, Partition};
 use crate::checker;
 use crate::oracle::Oracle;
 use crate::workload::{Numbers, Producer};
-use klamm_simulation::Random;
-use klamm_simulation::Trace;
+use klamm_simulation::{Random, Tally, Trace};
 
 /// A fault planted beside the product, which some seed must notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +36,7 @@ pub(crate) enum Planted {
 pub(crate) struct World {
     random: Random,
     trace: Trace,
+    tally: Tally,
     planted: Option<Planted>,
     disk: MemDisk,
     configs: Vec<LogConfig>,
@@ -68,13 +68,15 @@ const PRODUCERS: usize = 7;
 const EVENTS: u64 = 250;
 
 /// Lives a whole life; panics where something is not as it must be.
-pub(crate) fn live(seed: u64, planted: Option<Planted>, trace: &Trace) {
+pub(crate) fn live(seed: u64, planted: Option<Planted>, trace: &Trace) -> Tally {
     let mut world = World::new(seed, planted, trace.clone());
     for _ in 0..EVENTS {
         world.event();
         world.check_positions();
     }
     world.finish();
+    world.tally.ended(world.now.since_start());
+    world.tally
 }
 
 impl World {
@@ -89,6 +91,7 @@ impl World {
             disk: MemDisk::new(random.number()),
             random,
             trace,
+            tally: Tally::default(),
             planted,
             configs,
             config_holds_after: vec![0; PARTITIONS],

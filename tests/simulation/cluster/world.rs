@@ -10,7 +10,7 @@ use klamm_model::{Instant, LeaderEpoch, Offset, Timestamp};
 use klamm_replication::{Members, ReplicaId, frame};
 use klamm_simulation::members::{are_too_lossy, draw_change, draw_group, place};
 use klamm_simulation::network::News;
-use klamm_simulation::{Network, Pace, Packet, Random, Step, Trace};
+use klamm_simulation::{Network, Pace, Packet, Random, Step, Tally, Trace};
 use klamm_storage::{Crash, Disk, LogConfig};
 
 use super::ledger::{Ledger, content};
@@ -66,11 +66,13 @@ pub(super) struct World<'a> {
     /// Whether logs are shortened at their beginnings.
     shortens: bool,
     pub(super) copied: u64,
+    tally: Tally,
 }
 
 /// What came of a life.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Lived {
+    pub(super) tally: Tally,
     /// Records that were acknowledged.
     pub(super) records: u64,
     /// Copies that have taken the place of a log.
@@ -129,6 +131,7 @@ impl<'a> World<'a> {
             asked: Vec::new(),
             changed: (Members::default(), 0),
             copied: 0,
+            tally: Tally::default(),
         }
     }
 
@@ -141,7 +144,9 @@ impl<'a> World<'a> {
             self.step();
         }
         self.heal();
+        self.tally.ended(self.now.since_start());
         Lived {
+            tally: self.tally,
             records: self.ledger.records(),
             copies: self.copied,
             changes: self.changed.1,
@@ -171,7 +176,7 @@ impl<'a> World<'a> {
     fn disturb(&mut self, node: usize) {
         match self.random.below(KINDS_OF_FAULTS) {
             0 => self.change_cuts(node),
-            1 => self.crash(node, Crash::Kill),
+            1 => self.kill(node),
             2 => self.lose_power(node),
             3 => self.transfer(node),
             4 => self.miss_leader(node),
@@ -379,7 +384,7 @@ impl<'a> World<'a> {
             self.finish_writes(1);
             let node = self.random.place(&self.nodes);
             match self.random.below(200) {
-                0 => self.crash(node, Crash::Kill),
+                0 => self.kill(node),
                 1 => self.change_cuts(node),
                 2 => self.produce(node),
                 3..10 => self.start(node),
@@ -432,12 +437,16 @@ impl<'a> World<'a> {
         let node = &mut self.nodes[at];
         let is_full = node.process.is_some() && !node.is_full;
         node.set_full(is_full);
+        if is_full {
+            self.tally.count("full disks");
+        }
         self.trace.note(format!("{}: full: {is_full}", at + 1));
     }
 
     /// A leader is asked to give its place to somebody.
     fn transfer(&mut self, to: usize) {
         if let Some(leader) = self.leader() {
+            self.tally.count("leaderships handed over");
             self.trace
                 .note(format!("{}: transfers to {}", leader + 1, to + 1));
             let to = self.nodes[to].id;
@@ -450,6 +459,7 @@ impl<'a> World<'a> {
     /// A broker takes that of the leader for gone, and need not be right.
     fn miss_leader(&mut self, at: usize) {
         if let Some(leader) = self.leader() {
+            self.tally.count("leaders taken for gone");
             self.miss(at, leader);
         }
     }
@@ -510,16 +520,24 @@ impl<'a> World<'a> {
     }
 
     fn change_cuts(&mut self, node: usize) {
+        self.tally.count("cuts");
         let leader = self.leader();
         self.network.change_cuts(&mut self.random, node, leader);
         self.trace.note(self.network.to_string());
     }
 
-    fn crash(&mut self, at: usize, crash: Crash) {
+    fn kill(&mut self, at: usize) {
         if self.nodes[at].process.is_some() {
-            self.end_life(at, crash);
+            self.tally.count("kills");
+            self.end_process(at);
+        }
+    }
+
+    fn end_process(&mut self, at: usize) {
+        if self.nodes[at].process.is_some() {
+            self.end_life(at, Crash::Kill);
             self.pending.retain(|pending| pending.node != at);
-            self.trace.note(format!("{}: {crash:?}", at + 1));
+            self.trace.note(format!("{}: ends", at + 1));
             for other in 0..self.nodes.len() {
                 if self.random.one_in(3) {
                     self.miss(other, at);
@@ -540,7 +558,8 @@ impl<'a> World<'a> {
         let in_logs = self.nodes.iter().flat_map(Node::configurations);
         let mut configurations = in_logs.chain(self.asked.iter().cloned());
         if strict || !configurations.any(|one| self.is_too_lossy(&one, Some(at))) {
-            self.crash(at, Crash::Kill);
+            self.tally.count("power losses");
+            self.end_process(at);
             self.end_life(at, Crash::PowerLoss);
             self.nodes[at].recovering = self.bars();
             self.trace.note(format!("{}: lost power", at + 1));

@@ -1,7 +1,5 @@
 //! What goes wrong, how often, and for how long; and how fast everything else goes.
 
-use std::fmt;
-
 use klamm_simulation::Random;
 use klamm_storage::{Crash, Fault};
 
@@ -34,19 +32,6 @@ enum Kind {
     HandOver,
 }
 
-/// How often each has come.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Faults {
-    pub(super) kills: u64,
-    pub(super) power_losses: u64,
-    pub(super) failed_syncs: u64,
-    pub(super) halts: u64,
-    pub(super) cuts: u64,
-    pub(super) stalls: u64,
-    pub(super) wall_jumps: u64,
-    pub(super) hand_overs: u64,
-}
-
 impl Pace {
     pub(super) fn draw(random: &mut Random) -> Self {
         let mut of = |kind, most| (kind, random.below(most));
@@ -73,37 +58,6 @@ impl Pace {
             faults_us: 300_000 + random.below(1_500_000),
             weights,
         }
-    }
-}
-
-impl Faults {
-    pub(super) fn add(&mut self, other: &Self) {
-        self.kills += other.kills;
-        self.power_losses += other.power_losses;
-        self.failed_syncs += other.failed_syncs;
-        self.halts += other.halts;
-        self.cuts += other.cuts;
-        self.stalls += other.stalls;
-        self.wall_jumps += other.wall_jumps;
-        self.hand_overs += other.hand_overs;
-    }
-}
-
-impl fmt::Display for Faults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} kills, {} power losses, {} failed fsyncs, {} halts, {} cuts, {} stalled disks, \
-             {} jumps of wall clocks, {} leaderships handed over",
-            self.kills,
-            self.power_losses,
-            self.failed_syncs,
-            self.halts,
-            self.cuts,
-            self.stalls,
-            self.wall_jumps,
-            self.hand_overs,
-        )
     }
 }
 
@@ -168,7 +122,7 @@ impl World<'_> {
         if self.brokers[broker].process.is_none() || !self.may_lose(broker) {
             return;
         }
-        self.faults.failed_syncs += 1;
+        self.tally.count("failed fsyncs");
         self.brokers[broker].is_lossy = !self.rules.strict;
         let host = &self.brokers[broker];
         let at = host.disk.operations() + 1 + self.random.below(10);
@@ -179,14 +133,14 @@ impl World<'_> {
     fn halt(&mut self, broker: usize) {
         let us = 50_000 + self.random.below(6_000_000);
         if self.brokers[broker].process.is_some() {
-            self.faults.halts += 1;
+            self.tally.count("halts");
             self.brokers[broker].halted_until = self.now_us + us;
             self.note(format!("{}: stands still for {us}", broker + 1));
         }
     }
 
     fn cut(&mut self, broker: usize) {
-        self.faults.cuts += 1;
+        self.tally.count("cuts");
         let leader = self.random.place(&self.brokers);
         self.network
             .change_cuts(&mut self.random, broker, Some(leader));
@@ -195,13 +149,13 @@ impl World<'_> {
 
     fn stall(&mut self, broker: usize) {
         let us = 50_000 + self.random.below(5_000_000);
-        self.faults.stalls += 1;
+        self.tally.count("stalled disks");
         self.brokers[broker].disk_stalls_until = self.now_us + us;
         self.note(format!("{}: its disk stalls for {us}", broker + 1));
     }
 
     fn jump(&mut self, broker: usize) {
-        self.faults.wall_jumps += 1;
+        self.tally.count("jumps of wall clocks");
         let off_ms = self.random.below(2 * WALL_OFF_MAX_MS) as i64 - WALL_OFF_MAX_MS as i64;
         self.brokers[broker].clock.wall_off_ms = off_ms;
         self.note(format!(
@@ -220,7 +174,7 @@ impl World<'_> {
         if leads.is_empty() || broker == to {
             return;
         }
-        self.faults.hand_overs += 1;
+        self.tally.count("leaderships handed over");
         let group = leads[self.random.place(&leads)];
         self.at_broker(broker, |process, turn| process.hand_over(group, to, turn));
     }
@@ -229,13 +183,13 @@ impl World<'_> {
     pub(super) fn end(&mut self, broker: usize, crash: Crash) {
         let host = &mut self.brokers[broker];
         host.end(crash);
-        match crash {
-            Crash::Kill => self.faults.kills += 1,
-            Crash::PowerLoss => {
-                self.faults.power_losses += 1;
-                host.is_lossy = !self.rules.strict;
-            }
+        if crash == Crash::PowerLoss {
+            host.is_lossy = !self.rules.strict;
         }
+        self.tally.count(match crash {
+            Crash::Kill => "kills",
+            Crash::PowerLoss => "power losses",
+        });
         self.network.stopped(broker);
         self.note(format!("{}: {crash:?}", broker + 1));
         let after_us = 100_000 + self.random.below(4_000_000);

@@ -1,14 +1,15 @@
 //! The end of a life: faults end, everything comes to rest, and all must be as if there had been none.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use klamm_metadata::MetadataImage;
+use klamm_simulation::Tally;
 use klamm_simulation::history::History;
 use klamm_simulation::history::checker::check;
 use klamm_simulation::history::figures::Figures;
 
 use super::clients::reader::Reader;
-use super::faults::Faults;
 use super::hosted::batches;
 use super::messages::Group;
 use super::rules::METADATA;
@@ -24,10 +25,9 @@ const PATIENCE_US: u64 = 60_000_000;
 const REST_US: u64 = 8_000_000;
 
 /// What came of a life.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Lived {
-    pub(super) faults: Faults,
-    pub(super) virtual_us: u64,
+    pub(super) tally: Tally,
     pub(super) acknowledged: u64,
     pub(super) polled: u64,
     pub(super) commits: u64,
@@ -192,15 +192,15 @@ impl World<'_> {
         assert!(logs.all(|log| log == first), "one log of {group:?}");
     }
 
-    fn check_history(self) -> Lived {
+    fn check_history(mut self) -> Lived {
         let changes = self.oracle.end_of(METADATA).get().unsigned_abs();
         let history = History::of([self.history]);
         let anomalies = check(&history);
         assert!(anomalies.is_empty(), "{anomalies:#?}");
         let figures = Figures::of(&history, 0);
+        self.tally.ended(Duration::from_micros(self.now_us));
         Lived {
-            faults: self.faults,
-            virtual_us: self.now_us,
+            tally: self.tally,
             acknowledged: figures.acknowledged as u64,
             polled: figures.polled as u64,
             commits: figures.commits as u64,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use klamm_metadata::NewTopic;
 use klamm_simulation::history::event::{Entry, Event as Noted, Partition};
 use klamm_simulation::network::News;
-use klamm_simulation::{Network, Packet, Random, Trace};
+use klamm_simulation::{Network, Packet, Random, Tally, Trace};
 use klamm_storage::Crash;
 
 use super::broker::Broker;
@@ -18,7 +18,7 @@ use super::clients::member::Member;
 use super::clients::producer::Producer;
 use super::clients::reader::Reader;
 use super::clients::{Client, Moment};
-use super::faults::{Faults, Pace};
+use super::faults::Pace;
 use super::messages::{Asker, Group, Message, Reply, Request};
 use super::oracle::Oracle;
 use super::process::{Effect, Process, Turn};
@@ -85,7 +85,7 @@ pub(super) struct World<'a> {
     pub(super) brokers: Vec<Broker>,
     pub(super) network: Network<Message>,
     pub(super) pace: Pace,
-    pub(super) faults: Faults,
+    pub(super) tally: Tally,
     /// Nothing goes wrong any more.
     pub(super) is_healed: bool,
     pub(super) clients: Vec<Seat>,
@@ -126,7 +126,7 @@ impl<'a> World<'a> {
                 .map(|place| Broker::new(place, &mut random))
                 .collect(),
             pace: Pace::draw(&mut random),
-            faults: Faults::default(),
+            tally: Tally::default(),
             is_healed: false,
             rules,
             random,

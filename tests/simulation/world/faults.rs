@@ -19,12 +19,18 @@ impl World {
         let capacity = self.disk.used_bytes() + left;
         let full = self.random.one_in(2);
         self.disk.set_capacity(full.then_some(capacity));
+        if full {
+            self.tally.count("full disks");
+        }
         self.note(|line| write!(line, "full disk: {full}"));
     }
 
     /// The process has no file descriptor left for a while.
     pub(super) fn run_out_of_files(&mut self) {
         let out = self.random.one_in(2);
+        if out {
+            self.tally.count("times without file descriptors");
+        }
         self.have_files(!out);
         self.note(|line| write!(line, "out of files: {out}"));
     }
@@ -41,6 +47,7 @@ impl World {
         } else {
             Fault::NoSpace
         };
+        self.tally.count("operations that fail");
         self.disk.fail_at(at, fault);
         self.note(|line| write!(line, "{fault:?} at {at}"));
     }
@@ -61,6 +68,10 @@ impl World {
 
     pub(super) fn crash(&mut self, crash: Crash) {
         self.broker = None;
+        self.tally.count(match crash {
+            Crash::Kill => "kills",
+            Crash::PowerLoss => "power losses",
+        });
         self.restart(crash);
     }
 

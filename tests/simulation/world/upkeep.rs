@@ -97,6 +97,7 @@ impl World {
 
     /// The wall clock is set by hand: an hour back or forth.
     pub(super) fn jump_clock(&mut self) {
+        self.tally.count("jumps of wall clocks");
         let hours = if self.random.one_in(2) { 1 } else { -1 };
         self.wall = self.wall.plus_millis(hours * 3_600_000);
     }

@@ -13,7 +13,7 @@ mod unclean;
 mod world;
 
 use klamm_simulation::seeds::any_fails;
-use klamm_simulation::{Seeds, Trace};
+use klamm_simulation::{Seeds, Tally, Trace};
 
 use faults::{Counts, Faults, Sabotage};
 use world::World;
@@ -31,14 +31,14 @@ const SEEDS: Seeds = Seeds {
 /// In one of so many a sabotage must show.
 const SEEDS_TO_NOTICE: u64 = 500;
 
-/// Runs one history: how many entries were shown, and what happened.
-fn history(seed: u64, faults: Faults, trace: &Trace) -> (u64, Counts) {
+/// Runs one history: how many entries were shown, what happened, and what went wrong.
+fn history(seed: u64, faults: Faults, trace: &Trace) -> (u64, Counts, Tally) {
     let mut world = World::new(seed, faults, trace);
     world.live(match faults.changes {
         true => STEPS_WITH_CHANGES,
         false => STEPS,
     });
-    (world.shown(), world.counts)
+    (world.shown(), world.counts, world.tally)
 }
 
 /// Groups of fixed members, and groups that replicas join and leave.
@@ -56,14 +56,15 @@ fn histories(name: &str, faults: Faults) {
 fn histories_of(name: &str, faults: Faults) -> Option<(u64, Counts)> {
     let lived = SEEDS.live(|seed, trace| history(seed, faults, trace));
     let (mut visible, mut counts) = (0, Counts::default());
-    for (shown, happened) in &lived {
+    for (shown, happened, _) in &lived {
         visible += shown;
         counts.add(happened);
     }
-    let seeds = lived.len() as u64;
+    let tally = Tally::sum(lived.iter().map(|(_, _, tally)| tally));
+    let seeds = tally.lives();
     #[expect(clippy::print_stdout, reason = "how much happened is asked for")]
     {
-        println!("{name}: {seeds} seeds, {visible} entries shown, {counts:?}");
+        println!("groups, {name}: {tally}; {visible} entries shown, {counts:?}");
     }
     if SEEDS.is_one() {
         return None;

@@ -124,6 +124,7 @@ impl World<'_> {
     /// A leader is asked to give its place to somebody.
     fn transfer(&mut self, to: usize) {
         if let Some(leader) = self.leader() {
+            self.tally.count("leaderships handed over");
             self.trace
                 .note(format!("{}: transfers to {}", leader + 1, to + 1));
             let to = self.id_as_known_by(to, leader);
@@ -132,6 +133,7 @@ impl World<'_> {
     }
 
     pub(super) fn change_cuts(&mut self, node: usize) {
+        self.tally.count("cuts");
         let leader = self.leader();
         self.network.change_cuts(&mut self.random, node, leader);
         self.trace.note(self.network.to_string());
@@ -142,6 +144,7 @@ impl World<'_> {
             return;
         }
         self.end(node);
+        self.tally.count("kills");
         self.trace.note(format!("{}: killed", node + 1));
         for other in 0..self.nodes.len() {
             if self.random.one_in(3) {
@@ -164,6 +167,7 @@ impl World<'_> {
     /// A node takes the leader for gone, and need not be right.
     fn miss_leader(&mut self, at: usize) {
         if let Some(leader) = self.leader() {
+            self.tally.count("leaders taken for gone");
             self.miss(at, leader);
         }
     }
@@ -206,6 +210,7 @@ impl World<'_> {
             true => self.kill(leader),
             false => {
                 self.network.isolate(leader);
+                self.tally.count("cuts");
                 self.trace.note(self.network.to_string());
             }
         }
@@ -271,6 +276,7 @@ impl World<'_> {
 
     fn lose_power_of(&mut self, at: usize) {
         self.end(at);
+        self.tally.count("power losses");
         let node = &mut self.nodes[at];
         node.disk.lose_power(&mut self.random);
         let barred = self.faults.sabotage != Some(Sabotage::NoVoteBar);

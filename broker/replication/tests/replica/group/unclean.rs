@@ -72,6 +72,7 @@ impl World<'_> {
         };
         self.trace.note(format!("{election:?}"));
         self.elections.push(election);
+        self.tally.count("unclean elections");
         self.oracles.push(Oracle::default());
     }
 

@@ -13,7 +13,7 @@ use klamm_replication::{
 };
 use klamm_simulation::members::draw_group;
 use klamm_simulation::network::News;
-use klamm_simulation::{Network, Pace, Packet, Random, Step, Trace};
+use klamm_simulation::{Network, Pace, Packet, Random, Step, Tally, Trace};
 
 use super::disk;
 use super::faults::{Counts, Cruelty, Faults, KINDS, Sabotage};
@@ -38,6 +38,7 @@ pub(super) struct World<'a> {
     pub(super) oracles: Vec<Oracle>,
     pub(super) elections: Vec<UncleanElection>,
     pub(super) counts: Counts,
+    pub(super) tally: Tally,
 }
 
 impl<'a> World<'a> {
@@ -62,6 +63,7 @@ impl<'a> World<'a> {
             oracles: vec![Oracle::default()],
             elections: Vec::new(),
             counts: Counts::default(),
+            tally: Tally::default(),
         }
     }
 
@@ -74,6 +76,7 @@ impl<'a> World<'a> {
             self.step();
         }
         self.heal();
+        self.tally.ended(self.now.since_start());
     }
 
     fn step(&mut self) {

@@ -301,6 +301,7 @@ impl Partition {
         driver.wants_write()
             || driver.awaits_journal()
             || driver.wants_sync()
+            || driver.is_failing()
             || self.may_acknowledge_held(&driver)
     }
 

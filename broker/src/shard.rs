@@ -349,7 +349,9 @@ impl Shard {
             .since(batch.base_offset())
             .unsigned_abs();
         let bytes = batch.size_bytes() as u64;
-        let staged = partition.stage(batch, origin)?;
+        let staged = partition
+            .stage(batch, origin)
+            .inspect_err(|_| self.notice_failure(partition))?;
         if let Staged::Appended { .. } = staged {
             partition.traffic().appended.add(records, bytes);
             self.counters().appended.add(records, bytes);
@@ -385,6 +387,14 @@ impl Shard {
             .await
             .unwrap_or(Err(ErrorCode::UnknownServerError))?;
         Ok(last_offset)
+    }
+
+    /// A batch was refused. If that was because the disk has just failed, the partition learns of it in the
+    /// next turn: it would go on leading, and refuse everything, where others could take over.
+    fn notice_failure(&self, partition: &Rc<Partition>) {
+        if partition.wants_turn() {
+            self.touch(partition);
+        }
     }
 
     /// The partition takes part in the next turn.

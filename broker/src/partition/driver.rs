@@ -598,6 +598,12 @@ impl PartitionDriver {
         self.log.last_stable_offset(self.high_watermark())
     }
 
+    /// Whether the log has failed where nobody could be told, as when room was to be reserved in it: the next
+    /// [`turn`](Self::turn) tells. Until then the replica leads, and takes nothing.
+    pub fn is_failing(&self) -> bool {
+        self.offline.is_none() && self.log.offline().is_some()
+    }
+
     /// Why the partition is offline, if it is.
     pub fn offline(&self) -> Option<&OfflineReason> {
         self.offline.as_ref()

@@ -214,7 +214,7 @@ impl PartitionDriver {
             self.first_index = first;
             self.step(now, Event::LogBegins { first }, outcomes);
         }
-        if self.offline.is_none()
+        if self.is_failing()
             && let Some(error) = self.log.offline()
         {
             let error = AppendError::from(error.clone());

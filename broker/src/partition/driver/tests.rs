@@ -348,6 +348,24 @@ fn a_write_that_fails_takes_the_partition_offline() {
     assert!(turn(&mut driver).is_empty());
 }
 
+/// Staging has nobody to tell. A leader that is not told would refuse everything and lead for ever.
+#[test]
+fn a_disk_that_fails_while_room_is_reserved_takes_the_partition_offline_in_the_next_turn() {
+    let fixture = Fixture::new();
+    let mut driver = fixture.leader(LogConfig::default());
+    let next = fixture.disk.operations() + 1;
+    fixture.disk.fail_at(next, Fault::Io);
+    let refused = driver.stage(batch(1), AppendOrigin::Client);
+    assert_eq!(refused, Err(StageError::Offline));
+    assert!(driver.is_failing() && driver.is_leader());
+    let outcomes = turn(&mut driver);
+    assert!(
+        matches!(outcomes[..], [Outcome::Offline { .. }]),
+        "{outcomes:?}"
+    );
+    assert!(!driver.is_failing() && !driver.is_leader());
+}
+
 #[test]
 fn an_fsync_that_fails_takes_the_partition_offline_and_commits_nothing() {
     let fixture = Fixture::new();

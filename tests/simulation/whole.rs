@@ -6,7 +6,7 @@
 //! image, the steps of reassignments, and the coordinator. Its asynchronous shell is written again, as thin
 //! as possible ([`process`], [`changes`], [`hosting`], [`groups`], [`service`]).
 //!
-//! What goes wrong is in [`faults`]. After every event a replica's watermarks must be in order, a term must
+//! What goes wrong is in [`faults`] and [`cruelty`]. After every event a replica's watermarks must be in order, a term must
 //! have one leader, and whatever is shown must be the same everywhere and for ever ([`oracle`]). When faults
 //! have ended, every group must be led within ten seconds and all clients must end; replicas and images
 //! must be equal, and the checker of histories must find nothing ([`settle`]).
@@ -17,6 +17,7 @@
 mod broker;
 mod changes;
 mod clients;
+mod cruelty;
 mod faults;
 mod groups;
 mod hosted;
@@ -46,10 +47,11 @@ fn clients_find_nothing_wrong_with_clusters_that_fail() {
     let lived = SEEDS.live(|seed, trace| live(seed, None, trace));
     let sum = |of: fn(&Lived) -> u64| lived.iter().map(of).sum::<u64>();
     let acknowledged = sum(|life| life.acknowledged);
+    let corrections = sum(|life| life.corrections);
     let tally = Tally::sum(lived.iter().map(|life| &life.tally));
     println!(
         "whole clusters: {tally}; {acknowledged} records acknowledged, {} polled, {} commits of \
-         offsets, {} records of metadata",
+         offsets, {} records of metadata, {corrections} logs cut",
         sum(|life| life.polled),
         sum(|life| life.commits),
         sum(|life| life.changes),
@@ -59,6 +61,7 @@ fn clients_find_nothing_wrong_with_clusters_that_fail() {
         lives < 10 || acknowledged > 20 * lives,
         "little was acknowledged"
     );
+    assert!(lives < 50 || 2 * corrections > lives, "few logs are cut");
 }
 
 #[test]

@@ -96,6 +96,7 @@ impl Broker {
             reached: (0..rules.brokers).collect(),
             hosted: Default::default(),
             journal_sync_is_wanted: false,
+            journal_is_offline: false,
             dir,
         };
         process.open(process.wanted_metadata(), turn);

@@ -149,10 +149,14 @@ impl Process {
                 // Settling has gone on from there.
                 false
             }
-            Err(_) => {
+            Err(error) => {
+                let own = self.own + 1;
+                turn.effects
+                    .push(Effect::Note(format!("{own}: decides nothing: {error}")));
                 if let Some((asker, _)) = answer {
                     turn.refuse(asker, Refusal::Busy);
                 }
+                self.notice_failure(METADATA, turn);
                 false
             }
         }

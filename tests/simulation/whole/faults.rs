@@ -94,7 +94,7 @@ impl World<'_> {
         }
     }
 
-    fn lose_power(&mut self, broker: usize) {
+    pub(super) fn lose_power(&mut self, broker: usize) {
         if self.may_lose(broker) {
             self.end(broker, Crash::PowerLoss);
         }
@@ -109,9 +109,13 @@ impl World<'_> {
 
     /// The process ends in the middle of what it does to its disk.
     fn crash_in_write(&mut self, broker: usize) {
+        self.crash_within(broker, 40);
+    }
+
+    pub(super) fn crash_within(&mut self, broker: usize, operations: u64) {
         let host = &self.brokers[broker];
         if host.process.is_some() {
-            let at = host.disk.operations() + 1 + self.random.below(40);
+            let at = host.disk.operations() + 1 + self.random.below(operations);
             host.disk.crash_at(at);
             self.note(format!("{}: will crash at operation {at}", broker + 1));
         }
@@ -208,12 +212,7 @@ impl World<'_> {
                 false => Crash::Kill,
             };
             self.end(broker, crash);
-        } else if process
-            .hosted
-            .values()
-            .any(|hosted| hosted.driver.offline().is_some())
-            && self.random.one_in(20)
-        {
+        } else if process.has_failed() && self.random.one_in(20) {
             self.end(broker, Crash::Kill);
         }
     }

@@ -10,6 +10,7 @@ use klamm_broker::partition::driver::{DriverParams, PartitionDriver};
 use klamm_metadata::PartitionImage;
 use klamm_model::TopicName;
 use klamm_replication::{Members, ReplicaId};
+use klamm_storage::{JournalError, OpenLogError};
 
 use super::groups::Groups;
 use super::hosted::Hosted;
@@ -85,8 +86,13 @@ impl Process {
         let id = partition_id(wanted.topic.clone(), group);
         let config = self.rules.log_config(group);
         let opened = self.dir.open_log(&id, group.topic, config, turn.now.wall);
-        let Ok(log) = opened else {
-            return;
+        let log = match opened {
+            Ok(log) => log,
+            Err(error) => {
+                self.journal_is_offline |=
+                    matches!(error, OpenLogError::Journal(JournalError::Offline { .. }));
+                return self.note(turn, &format!("cannot open {id}: {error}"));
+            }
         };
         let params = DriverParams {
             replica: wanted.replica,
@@ -98,17 +104,16 @@ impl Process {
             message_bytes: 2_000,
             begin_by_copy_bytes: u64::MAX,
         };
-        let Ok(driver) = PartitionDriver::open(params, log) else {
-            return;
+        let driver = match PartitionDriver::open(params, log) {
+            Ok(driver) => driver,
+            Err(error) => return self.note(turn, &format!("cannot drive {id}: {error}")),
         };
-        let (own, replica) = (self.own + 1, wanted.replica);
-        turn.effects
-            .push(Effect::Note(format!("{own}: opens {id} as {replica:?}")));
+        self.note(turn, &format!("opens {id} as {:?}", wanted.replica));
         let hosted = Hosted {
             coordinator: (wanted.topic.as_str() == OFFSETS_TOPIC).then(Groups::new),
             looked_to: driver.log_start_offset(),
             id,
-            replica,
+            replica: wanted.replica,
             holders: wanted.holders,
             driver,
             write: None,
@@ -174,7 +179,9 @@ impl Process {
         drop(hosted);
         // A disk that is not there any more is noticed elsewhere.
         let deleted = self.dir.delete_log(&id, group.topic);
-        let _ = deleted.map(|ticket| ticket.run());
+        if let Err(error) = deleted.and_then(|ticket| Ok(ticket.run()?)) {
+            self.note(turn, &format!("cannot delete {id}: {error}"));
+        }
     }
 
     /// Takes a replica out of service.
@@ -183,10 +190,13 @@ impl Process {
         for asker in hosted.take_askers() {
             turn.refuse(asker, Refusal::NotLeader);
         }
-        let (own, id) = (self.own + 1, &hosted.id);
-        turn.effects
-            .push(Effect::Note(format!("{own}: closes {id}")));
+        self.note(turn, &format!("closes {}", hosted.id));
         hosted
+    }
+
+    fn note(&self, turn: &mut Turn<'_>, what: &str) {
+        let line = format!("{}: {what}", self.own + 1);
+        turn.effects.push(Effect::Note(line));
     }
 
     // ---- After a loss of power ----

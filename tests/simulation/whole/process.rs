@@ -46,6 +46,8 @@ pub(super) struct Process {
     // Dropped in this order: logs before their directory.
     pub(super) hosted: BTreeMap<Group, Hosted>,
     pub(super) journal_sync_is_wanted: bool,
+    /// The journal has failed, as was found when a partition was to be opened.
+    pub(super) journal_is_offline: bool,
     pub(super) dir: LogDir,
 }
 
@@ -70,6 +72,10 @@ pub(super) enum Effect {
         group: Group,
         epoch: LeaderEpoch,
     },
+    /// For the faults: this broker leads the group no more.
+    Deposed,
+    /// For the faults: what others went on without is cut off its log.
+    Corrected(Group),
     /// For the checks: the replica shows these batches.
     Shown {
         group: Group,
@@ -150,6 +156,7 @@ impl Process {
                 }
             }
             Outcome::LostLeadership | Outcome::StagedDropped { .. } | Outcome::Offline { .. } => {
+                turn.effects.push(Effect::Deposed);
                 self.fail_waiting(group, turn, Refusal::NotLeader);
                 self.lose_groups(group, turn);
                 if group == METADATA {
@@ -158,6 +165,7 @@ impl Process {
             }
             Outcome::Truncated { lost_visible, .. } => {
                 assert!(!lost_visible, "what was shown is cut");
+                turn.effects.push(Effect::Corrected(group));
             }
             Outcome::CopyWanted { .. } => unreachable!("no log is shortened"),
             Outcome::HighWatermarkMoved { .. }
@@ -443,8 +451,25 @@ impl Process {
                 self.wait(group, last_offset.plus(1), who);
                 self.turn(group, turn);
             }
-            Err(error) => turn.refuse(asker, refusal(&error)),
+            Err(error) => {
+                turn.refuse(asker, refusal(&error));
+                self.notice_failure(group, turn);
+            }
         }
+    }
+
+    /// A batch was refused. If that was because the disk has just failed, the partition learns of it.
+    pub(super) fn notice_failure(&mut self, group: Group, turn: &mut Turn<'_>) {
+        let hosted = self.hosted.get(&group);
+        if hosted.is_some_and(|hosted| hosted.driver.is_failing()) {
+            self.turn(group, turn);
+        }
+    }
+
+    /// Whether whoever runs the broker sees that it has to be started again.
+    pub(super) fn has_failed(&self) -> bool {
+        let is_offline = |hosted: &Hosted| hosted.driver.offline().is_some();
+        self.journal_is_offline || self.hosted.values().any(is_offline)
     }
 
     fn wait(&mut self, group: Group, end: Offset, who: Who) {
@@ -607,6 +632,7 @@ impl Process {
                     StageError::Producer(_) => unreachable!("it has no producer"),
                 };
                 self.appended(group, turn, append_id, Err(refused));
+                self.notice_failure(group, turn);
                 if matches!(error, StageError::NotLeader | StageError::Offline) {
                     self.lose_groups(group, turn);
                 }

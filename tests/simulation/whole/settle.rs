@@ -31,6 +31,8 @@ pub(super) struct Lived {
     pub(super) acknowledged: u64,
     pub(super) polled: u64,
     pub(super) commits: u64,
+    /// How often the end of a log was cut off.
+    pub(super) corrections: u64,
     /// Changes of the metadata.
     pub(super) changes: u64,
 }
@@ -77,6 +79,7 @@ impl World<'_> {
             host.disk.clear_faults();
             self.start(broker);
         }
+        self.relent();
     }
 
     /// How every replica stands, for whoever reads of a life that fails.
@@ -84,7 +87,10 @@ impl World<'_> {
         for process in self.brokers.iter().filter_map(|host| host.process.as_ref()) {
             let (own, known) = (process.own + 1, process.is_known);
             let reached = &process.reached;
-            self.note(format!("{own}: known {known}, reaches {reached:?}"));
+            let applied = process.applied;
+            self.note(format!(
+                "{own}: known {known}, has applied {applied}, reaches {reached:?}"
+            ));
             for hosted in process.hosted.values() {
                 let driver = &hosted.driver;
                 self.note(format!(
@@ -201,6 +207,7 @@ impl World<'_> {
         self.tally.ended(Duration::from_micros(self.now_us));
         Lived {
             tally: self.tally,
+            corrections: self.corrections,
             acknowledged: figures.acknowledged as u64,
             polled: figures.polled as u64,
             commits: figures.commits as u64,

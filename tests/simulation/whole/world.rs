@@ -18,6 +18,7 @@ use super::clients::member::Member;
 use super::clients::producer::Producer;
 use super::clients::reader::Reader;
 use super::clients::{Client, Moment};
+use super::cruelty::{Blow, Cruelty};
 use super::faults::Pace;
 use super::messages::{Asker, Group, Message, Reply, Request};
 use super::oracle::Oracle;
@@ -71,6 +72,12 @@ pub(super) enum Event {
     },
     /// Something goes wrong.
     Fault,
+    /// Something goes wrong at the worst moment.
+    Struck {
+        broker: usize,
+        life: u64,
+        blow: Blow,
+    },
 }
 
 /// See the module.
@@ -85,7 +92,10 @@ pub(super) struct World<'a> {
     pub(super) brokers: Vec<Broker>,
     pub(super) network: Network<Message>,
     pub(super) pace: Pace,
+    pub(super) cruelty: Cruelty,
     pub(super) tally: Tally,
+    /// How often the end of a log was cut off.
+    pub(super) corrections: u64,
     /// Nothing goes wrong any more.
     pub(super) is_healed: bool,
     pub(super) clients: Vec<Seat>,
@@ -126,6 +136,8 @@ impl<'a> World<'a> {
                 .map(|place| Broker::new(place, &mut random))
                 .collect(),
             pace: Pace::draw(&mut random),
+            cruelty: Cruelty::draw(&mut random),
+            corrections: 0,
             tally: Tally::default(),
             is_healed: false,
             rules,
@@ -289,6 +301,7 @@ impl<'a> World<'a> {
             }
             Event::Starts { broker } => self.start(broker),
             Event::Fault => self.fault(),
+            Event::Struck { broker, life, blow } => self.struck(broker, life, blow),
         }
     }
 
@@ -358,7 +371,15 @@ impl<'a> World<'a> {
                     let us = self.disk_time(broker, self.pace.sync_us);
                     self.after(us, Event::JournalSynced { broker, life });
                 }
-                Effect::Led { group, epoch } => self.oracle.leads(group, epoch, (broker, life)),
+                Effect::Led { group, epoch } => {
+                    self.oracle.leads(group, epoch, (broker, life));
+                    self.doom(broker);
+                }
+                Effect::Deposed => self.torment_deposed(broker),
+                Effect::Corrected(group) => {
+                    self.corrections += 1;
+                    self.torment_corrected(broker, group);
+                }
                 Effect::Shown { group, batches } => self.oracle.shows(group, &batches),
                 Effect::Applied { offset, image } => self.oracle.applied(offset, image),
                 Effect::Note(line) => self.note(line),

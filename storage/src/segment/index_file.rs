@@ -55,6 +55,18 @@ impl<const N: usize> IndexFile<N> {
         }
     }
 
+    /// As [`create`](Self::create), where there may be a file. If there is none, and the disk is too full for
+    /// one, it is made when it is flushed. One that is there must be emptied: what is in it is out of date.
+    pub(crate) fn create_anew(&mut self, disk: &dyn Disk) -> Result<(), DiskError> {
+        match self.create(disk) {
+            Err(error) if error.is_no_space() => match disk.open(&self.path, Open::Existing) {
+                Err(DiskError::NotFound { .. }) => Ok(()),
+                _ => Err(error),
+            },
+            result => result,
+        }
+    }
+
     /// Opens the file if it is not, so that a later use cannot fail for want of a descriptor.
     pub(crate) fn keep_open(&mut self, disk: &dyn Disk) -> Result<(), DiskError> {
         Self::open(&mut self.file, disk, &self.path).map(drop)

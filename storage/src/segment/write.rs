@@ -263,10 +263,10 @@ impl Segment {
 
     /// Begins the indexes anew.
     pub(crate) fn reset_indexes(&mut self, disk: &dyn Disk) -> Result<(), DiskError> {
-        self.offset_index.create(disk)?;
-        self.time_index.create(disk)?;
+        self.offset_index.create_anew(disk)?;
+        self.time_index.create_anew(disk)?;
         if !self.sparse {
-            self.raft_index.create(disk)?;
+            self.raft_index.create_anew(disk)?;
         }
         self.bytes_since_index = 0;
         self.max_time = Some(self.no_time());

@@ -85,3 +85,22 @@ fn a_batch_that_was_cut_may_be_sent_again() {
     let before = check(&world.log, 0);
     assert!(matches!(before, Ok(crate::ProducerCheck::Duplicate(_))));
 }
+
+/// Indexes are made anew then, and one of them there may not have been yet.
+#[test]
+fn a_full_disk_does_not_keep_a_log_from_being_cut() {
+    let mut world = World::new(LogConfig {
+        // One block: no room is kept ahead, which the cut would give back.
+        segment_bytes: 4096,
+        ..LogConfig::default()
+    });
+    append_many(&mut world.log, 3);
+    world.disk.set_capacity(Some(world.disk.used_bytes()));
+    let last = world.log.last_index();
+    world.log.truncate_from(last).unwrap();
+    world.disk.set_capacity(None);
+    append_many(&mut world.log, 2);
+    world.log.sync().unwrap();
+    let mut world = world.reopen_after(Crash::PowerLoss);
+    assert_eq!(offsets(&mut world.log), [0, 1, 2, 3]);
+}

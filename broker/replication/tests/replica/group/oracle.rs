@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use klamm_model::raft::{LogEntry, MetaEntry, MetaKind};
-use klamm_model::{Offset, Term};
+use klamm_model::{LogIndex, Offset, Term};
 
 /// What has been seen of the group as a whole.
 #[derive(Default)]
@@ -101,8 +101,8 @@ fn learn(known: &mut Vec<Known>, term: Term, entries: &[LogEntry], what: &str) {
 }
 
 fn holds_all(term: Term, log: &[LogEntry], known: &[Known], what: &str) {
-    let of_before = known.iter().filter(|known| known.term < term);
-    for (at, known) in of_before.enumerate() {
+    let all = known.iter().enumerate();
+    for (at, known) in all.filter(|(_, known)| known.term < term) {
         let held = log.get(at).map(Fact::from);
         assert_eq!(
             held.as_ref(),
@@ -110,4 +110,24 @@ fn holds_all(term: Term, log: &[LogEntry], known: &[Known], what: &str) {
             "{what} is not with the leader, at {at}"
         );
     }
+}
+
+/// One replica may say of an entry that it stays when it has heard of a later term, and another of the next
+/// entry when it has not.
+#[test]
+fn entries_that_become_known_in_falling_terms_keep_their_places() {
+    let entry = |index: u64| {
+        LogEntry::Meta(MetaEntry {
+            index: LogIndex(index),
+            term: Term::new(5),
+            at_offset: Offset::new(index as i64),
+            kind: MetaKind::Noop,
+        })
+    };
+    let log: Vec<_> = (1..=3).map(entry).collect();
+    let mut oracle = Oracle::default();
+    for (term, at) in [(5, 0), (6, 1), (5, 2)] {
+        oracle.commits(Term::new(term), &log[at..=at]);
+    }
+    oracle.leads(0, Term::new(6), &log);
 }

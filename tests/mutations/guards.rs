@@ -313,7 +313,7 @@ pub(crate) const GUARDS: &[Guard] = &[
         file: "storage/src/log/cut.rs",
         guard: "        self.reload_producers()?;\n",
         without: "",
-        noticed_by: Simulation::Cuts,
+        noticed_by: Simulation::Whole,
     },
     Guard {
         name: "recovery-checks-batches",

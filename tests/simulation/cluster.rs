@@ -29,7 +29,10 @@ fn acknowledged_records_survive_and_replicas_become_equal() {
     let tally = Tally::sum(lived.iter().map(|life| &life.tally));
     println!("clusters: {tally}; {records} records acknowledged, {changes} changes of members");
     let worlds = tally.lives();
-    assert!(records > 20 * worlds, "little was acknowledged: {records}");
+    assert!(
+        worlds < 10 || records > 20 * worlds,
+        "little was acknowledged: {records}"
+    );
     let sleeps = sum(|life| life.sleeps);
     assert!(worlds < 10 || sleeps > 2 * worlds, "little sleep: {sleeps}");
     assert!(worlds < 10 || changes > worlds, "few changes: {changes}");

@@ -25,8 +25,10 @@ const RATE: u64 = 1_000;
 const WARM_UP: Duration = Duration::from_secs(20);
 /// How long a broker stays away once its partitions go on without it.
 const AWAY: Duration = Duration::from_secs(3);
-/// How long all is well before the next is killed.
-const WELL: Duration = Duration::from_secs(2);
+/// How long all is well before the next is killed. librdkafka waits longer for a broker with each connection
+/// that it was refused, and forgets that only when it has not tried for `reconnect.backoff.max.ms` (10 s):
+/// with less time between them, a kill is measured with what the ones before have left behind.
+const WELL: Duration = Duration::from_secs(12);
 /// A cluster that takes longer to go on does not.
 const GO_ON_LIMIT: Duration = Duration::from_secs(90);
 /// A broker that takes longer to come back does not.

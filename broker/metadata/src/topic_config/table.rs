@@ -10,7 +10,7 @@ pub static TOPIC_SETTINGS: Table =
 /// What `LogConfig` holds for "never": the largest 64-bit number.
 const NEVER: Option<&str> = Some("9223372036854775807");
 
-const NO_LAG: &str = "a segment is archived as soon as it is closed";
+const NO_REMOTE: &str = "there is no remote storage yet, so segments live here until retention.ms or retention.bytes removes them";
 
 /// A topic setting changes at once, for the partitions that exist and those to come.
 const fn topic(name: &'static str, kind: Kind, default: Option<&'static str>) -> Setting {
@@ -174,32 +174,35 @@ const REPLICATION: &[Setting] = &[
 
 const REMOTE: &[Setting] = &[
     topic("remote.storage.enable", Kind::Boolean, Some("false"))
-        .says("Whether the records are archived: then they leave the disk by `local.retention.ms` and `local.retention.bytes`, once they are in the archive, and are read from there. Brokers have no archive yet, so `true` is refused."),
+        .says("Whether closed segments are also kept in remote storage. Brokers have none yet, so `true` is refused."),
     topic("local.retention.ms", Kind::Long, Some("-2"))
         .unit(Unit::Millis)
         .valid(Valid::AtLeast(-2))
         .synonyms(&[Synonym::same("log.local.retention.ms")])
-        .says("How long a segment stays on the disk once the archive has it; -2 is `retention.ms`."),
+        .ignored(NO_REMOTE)
+        .says("How long a segment stays here once remote storage has it; -2 is `retention.ms`."),
     topic("local.retention.bytes", Kind::Long, Some("-2"))
         .unit(Unit::Bytes)
         .valid(Valid::AtLeast(-2))
         .synonyms(&[Synonym::same("log.local.retention.bytes")])
-        .says("How much of a partition stays on the disk once the archive has it; -2 is `retention.bytes`."),
+        .ignored(NO_REMOTE)
+        .says("How much of a partition stays here once remote storage has it; -2 is `retention.bytes`."),
     topic("remote.log.copy.disable", Kind::Boolean, Some("false"))
-        .says("Whether nothing more is archived: what is in the archive can be read, and the rest leaves the disk as the local limits say."),
+        .ignored(NO_REMOTE)
+        .says("Whether nothing more is copied to remote storage."),
     topic("remote.log.delete.on.disable", Kind::Boolean, Some("false"))
-        .default_only("an archive is not deleted by a setting; to archive nothing more, set remote.log.copy.disable")
+        .ignored(NO_REMOTE)
         .says("Whether turning remote storage off deletes what it holds of the topic."),
     topic("remote.copy.lag.ms", Kind::Long, Some("0"))
         .unit(Unit::Millis)
         .valid(Valid::AtLeast(-1))
         .synonyms(&[Synonym::same("log.remote.copy.lag.ms")])
-        .ignored(NO_LAG)
+        .ignored(NO_REMOTE)
         .says("How old a segment must be before it is copied to remote storage."),
     topic("remote.copy.lag.bytes", Kind::Long, Some("-1"))
         .unit(Unit::Bytes)
         .valid(Valid::AtLeast(-1))
         .synonyms(&[Synonym::same("log.remote.copy.lag.bytes")])
-        .ignored(NO_LAG)
+        .ignored(NO_REMOTE)
         .says("How many newer bytes must follow a segment before it is copied to remote storage."),
 ];

@@ -370,9 +370,9 @@ mod tests {
         let error = Greeting::decode(newer.into()).unwrap_err();
         assert_eq!(error, WireError::Format(9));
         let mut newer = payload(&greeting().encode()).to_vec();
-        newer[MAGIC.len() + 1..][..2].copy_from_slice(&[3, 4]);
+        newer[MAGIC.len() + 1..][..2].copy_from_slice(&[4, 5]);
         let error = Greeting::decode(newer.into()).unwrap_err();
-        let said = "the other broker speaks levels 3 to 4, this one 1 to 2";
+        let said = "the other broker speaks levels 4 to 5, this one 1 to 3";
         assert!(error.to_string().starts_with(said), "{error}");
     }
 }

@@ -93,6 +93,8 @@ pub struct PartitionDriver {
     epoch: LeaderEpoch,
     /// Where the records of the epoch begin that this replica leads, or led last.
     epoch_start: Offset,
+    /// The epoch that this replica leads, or led last.
+    led: LeaderEpoch,
     /// As of the last turn.
     wall: Timestamp,
     offline: Option<OfflineReason>,
@@ -175,6 +177,7 @@ impl PartitionDriver {
             commit: replica.commit(),
             epoch: replica.term().leader_epoch(),
             epoch_start: Offset::ZERO,
+            led: LeaderEpoch::UNKNOWN,
             wall: Timestamp::NONE,
             offline: None,
             effects: Vec::new(),

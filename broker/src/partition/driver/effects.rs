@@ -57,9 +57,11 @@ impl PartitionDriver {
                 self.steps.push(step, &mut self.writes);
             }
             Effect::Append(mut entries) => {
-                // The followers are told where segments begin; what is left over of another
-                // leadership is theirs to decide who lead next.
-                if self.is_leader() {
+                // The followers are told where segments begin, also of what had to wait until its
+                // leader leads no more; what is left over of another leadership is theirs to decide
+                // who lead next.
+                let first = entries.first().map(|entry| entry.term.leader_epoch());
+                if self.is_leader() || first == Some(self.led) {
                     self.log.place(&mut entries, self.wall);
                 }
                 self.remember(entries.iter().cloned().map(LogEntry::Records));
@@ -81,6 +83,7 @@ impl PartitionDriver {
             Effect::BecameLeader { term, start_offset } => {
                 self.epoch = term.leader_epoch();
                 self.epoch_start = start_offset;
+                self.led = self.epoch;
                 if let Some(recent) = &mut self.recent {
                     recent.settle(&self.log);
                 }

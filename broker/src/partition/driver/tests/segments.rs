@@ -1,6 +1,6 @@
 //! Where segments begin is the leader's to say.
 
-use klamm_model::raft::Placement;
+use klamm_model::raft::{LogEntry, Placement};
 use klamm_replication::frame::Format;
 
 use super::group::{Group, config, id, voters};
@@ -112,4 +112,41 @@ fn a_segment_does_not_end_before_entries_that_have_come_and_are_not_written() {
     deleted.unwrap().run().unwrap();
     group.exchange();
     assert_eq!(group.segments(1), group.segments(0));
+}
+
+#[test]
+fn who_proposed_entries_says_where_they_go_though_it_leads_no_more_when_they_are_given_out() {
+    let mut group = Group::new(&[config(1_000), config(700)]);
+    group.change_members(0, voters(&[0]).with_learners([id(1)]));
+    group.change_members(0, voters(&[0, 1]));
+    group.produce(0, 5);
+    // Batches wait for the journal behind an entry without records.
+    let leader = group.driver(0);
+    let wanted = voters(&[0, 1]).with_learners([id(2)]);
+    leader.change_members(NOW, wanted, &mut Vec::new());
+    assert!(leader.awaits_journal());
+    for _ in 0..5 {
+        leader.stage(batch(1), AppendOrigin::Client).unwrap();
+    }
+    turn(leader);
+    // Nobody answers, and it steps down.
+    for ticks in 1.. {
+        if !leader.is_leader() {
+            break;
+        }
+        leader.tick(NOW + Duration::from_millis(50) * ticks, &mut Vec::new());
+    }
+    leader.take_outgoing();
+    let (fixture, leader) = &mut group.nodes[0];
+    fixture.sync_journal(leader);
+    let said = leader.take_outgoing().into_iter().flat_map(|message| {
+        let records = message.entries.into_iter();
+        records.filter_map(|entry| match entry {
+            LogEntry::Records(entry) => Some(entry.placement),
+            LogEntry::Meta(_) => None,
+        })
+    });
+    let said: Vec<_> = said.collect();
+    assert!(!said.is_empty(), "what was held is of its term still");
+    assert!(!said.contains(&Placement::Undecided), "{said:?}");
 }

@@ -436,7 +436,8 @@ impl PartitionDriver {
     // ---- The beginning of the log ----
 
     /// Drops the oldest segments that retention does not keep ([`Log::apply_retention`]), as far as they are
-    /// committed and, if they are to be, archived. The active one only a leader drops: where it ends, a segment begins on all replicas.
+    /// committed and, if they are to be, archived. The active one only a leader drops: where it ends, a
+    /// segment begins on all replicas.
     pub fn apply_retention(
         &mut self,
         wall: Timestamp,

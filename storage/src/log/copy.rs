@@ -10,15 +10,13 @@ use bytes::Bytes;
 use klamm_model::raft::MetaEntry;
 use klamm_model::{LogIndex, Offset};
 
-use super::snapshots::SNAPSHOT_BYTES_MAX;
-use super::{Log, Offline, Place, next_data_index, read};
+use super::{Log, Offline, Place, next_data_index, read, snapshots};
 use crate::copy::{
     CopiedSegment, CopyEnd, LogManifest, MANIFEST_BYTES_MAX, ManifestError, Part, PartError,
     WantedPart,
 };
-use crate::disk::{self, DiskError, Open};
+use crate::disk::{DiskError, Open};
 use crate::journal::Anchor;
-use crate::producer_state;
 use crate::segment::residency::{Unread, Waiting};
 use crate::segment::walk::Written;
 use crate::segment::{Segment, file_name};
@@ -274,11 +272,8 @@ impl ManifestTicket {
 
     /// How long a snapshot is; `None` if it was torn when power was lost, and so is none.
     fn snapshot_bytes(&self, base_offset: Offset) -> Result<Option<u64>, DiskError> {
-        let name = file_name(base_offset, Part::ProducerSnapshot.suffix());
-        let path = self.place.directory.join(name);
-        let bytes = disk::read_small(&*self.place.disk, &path, SNAPSHOT_BYTES_MAX)?;
-        let is_whole = producer_state::decode(&bytes).is_some();
-        Ok(is_whole.then_some(bytes.len() as u64))
+        let bytes = snapshots::read_whole(&self.place, base_offset)?;
+        Ok(bytes.map(|bytes| bytes.len() as u64))
     }
 
     fn path(&self, segment: &CopiedSegment, part: Part) -> PathBuf {

@@ -11,10 +11,9 @@ use bytes::Bytes;
 use klamm_model::Offset;
 use klamm_model::record_batch::BatchHeader;
 
-use super::snapshots::SNAPSHOT_BYTES_MAX;
-use super::{Damage, Log, Offline, Place, ReadError};
-use crate::disk::{self, DiskError, DiskFile, Open};
-use crate::producer_state::{self, AbortedTransaction};
+use super::{Damage, Log, Offline, Place, ReadError, snapshots};
+use crate::disk::{DiskError, DiskFile, Open};
+use crate::producer_state::AbortedTransaction;
 use crate::segment::residency::{Unread, Waiting};
 use crate::segment::walk::Written;
 use crate::segment::{Segment, file_name};
@@ -106,9 +105,7 @@ impl Log {
             aborted,
         })
     }
-}
 
-impl Log {
     /// Where the first closed segment ends that reaches beyond `after`; `None` if it ends behind `bound`,
     /// or there is none.
     pub fn closed_segment_end(&self, after: Offset, bound: Offset) -> Option<Offset> {
@@ -189,12 +186,9 @@ impl ExportTicket {
 
     /// What was saved of the producers where the range ends, if anything was.
     fn producers(&self) -> Result<Bytes, DiskError> {
-        let name = file_name(self.range.end, "snapshot");
-        let path = self.place.directory.join(name);
-        match disk::read_small(&*self.place.disk, &path, SNAPSHOT_BYTES_MAX) {
-            Ok(bytes) if producer_state::decode(&bytes).is_some() => Ok(bytes.into()),
-            // Torn when power was lost.
-            Ok(_) | Err(DiskError::NotFound { .. }) => Ok(Bytes::new()),
+        match snapshots::read_whole(&self.place, self.range.end) {
+            Ok(bytes) => Ok(bytes.map_or_else(Bytes::new, Bytes::from)),
+            Err(DiskError::NotFound { .. }) => Ok(Bytes::new()),
             Err(error) => Err(error),
         }
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use klamm_model::Offset;
 
 use super::read::At;
-use super::{Log, ReadError};
+use super::{Log, Place, ReadError};
 use crate::disk::{self, DiskError, Open};
 use crate::producer_state::{self, ProducerState};
 use crate::segment::file_name;
@@ -21,11 +21,19 @@ const SNAPSHOT_EVERY_BYTES: u64 = 64 << 20;
 const SNAPSHOTS_KEPT: usize = 2;
 
 /// Largest snapshot that is read: 22 million producers.
-pub(super) const SNAPSHOT_BYTES_MAX: usize = 1 << 30;
+const SNAPSHOT_BYTES_MAX: usize = 1 << 30;
 
 /// How far before a snapshot batches are looked at, to know of each producer more than the last
 /// one: with several batches in flight, any of them may be sent again.
 const LOOK_BACK_BYTES: u64 = 1 << 20;
+
+/// The bytes of a snapshot; `None` if it was torn when power was lost, and so is none.
+pub(super) fn read_whole(place: &Place, offset: Offset) -> Result<Option<Vec<u8>>, DiskError> {
+    let path = place.directory.join(file_name(offset, "snapshot"));
+    let bytes = disk::read_small(&*place.disk, &path, SNAPSHOT_BYTES_MAX)?;
+    let is_whole = producer_state::decode(&bytes).is_some();
+    Ok(is_whole.then_some(bytes))
+}
 
 impl Log {
     fn snapshot_path(&self, offset: Offset) -> PathBuf {

@@ -230,19 +230,19 @@ fn older_objects_become_lists_that_are_read_when_they_are_wanted() {
     });
 }
 
+/// Writes down all that the store has up to there.
+async fn publish(world: &World, end: i64) {
+    let archive = world.load(0..end).await.unwrap();
+    archive.publish(EPOCH).await.unwrap();
+}
+
 #[test]
 fn a_list_that_is_damaged_or_missing_is_made_up_for() {
     block_on(async {
         let world = World::new();
         let all = many(&world).await;
         let end = *all.last().unwrap();
-        world
-            .load(0..end)
-            .await
-            .unwrap()
-            .publish(EPOCH)
-            .await
-            .unwrap();
+        publish(&world, end).await;
         let list = |nth: i64| {
             let length = SEAL_OBJECTS as i64 * 10;
             sealed_key(
@@ -263,13 +263,7 @@ fn a_list_that_is_there_already_is_taken_if_it_holds_the_same() {
         let world = World::new();
         let all = many(&world).await;
         let end = *all.last().unwrap();
-        world
-            .load(0..end)
-            .await
-            .unwrap()
-            .publish(EPOCH)
-            .await
-            .unwrap();
+        publish(&world, end).await;
         // The head is lost, and the first list holds something else.
         world.store.delete(&head_key(GROUP)).await.unwrap();
         let length = Offset::new(SEAL_OBJECTS as i64 * 10);

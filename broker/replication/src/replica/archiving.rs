@@ -16,10 +16,7 @@ impl Replica {
     /// Whether [`Event::Archive`](crate::Event::Archive) would be taken now: this replica leads, and knows
     /// what was agreed before.
     pub fn can_change_archive(&self) -> bool {
-        self.is_leading()
-            && self.consensus.is_leader()
-            && !self.consensus.is_transferring()
-            && !self.archives.is_changing()
+        self.can_propose_meta() && !self.archives.is_changing()
     }
 
     /// Dropped when the disk has fallen behind, too.

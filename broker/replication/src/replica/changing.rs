@@ -42,11 +42,14 @@ impl Replica {
 
     fn can_propose_members(&self) -> bool {
         let committed = self.consensus.committed();
-        self.is_leading()
-            && self.consensus.is_leader()
-            && !self.consensus.is_transferring()
+        self.can_propose_meta()
             && !self.configurations.is_changing()
             && self.consensus.term_at(committed) == Some(self.consensus.term())
+    }
+
+    /// Whether this replica leads, and gives its place to nobody.
+    pub(super) fn can_propose_meta(&self) -> bool {
+        self.is_leading() && self.consensus.is_leader() && !self.consensus.is_transferring()
     }
 
     pub(super) fn change_members(&mut self, wanted: Members, effects: &mut Vec<Effect>) {
